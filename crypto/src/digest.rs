@@ -1,0 +1,138 @@
+//! SHA-256 digests with domain separation and framed parts.
+
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256 digest. Shown and serialised for people as 64 lowercase hex digits, in binary as 32 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Thirty-two zero bytes: the parent of a chain's first entry.
+    pub const ZERO: Self = Self([0; 32]);
+
+    /// Wraps a digest computed elsewhere.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Hashes `parts` under `domain`. Domain and parts are each preceded by their length, so
+    /// moving a byte from one part to the next changes the digest.
+    pub fn of(domain: &str, parts: &[&[u8]]) -> Self {
+        let mut builder = DigestBuilder::new(domain);
+        for part in parts {
+            builder.part(part);
+        }
+        builder.finish()
+    }
+
+    /// Plain SHA-256 of `bytes`, as `sha256sum` prints it.
+    pub fn sha256(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The first eight hex digits, for people.
+    pub fn short(&self) -> String {
+        HEXLOWER.encode(&self.0[..4])
+    }
+}
+
+/// Hashes parts one after the other; see [`Digest::of`].
+pub struct DigestBuilder(Sha256);
+
+impl DigestBuilder {
+    /// Starts a digest under `domain`.
+    pub fn new(domain: &str) -> Self {
+        let mut builder = Self(Sha256::new());
+        builder.part(domain.as_bytes());
+        builder
+    }
+
+    /// Adds one framed part.
+    pub fn part(&mut self, part: &[u8]) -> &mut Self {
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
+        self
+    }
+
+    /// The digest of all parts so far.
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({})", self.short())
+    }
+}
+
+/// A text that is not 64 hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a digest: expected 64 hex digits")]
+pub struct ParseDigestError;
+
+impl FromStr for Digest {
+    type Err = ParseDigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| ParseDigestError)?;
+        bytes.try_into().map(Self).map_err(|_| ParseDigestError)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        } else {
+            <[u8; 32]>::deserialize(deserializer).map(Self)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn framing_separates_parts_and_domains() {
+        let joined = Digest::of("d", &[b"ab", b"c"]);
+        assert_ne!(joined, Digest::of("d", &[b"a", b"bc"]));
+        assert_ne!(joined, Digest::of("e", &[b"ab", b"c"]));
+        assert_eq!(joined, Digest::of("d", &[b"ab", b"c"]));
+    }
+
+    #[test]
+    fn plain_sha256_agrees_with_the_published_vector() {
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Digest::sha256(b"abc").to_string(), expected);
+        assert_eq!(expected.parse(), Ok(Digest::sha256(b"abc")));
+        assert_eq!("ba78".parse::<Digest>(), Err(ParseDigestError));
+    }
+}

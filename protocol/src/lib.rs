@@ -1,0 +1,12 @@
+//! Covey's protocols as pure state machines, and the types they put on the wire.
+//!
+//! Nothing here does IO, reads a clock or draws ambient randomness: a machine takes an input, the
+//! time and, where it needs one, a generator, and returns effects. The async shells that carry
+//! those effects out live in `covey-node`.
+//!
+//! Start from [`group::Log`] (the signed membership log, docs/spec/group.md) and
+//! [`search`] (the federated query, docs/spec/search.md); [`wire`] has the encoding.
+#![forbid(unsafe_code)]
+
+pub mod ids;
+pub mod limits;

@@ -1,0 +1,44 @@
+//! Every bound a peer can run into, by name. Checked before anything is allocated.
+
+/// Largest request on the group protocol, in bytes.
+pub const MAX_GROUP_REQUEST: usize = 256 * 1024;
+/// Largest reply on the group protocol, in bytes (a page of log entries with address hints).
+pub const MAX_GROUP_REPLY: usize = 1024 * 1024;
+/// Largest request on the search protocol, in bytes.
+pub const MAX_SEARCH_REQUEST: usize = 64 * 1024;
+/// Largest reply on the search protocol, in bytes.
+pub const MAX_SEARCH_REPLY: usize = 1024 * 1024;
+
+/// Longest question, in bytes.
+pub const MAX_QUESTION: usize = 8 * 1024;
+/// Most results one answer may hold.
+pub const MAX_RESULTS: usize = 100;
+/// Longest snippet, in bytes.
+pub const MAX_SNIPPET: usize = 400;
+/// Longest full text of one result, in bytes.
+pub const MAX_FULL_TEXT: usize = 16 * 1024;
+/// Longest title of a result, in bytes.
+pub const MAX_TITLE: usize = 512;
+
+/// Longest name of a group, member or collection, in bytes.
+pub const MAX_NAME: usize = 64;
+/// Longest address text, in bytes.
+pub const MAX_ADDRESS: usize = 256;
+/// Most addresses kept or sent for one node.
+pub const MAX_ADDRESSES: usize = 8;
+/// Most members of one group.
+pub const MAX_MEMBERS: usize = 1_000;
+/// Most entries of one membership log.
+pub const MAX_LOG_ENTRIES: u64 = 100_000;
+/// Largest encoded log entry, in bytes.
+pub const MAX_ENTRY: usize = 4 * 1024;
+/// Most log entries in one reply; a longer log is fetched in pages.
+pub const MAX_ENTRIES_PER_REPLY: usize = 128;
+/// Most open (unredeemed, unexpired) invites one node keeps.
+pub const MAX_OPEN_INVITES: usize = 256;
+/// Longest life of an invite, in milliseconds (30 days).
+pub const MAX_INVITE_LIFE_MS: u64 = 30 * 24 * 3_600_000;
+/// How far a peer's clock may be ahead of ours before we say so, in milliseconds.
+pub const MAX_CLOCK_SKEW_MS: u64 = 10 * 60_000;
+/// Most groups one node joins.
+pub const MAX_GROUPS: usize = 64;
