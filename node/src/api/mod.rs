@@ -1,0 +1,291 @@
+//! The local API: what a person's commands ask of their node, and what it answers.
+//!
+//! The same types travel over the unix socket and print as `--json`; docs/spec/local-api.md
+//! documents them. Fields may be added within one [`API_VERSION`]; none is renamed or removed.
+
+mod reply;
+
+pub use reply::*;
+
+use std::path::PathBuf;
+
+use covey_protocol::ids::Name;
+use serde::{Deserialize, Serialize};
+
+/// Version of the calls, replies and of every `--json` output.
+pub const API_VERSION: u32 = 1;
+
+/// What a person asks of their node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "call", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Call {
+    /// Who this node is, its collections, groups and connections.
+    Status,
+    /// Indexes `path` (absolute) into `collection`, or brings it up to date.
+    Add {
+        /// File or folder.
+        path: PathBuf,
+        /// The collection's name; by default the folder's.
+        collection: Option<Name>,
+    },
+    /// Forgets `path` of `collection`, or the whole collection with its shares. Files stay untouched.
+    Remove {
+        /// The collection.
+        collection: Name,
+        /// Only this root of it.
+        path: Option<PathBuf>,
+    },
+    /// Rebuilds a collection with the current model.
+    Reindex {
+        /// The collection; all of them by default.
+        collection: Option<Name>,
+    },
+    /// Searches own files or a group's.
+    Search(SearchCall),
+    /// Lets members of `group` search `collection`.
+    Share {
+        /// The collection.
+        collection: Name,
+        /// The group.
+        group: Name,
+        /// How much of a match they see.
+        reveal: Reveal,
+    },
+    /// Takes a share back.
+    Unshare {
+        /// The collection.
+        collection: Name,
+        /// The group.
+        group: Name,
+    },
+    /// Founds a group with this node as its owner.
+    GroupCreate {
+        /// The group's name.
+        group: Name,
+        /// The name members see for this node.
+        member: Option<Name>,
+    },
+    /// The groups of this node.
+    GroupList,
+    /// The members of one group.
+    GroupMembers {
+        /// The group.
+        group: Name,
+    },
+    /// Leaves a group.
+    GroupLeave {
+        /// The group.
+        group: Name,
+    },
+    /// Removes a member.
+    GroupRemove {
+        /// The group.
+        group: Name,
+        /// Name or node id (or a unique prefix of it).
+        member: String,
+    },
+    /// Hands ownership over.
+    GroupTransfer {
+        /// The group.
+        group: Name,
+        /// Name or node id (or a unique prefix of it).
+        member: String,
+    },
+    /// Makes a member an admin, or an admin a plain member.
+    GroupRole {
+        /// The group.
+        group: Name,
+        /// Name or node id (or a unique prefix of it).
+        member: String,
+        /// `true` for admin.
+        admin: bool,
+    },
+    /// Makes a one-use invite.
+    Invite {
+        /// The group.
+        group: Name,
+        /// Life in seconds; a day by default.
+        expires_s: Option<u64>,
+    },
+    /// Joins the group that `code` invites to.
+    Join {
+        /// The pasted code.
+        code: String,
+        /// The name members see for this node.
+        member: Option<Name>,
+        /// How long to keep trying while the inviter is unreachable, in seconds; 30 by default.
+        wait_s: Option<u64>,
+    },
+    /// Connected peers and known members.
+    Peers,
+    /// Answers given to others, newest last.
+    AuditList {
+        /// At most so many of the newest.
+        limit: Option<u32>,
+    },
+    /// Checks the audit chain from its first record to its last.
+    AuditVerify,
+    /// Models here, and which is in use.
+    ModelList,
+    /// Makes a model the one for new collections and questions.
+    ModelUse {
+        /// Name or id.
+        model: String,
+    },
+    /// Checks everything this node can check of itself.
+    Doctor,
+    /// Ends the daemon.
+    Stop,
+}
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchCall {
+    /// The question, in the person's words.
+    pub question: String,
+    /// Ask this group as well as the own shared collections; only own files when absent.
+    #[serde(default)]
+    pub group: Option<Name>,
+    /// Only this own collection (local searches only).
+    #[serde(default)]
+    pub collection: Option<Name>,
+    /// Results wanted; 10 by default, at most 100.
+    #[serde(default)]
+    pub limit: Option<u16>,
+    /// After so many milliseconds stragglers are no longer waited for once anybody answered; 1500 by default.
+    #[serde(default)]
+    pub soft_ms: Option<u32>,
+    /// After so many milliseconds the answer is what there is; 10000 by default.
+    #[serde(default)]
+    pub hard_ms: Option<u32>,
+}
+
+/// How much of a match a member of a group sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reveal {
+    /// That something matches, and how well.
+    Score,
+    /// Also its title and the best few lines.
+    Snippet,
+    /// Also the whole passage.
+    Full,
+}
+
+/// One line from the node to whoever called: progress, then exactly one end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Work under way.
+    Progress(Progress),
+    /// The call succeeded.
+    Done {
+        /// Always [`API_VERSION`].
+        version: u32,
+        /// Its result.
+        reply: Reply,
+    },
+    /// The call failed.
+    Failed {
+        /// Always [`API_VERSION`].
+        version: u32,
+        /// What happened, why, and what to do.
+        error: ApiError,
+    },
+}
+
+/// How far a long call has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What is being done, such as "indexing".
+    pub stage: String,
+    /// Units done.
+    pub done: u64,
+    /// Units in all, if known.
+    pub total: Option<u64>,
+    /// The item at hand.
+    pub item: Option<String>,
+}
+
+/// What went wrong, in a form that scripts can match on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// The kind; it also decides the exit code.
+    pub code: ErrorCode,
+    /// What happened and why.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+impl ApiError {
+    /// An error without a hint.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Kinds of failure. Each has its own exit code, see [`ErrorCode::exit_code`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// A bug of ours, or something nobody expected.
+    Internal,
+    /// The command or one of its values makes no sense.
+    Usage,
+    /// No such collection, group, member, model or path.
+    NotFound,
+    /// It is there already.
+    Exists,
+    /// Not allowed for this node: no member, no admin, not the owner.
+    Forbidden,
+    /// An invite that is forged, expired or used.
+    BadInvite,
+    /// Nobody who was needed could be reached.
+    Unreachable,
+    /// Out of time.
+    Timeout,
+    /// The models do not match.
+    WrongModel,
+    /// The disk: full, read-only, not permitted.
+    Storage,
+    /// A file of Covey's own is damaged.
+    Corrupt,
+    /// Another process holds the home or the port.
+    Busy,
+    /// The group's log was forked; it stands still.
+    Frozen,
+    /// Interrupted by the person.
+    Cancelled,
+}
+
+impl ErrorCode {
+    /// The process's exit code: 2 for usage, as shells expect, the others from 10 on; 130 when interrupted.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Internal => 1,
+            Self::Usage => 2,
+            Self::NotFound => 10,
+            Self::Exists => 11,
+            Self::Forbidden => 12,
+            Self::BadInvite => 13,
+            Self::Unreachable => 14,
+            Self::Timeout => 15,
+            Self::WrongModel => 16,
+            Self::Storage => 17,
+            Self::Corrupt => 18,
+            Self::Busy => 19,
+            Self::Frozen => 20,
+            Self::Cancelled => 130,
+        }
+    }
+}

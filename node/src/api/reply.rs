@@ -1,0 +1,345 @@
+//! What the node answers, one type per call.
+
+use std::path::PathBuf;
+
+use covey_protocol::ids::{Epoch, GroupId, ModelId, Name, NodeId, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+use super::Reveal;
+
+/// The result of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Reply {
+    /// Nothing to tell but success.
+    Ok,
+    /// To [`super::Call::Status`].
+    Status(Status),
+    /// To [`super::Call::Add`] and [`super::Call::Reindex`].
+    Added(Added),
+    /// To [`super::Call::Search`].
+    Search(SearchReport),
+    /// To [`super::Call::GroupCreate`], [`super::Call::Join`].
+    Group(GroupInfo),
+    /// To [`super::Call::GroupList`].
+    Groups {
+        /// By name.
+        groups: Vec<GroupInfo>,
+    },
+    /// To [`super::Call::GroupMembers`].
+    Members {
+        /// The group.
+        group: GroupInfo,
+        /// Owner first, then by name.
+        members: Vec<MemberInfo>,
+    },
+    /// To [`super::Call::Invite`].
+    Invite {
+        /// To paste on the other machine.
+        code: String,
+        /// When it stops working.
+        expires: UnixMillis,
+    },
+    /// To [`super::Call::Peers`].
+    Peers {
+        /// Connected peers and known members.
+        peers: Vec<PeerInfo>,
+    },
+    /// To [`super::Call::AuditList`].
+    Audit {
+        /// Oldest first.
+        records: Vec<AuditEntry>,
+    },
+    /// To [`super::Call::AuditVerify`].
+    AuditVerified {
+        /// Records checked.
+        records: u64,
+        /// Digest of the last one.
+        head: String,
+    },
+    /// To [`super::Call::ModelList`].
+    Models {
+        /// By name.
+        models: Vec<ModelEntry>,
+    },
+    /// To [`super::Call::Doctor`].
+    Doctor {
+        /// What was checked.
+        checks: Vec<Check>,
+    },
+}
+
+/// Who this node is and what it holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Covey's version.
+    pub version: String,
+    /// This node.
+    pub node: NodeId,
+    /// Whether a daemon answered (or the command opened the home itself).
+    pub daemon: bool,
+    /// The model for new collections and questions.
+    pub model: ModelEntry,
+    /// Where the node can be reached.
+    pub addresses: Vec<String>,
+    /// By name.
+    pub collections: Vec<CollectionInfo>,
+    /// By name.
+    pub groups: Vec<GroupInfo>,
+    /// Peers connected now.
+    pub connected: u32,
+}
+
+/// A collection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CollectionInfo {
+    /// Its name.
+    pub name: Name,
+    /// Files and folders in it.
+    pub roots: Vec<PathBuf>,
+    /// Files indexed.
+    pub files: u64,
+    /// Chunks that can be found.
+    pub chunks: u64,
+    /// Bytes of index on disk.
+    pub index_bytes: u64,
+    /// The model it was built with.
+    pub model: ModelId,
+    /// Why it cannot be searched, if so.
+    pub problem: Option<String>,
+    /// Who may search it.
+    pub shares: Vec<ShareInfo>,
+}
+
+/// A share of a collection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShareInfo {
+    /// With this group.
+    pub group: Name,
+    /// So much.
+    pub reveal: Reveal,
+}
+
+/// What indexing did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Added {
+    /// The collection.
+    pub collection: Name,
+    /// Files new in the index.
+    pub added: u64,
+    /// Files whose content changed.
+    pub changed: u64,
+    /// Files that are gone.
+    pub removed: u64,
+    /// Files left as they were.
+    pub unchanged: u64,
+    /// Chunks embedded in this run.
+    pub embedded: u64,
+    /// Chunks in the collection now.
+    pub chunks: u64,
+    /// Files skipped, with the reason; at most the first 1,000.
+    pub skipped: Vec<Skipped>,
+    /// How many were skipped in all.
+    pub skipped_total: u64,
+    /// Time taken.
+    pub elapsed_ms: u64,
+}
+
+/// A file that was skipped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: String,
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchReport {
+    /// Best first.
+    pub results: Vec<SearchHit>,
+    /// The group asked, if any.
+    pub group: Option<Name>,
+    /// Who was asked and what came of it.
+    pub coverage: Coverage,
+    /// Time taken, in microseconds.
+    pub elapsed_us: u64,
+    /// Embeddings recomputed on this node.
+    pub recomputed: u64,
+    /// Own matches passed over as their file has changed since it was indexed.
+    pub stale: u64,
+    /// Things the person should know, such as a collection left out.
+    pub notes: Vec<String>,
+}
+
+/// One result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchHit {
+    /// Cosine similarity of question and passage.
+    pub score: f32,
+    /// Everyone who holds it, best score first.
+    pub from: Vec<Source>,
+    /// Title, where revealed.
+    pub title: Option<String>,
+    /// Some lines or the whole passage, where revealed.
+    pub text: Option<String>,
+    /// The file, for own results.
+    pub path: Option<PathBuf>,
+    /// Whether the score was checked by re-embedding text on this node.
+    pub verified: bool,
+}
+
+/// Who holds a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The node.
+    pub node: NodeId,
+    /// Its member name, or "you".
+    pub member: String,
+    /// The collection, as its owner calls it.
+    pub collection: String,
+}
+
+/// Who was asked and what came of it. The counts add up to `asked`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Other members asked.
+    pub asked: u32,
+    /// Gave an answer (perhaps an empty one).
+    pub answered: u32,
+    /// Said no, or answered with something invalid.
+    pub refused: u32,
+    /// Reached, but too slow or gone in the middle.
+    pub timed_out: u32,
+    /// Could not be reached.
+    pub offline: u32,
+    /// One line each.
+    pub members: Vec<MemberOutcome>,
+}
+
+/// What came of asking one member.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MemberOutcome {
+    /// The node.
+    pub node: NodeId,
+    /// Its member name.
+    pub member: String,
+    /// `answered`, `refused`, `timed_out` or `offline`.
+    pub outcome: String,
+    /// The reason, unless it answered.
+    pub reason: Option<String>,
+    /// Results it gave.
+    pub results: u32,
+    /// Time until it answered or gave up, in microseconds.
+    pub elapsed_us: u64,
+}
+
+/// A group of this node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupInfo {
+    /// Its id.
+    pub id: GroupId,
+    /// Its name here.
+    pub name: Name,
+    /// Changes of the membership so far.
+    pub epoch: Epoch,
+    /// Members now.
+    pub members: u32,
+    /// This node's role: `owner`, `admin`, `member`, or `removed`.
+    pub role: String,
+    /// Whether its log was forked and it stands still.
+    pub frozen: bool,
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MemberInfo {
+    /// The node.
+    pub node: NodeId,
+    /// Its name.
+    pub name: Name,
+    /// `owner`, `admin` or `member`.
+    pub role: String,
+    /// When it joined.
+    pub since: UnixMillis,
+    /// Whether it is connected now, or is this node.
+    pub online: bool,
+    /// Whether it is this node.
+    pub you: bool,
+}
+
+/// A peer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PeerInfo {
+    /// The node.
+    pub node: NodeId,
+    /// `group/name` for each group in common.
+    pub members_of: Vec<String>,
+    /// Whether it is connected now.
+    pub connected: bool,
+    /// The address in use, or known ones.
+    pub addresses: Vec<String>,
+    /// Whether a relay is in between.
+    pub relayed: bool,
+    /// Round trip, if measured.
+    pub rtt_us: Option<u64>,
+}
+
+/// One answer that was given to somebody.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// Its place in the chain, from 0.
+    pub seq: u64,
+    /// When.
+    pub at: UnixMillis,
+    /// To whom.
+    pub asker: NodeId,
+    /// In which group.
+    pub group: GroupId,
+    /// The question asked.
+    pub question: String,
+    /// What was revealed: collection and, by its digest, the chunk.
+    pub revealed: Vec<AuditItem>,
+    /// The record's digest.
+    pub digest: String,
+}
+
+/// One disclosed chunk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditItem {
+    /// The collection.
+    pub collection: String,
+    /// Digest of the chunk's text.
+    pub chunk: String,
+    /// How much of it.
+    pub reveal: Reveal,
+}
+
+/// A model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelEntry {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: ModelId,
+    /// `static` or `bert`.
+    pub family: String,
+    /// Dimensions.
+    pub dim: u32,
+    /// Whether it is the one for new collections and questions.
+    pub current: bool,
+}
+
+/// One check of `covey doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What was checked.
+    pub name: String,
+    /// Whether it is fine.
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+    /// What to do, if it is not fine.
+    pub fix: Option<String>,
+}

@@ -1,0 +1,11 @@
+//! A Covey node: collections, groups, the federated query and the local API.
+//!
+//! [`Node`](node::Node) is the thing to start from. It is generic over a [`covey_net::Link`] and takes its
+//! clock, its generator, its stores and its embedders from whoever builds it, so that the daemon
+//! and the simulator run the same code; it never reads the wall clock, a global generator or a
+//! socket itself. `daemon` builds one for real use, docs/ARCHITECTURE.md has the map.
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod env;
+pub mod store;
