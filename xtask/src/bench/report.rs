@@ -1,0 +1,86 @@
+//! What every benchmark writes.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use serde_json::Value;
+
+/// A benchmark's outcome, as docs/benchmarks/NAME.json holds it.
+#[derive(Serialize)]
+pub struct Report {
+    pub name: &'static str,
+    /// Day of the run, UTC, `YYYY-MM-DD`.
+    pub date: String,
+    pub machine: String,
+    pub versions: Vec<String>,
+    pub rows: Vec<Value>,
+    pub goals: Vec<Goal>,
+}
+
+/// One number that was aimed at, met or missed.
+#[derive(Debug, Serialize)]
+pub struct Goal {
+    pub name: String,
+    pub goal: String,
+    pub value: f64,
+    pub met: bool,
+}
+
+impl Report {
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            date: output("date", &["-u", "+%F"]),
+            machine: machine(),
+            versions: vec![
+                format!("covey {}", env!("CARGO_PKG_VERSION")),
+                output("rustc", &["--version"]),
+            ],
+            rows: Vec::new(),
+            goals: Vec::new(),
+        }
+    }
+
+    /// Writes the JSON file and `text` (Markdown) with a footer that says where numbers come from.
+    pub fn write(&self, root: &Path, command: &str, text: &str) -> Result<()> {
+        let folder = root.join("docs/benchmarks");
+        fs::create_dir_all(&folder)?;
+        let json = serde_json::to_string_pretty(self)?;
+        let path = folder.join(format!("{}.json", self.name));
+        fs::write(&path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+        let mut page = format!("{text}\n## Goals\n\n| goal | wanted | reached | met |\n| --- | --- | --- | --- |\n");
+        for goal in &self.goals {
+            let met = if goal.met { "yes" } else { "**no**" };
+            page += &format!("| {} | {} | {:.4} | {met} |\n", goal.name, goal.goal, goal.value);
+        }
+        page += &format!(
+            "\nMade by `{command}` on {}, {}; {}.\n",
+            self.date,
+            self.machine,
+            self.versions.join(", ")
+        );
+        fs::write(folder.join(format!("{}.md", self.name)), page)?;
+        Ok(())
+    }
+}
+
+fn machine() -> String {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("unknown processor", |rest| rest.trim_start_matches([' ', '\t', ':']));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{model}, {cores} cores, shared")
+}
+
+fn output(program: &str, arguments: &[&str]) -> String {
+    Command::new(program)
+        .args(arguments)
+        .output()
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .unwrap_or_default()
+}

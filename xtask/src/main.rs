@@ -1,0 +1,59 @@
+//! Chores of the workspace: `cargo xtask ci` and `cargo xtask bench NAME`.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, Subcommand};
+
+/// Chores of the Covey workspace.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Run everything a change must pass (the same as `.ci/run`).
+    Ci,
+    /// Check what the compiler does not: file lengths, and `unsafe` outside its one module.
+    Tidy,
+    /// Measure something and write docs/benchmarks/NAME.json and NAME.md.
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Search quality of four federated nodes beside one node that holds everything.
+    Federated(bench::federated::Options),
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().chore {
+        Chore::Ci => ci(),
+        Chore::Tidy => tidy::report(&root()),
+        Chore::Bench(Bench::Federated(options)) => bench::federated::run(&options, &root()),
+    }
+}
+
+fn ci() -> Result<()> {
+    let status = Command::new("bash")
+        .arg(root().join(".ci/run"))
+        .status()
+        .context("cannot start bash to run .ci/run")?;
+    ensure!(status.success(), "the checks failed, see above");
+    Ok(())
+}
+
+/// The workspace's root folder.
+fn root() -> PathBuf {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.pop();
+    root
+}
