@@ -8,5 +8,8 @@
 //! [`search`] (the federated query, docs/spec/search.md); [`wire`] has the encoding.
 #![forbid(unsafe_code)]
 
+pub mod group;
 pub mod ids;
 pub mod limits;
+pub mod search;
+pub mod wire;

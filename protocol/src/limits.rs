@@ -42,3 +42,15 @@ pub const MAX_INVITE_LIFE_MS: u64 = 30 * 24 * 3_600_000;
 pub const MAX_CLOCK_SKEW_MS: u64 = 10 * 60_000;
 /// Most groups one node joins.
 pub const MAX_GROUPS: usize = 64;
+/// Most address hints in one reply.
+pub const MAX_HINTS: usize = 64;
+/// Most log entries one node pushes at once.
+pub const MAX_ENTRIES_PER_PUSH: usize = 32;
+/// How far a signed request's time may lie from its entry's, either way, in milliseconds (a day).
+pub const MAX_REQUEST_AGE_MS: u64 = 24 * 3_600_000;
+/// Longest invite code, in characters.
+pub const MAX_INVITE_CODE: usize = 8 * 1024;
+/// Most releases of one model that one question is asked for, or one node serves.
+pub const MAX_RELEASES: usize = 4;
+/// Most peers one question is sent to.
+pub const MAX_ASKED: usize = MAX_MEMBERS;
