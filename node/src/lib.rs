@@ -7,5 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod cancel;
 pub mod env;
+pub mod models;
 pub mod store;

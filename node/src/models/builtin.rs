@@ -1,0 +1,43 @@
+//! Only the model inside the binary: for tests, the simulator, and homes without others.
+
+use covey_protocol::ids::ModelId;
+
+use super::{ModelHandle, Models};
+use crate::api::{ApiError, ErrorCode, ModelEntry};
+
+/// The built-in static English model and nothing else.
+pub struct BuiltinModels(ModelHandle);
+
+impl BuiltinModels {
+    /// Loads it.
+    ///
+    /// # Errors
+    /// If the bytes in the binary do not load, which is a bug.
+    pub fn new() -> Result<Self, ApiError> {
+        covey_embedder::builtin()
+            .map(|embedder| Self(ModelHandle::new(embedder, "static")))
+            .map_err(|error| ApiError::new(ErrorCode::Internal, format!("built-in model: {error}")))
+    }
+}
+
+impl Models for BuiltinModels {
+    fn current(&self) -> Result<ModelHandle, ApiError> {
+        Ok(self.0.clone())
+    }
+
+    fn get(&self, id: ModelId) -> Option<ModelHandle> {
+        (id == self.0.id).then(|| self.0.clone())
+    }
+
+    fn list(&self) -> Result<Vec<ModelEntry>, ApiError> {
+        Ok(vec![self.0.entry(true)])
+    }
+
+    fn set_current(&self, name: &str) -> Result<ModelHandle, ApiError> {
+        if name == self.0.name || name == self.0.id.to_string() {
+            return self.current();
+        }
+        Err(ApiError::new(ErrorCode::NotFound, format!("there is no model called {name} here"))
+            .hint("list the models with `covey model list`, or get one with `covey model pull`"))
+    }
+}

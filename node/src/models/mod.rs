@@ -1,0 +1,82 @@
+//! The embedding models of a node, as its services see them.
+//!
+//! [`Models`] is what a node is handed: the daemon gives it the folder of pulled models, tests and
+//! the simulator give it [`BuiltinModels`]. [`ModelHandle::new`] turns any embedder into what the
+//! index understands.
+
+mod adapter;
+mod builtin;
+
+use std::sync::Arc;
+
+use covey_embedder::Embedder;
+use covey_index::Encoder;
+use covey_protocol::ids::ModelId;
+
+pub use builtin::BuiltinModels;
+
+use crate::api::{ApiError, ModelEntry};
+
+/// A loaded model. Cheap to clone.
+#[derive(Clone)]
+pub struct ModelHandle {
+    /// What it is, exactly.
+    pub id: ModelId,
+    /// The name a person knows it by.
+    pub name: String,
+    /// `static` or `bert`.
+    pub family: String,
+    /// Length of its vectors.
+    pub dim: usize,
+    /// Turns text into vectors.
+    pub encoder: Arc<dyn Encoder>,
+}
+
+impl ModelHandle {
+    /// Wraps a loaded embedder of `family`.
+    pub fn new(embedder: Arc<dyn Embedder>, family: impl Into<String>) -> Self {
+        Self {
+            id: adapter::model_id(embedder.id()),
+            name: embedder.name().to_owned(),
+            family: family.into(),
+            dim: embedder.dim(),
+            encoder: Arc::new(adapter::Adapter(embedder)),
+        }
+    }
+
+    /// How it is listed.
+    pub fn entry(&self, current: bool) -> ModelEntry {
+        ModelEntry {
+            name: self.name.clone(),
+            id: self.id,
+            family: self.family.clone(),
+            dim: u32::try_from(self.dim).unwrap_or(u32::MAX),
+            current,
+        }
+    }
+}
+
+/// The models at hand. Loading may take seconds; call it where blocking is fine.
+pub trait Models: Send + Sync {
+    /// The model for new collections and for questions, loaded.
+    ///
+    /// # Errors
+    /// If it cannot be loaded; the message says which and what to do.
+    fn current(&self) -> Result<ModelHandle, ApiError>;
+
+    /// The model with exactly this id, if it is here and loads.
+    fn get(&self, id: ModelId) -> Option<ModelHandle>;
+
+    /// All models here, by name.
+    ///
+    /// # Errors
+    /// If the models cannot be listed.
+    fn list(&self) -> Result<Vec<ModelEntry>, ApiError>;
+
+    /// Makes the model called `name` (or with that id, as text) the current one, for the life of
+    /// this value; the node remembers the choice across restarts.
+    ///
+    /// # Errors
+    /// If there is no such model or it does not load; the current one then stays.
+    fn set_current(&self, name: &str) -> Result<ModelHandle, ApiError>;
+}
