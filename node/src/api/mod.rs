@@ -3,12 +3,10 @@
 //! The same types travel over the unix socket and print as `--json`; docs/spec/local-api.md
 //! documents them. Fields may be added within one [`API_VERSION`]; none is renamed or removed.
 
-mod cancel;
 pub mod client;
 mod reply;
 pub mod server;
 
-pub use cancel::CancelFlag;
 pub use reply::*;
 
 use std::path::PathBuf;

@@ -16,7 +16,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{API_VERSION, ApiError, Call, CancelFlag, ErrorCode, Event, Progress, Reply};
+use super::{API_VERSION, ApiError, Call, ErrorCode, Event, Progress, Reply};
+use crate::cancel::CancelFlag;
 
 /// Longest call, in bytes with its newline (check L3).
 pub const MAX_CALL: u64 = 64 * 1024;
