@@ -1,0 +1,183 @@
+//! Cutting a document's text into chunks of at most a window of tokens.
+//!
+//! A document is first split into sections (Markdown headings), then each section into windows that
+//! end, where possible, at a paragraph or a line, and that overlap a little so that a sentence cut
+//! in two is whole in one of them.
+
+mod sections;
+mod tokens;
+
+use std::ops::Range;
+
+use crate::document::Format;
+use crate::encoder::{EncodeError, Encoder};
+
+use sections::{Section, split};
+use tokens::tokens;
+
+/// Tokens of a chunk where the model allows as many.
+const DEFAULT_WINDOW: usize = 256;
+/// Tokens a model adds to each text for itself.
+const SPECIAL_TOKENS: usize = 2;
+/// The smallest window, for a model that would otherwise allow none.
+const MIN_WINDOW: usize = 8;
+/// Tokens shared by two neighbouring chunks.
+const OVERLAP: usize = 32;
+/// A chunk's most bytes, whatever its tokens: some tokenizers make one token of a whole line.
+pub(crate) const MAX_CHUNK_BYTES: usize = 16 * 1024;
+
+/// A piece of a document that gets one vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    /// Where it lies in the extracted text, in bytes.
+    pub(crate) span: Range<usize>,
+    /// The headings it stands under, outermost first; empty outside of any.
+    pub(crate) title: String,
+}
+
+/// Cuts a document.
+pub(crate) fn chunk(
+    text: &str,
+    format: Format,
+    encoder: &dyn Encoder,
+) -> Result<Vec<Chunk>, EncodeError> {
+    let window =
+        encoder.max_tokens().saturating_sub(SPECIAL_TOKENS).clamp(MIN_WINDOW, DEFAULT_WINDOW);
+    let overlap = OVERLAP.min(window / 4);
+
+    let mut counted = Vec::new();
+    for section in split(text, format) {
+        let spans = tokens(text, section.range.clone(), encoder)?;
+        if !spans.is_empty() {
+            counted.push((section, spans));
+        }
+    }
+    let mut chunks = Vec::new();
+    for (section, spans) in join_small(counted, window) {
+        for span in windows(text, &spans, window, overlap) {
+            chunks.push(Chunk {
+                span: keep_indent(text, span, format),
+                title: section.title.clone(),
+            });
+        }
+    }
+    Ok(chunks)
+}
+
+type Counted = (Section, Vec<Range<usize>>);
+
+/// Joins sections too short to say anything alone with what follows, under the title of the one
+/// with the most text.
+fn join_small(sections: Vec<Counted>, window: usize) -> Vec<Counted> {
+    let small = window / 4;
+    let mut joined: Vec<Counted> = Vec::new();
+    let mut largest = 0;
+    for (section, spans) in sections {
+        match joined.last_mut() {
+            Some((last, all)) if all.len() < small && all.len() + spans.len() <= window => {
+                if spans.len() >= largest {
+                    largest = spans.len();
+                    last.title = section.title;
+                }
+                all.extend(spans);
+            }
+            _ => {
+                largest = spans.len();
+                joined.push((section, spans));
+            }
+        }
+    }
+    joined
+}
+
+/// Spans of at most `window` tokens that cover all of them.
+fn windows(
+    text: &str,
+    tokens: &[Range<usize>],
+    window: usize,
+    overlap: usize,
+) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    let mut first = 0;
+    while first < tokens.len() {
+        let start = tokens[first].start;
+        let most = tokens[first..]
+            .iter()
+            .take(window)
+            .take_while(|token| token.end - start <= MAX_CHUNK_BYTES)
+            .count()
+            .max(1);
+        let limit = first + most;
+        if limit == tokens.len() {
+            spans.push(start..tokens[limit - 1].end);
+            break;
+        }
+        let cut = best_cut(text, tokens, first + most / 2 + 1, limit);
+        spans.push(start..tokens[cut - 1].end);
+        first = overlap_start(text, tokens, first, cut, overlap.min(most / 4));
+    }
+    spans
+}
+
+/// The token in `low..=limit` to end before: the last that starts a paragraph, else a line, else
+/// a sentence, else a word, else the limit.
+fn best_cut(text: &str, tokens: &[Range<usize>], low: usize, limit: usize) -> usize {
+    let mut best = (0, limit);
+    for at in (low.min(limit)..=limit).rev() {
+        let strength = break_before(text, tokens, at);
+        if strength > best.0 {
+            best = (strength, at);
+        }
+    }
+    best.1
+}
+
+/// Where the next chunk begins: up to `overlap` tokens back, at the strongest break there is, and
+/// always further than the last one began.
+fn overlap_start(
+    text: &str,
+    tokens: &[Range<usize>],
+    first: usize,
+    cut: usize,
+    overlap: usize,
+) -> usize {
+    let low = cut.saturating_sub(overlap).max(first + 1);
+    let mut best = (0, low);
+    for at in low..cut {
+        let strength = break_before(text, tokens, at);
+        if strength > best.0 {
+            best = (strength, at);
+        }
+    }
+    best.1
+}
+
+/// How good a place to cut lies before token `at`: 4 for a paragraph, 3 a line, 2 a sentence, 1 a
+/// word, 0 inside one.
+fn break_before(text: &str, tokens: &[Range<usize>], at: usize) -> u8 {
+    let (before, after) = (&tokens[at - 1], tokens.get(at));
+    let gap = after.map_or("", |after| text.get(before.end..after.start).unwrap_or(""));
+    match gap.bytes().filter(|&b| b == b'\n').count() {
+        0 if !gap.contains(char::is_whitespace) => 0,
+        0 if text[..before.end].ends_with(['.', '!', '?', '。']) => 2,
+        0 => 1,
+        1 => 3,
+        _ => 4,
+    }
+}
+
+/// The first line of a piece of code keeps its indentation.
+fn keep_indent(text: &str, span: Range<usize>, format: Format) -> Range<usize> {
+    if format != Format::Code {
+        return span;
+    }
+    let line = &text[text[..span.start].rfind('\n').map_or(0, |at| at + 1)..span.start];
+    if line.len() <= 64 && line.bytes().all(|b| b == b' ' || b == b'\t') {
+        span.start - line.len()..span.end
+    } else {
+        span
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! A collection frozen at one state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::CollectionStats;
+use crate::encoder::{Encoder, EncoderId};
+use crate::error::IndexError;
+use crate::files::FileStat;
+use crate::manifest::{Manifest, SegmentRef};
+use crate::search::TextCache;
+use crate::segment::{FileEntry, Segment};
+
+/// A collection as it was when this was taken: copied by a counter, safe to share between threads,
+/// unaffected by later updates.
+#[derive(Clone)]
+pub struct Snapshot {
+    state: Arc<State>,
+}
+
+struct State {
+    encoder: EncoderId,
+    dim: usize,
+    parts: Vec<Part>,
+    texts: Arc<TextCache>,
+}
+
+/// A segment and what of it is alive.
+#[derive(Clone)]
+pub(crate) struct Part {
+    pub(crate) id: u64,
+    pub(crate) segment: Arc<Segment>,
+    /// For each chunk, whether its file is alive.
+    pub(crate) alive: Arc<[bool]>,
+    dead: BTreeSet<u32>,
+    touched: BTreeMap<u32, i64>,
+}
+
+impl Snapshot {
+    pub(super) fn empty(encoder: EncoderId, dim: usize) -> Self {
+        let state = State { encoder, dim, parts: Vec::new(), texts: Arc::default() };
+        Self { state: Arc::new(state) }
+    }
+
+    /// The snapshot of a manifest, given its segments.
+    pub(super) fn next(&self, manifest: &Manifest, segments: BTreeMap<u64, Arc<Segment>>) -> Self {
+        let parts = manifest.segments.iter().filter_map(|reference| {
+            let segment = segments.get(&reference.id)?;
+            Some(Part::new(reference, segment.clone()))
+        });
+        let state = State {
+            encoder: manifest.encoder,
+            dim: manifest.dim as usize,
+            parts: parts.collect(),
+            texts: self.state.texts.clone(),
+        };
+        Self { state: Arc::new(state) }
+    }
+
+    /// Sizes and counts.
+    pub fn stats(&self) -> CollectionStats {
+        let mut stats = CollectionStats::default();
+        for part in self.parts() {
+            stats.segments += 1;
+            stats.index_bytes += part.segment.bytes() as u64;
+            stats.dead_chunks += part.alive.iter().filter(|alive| !**alive).count();
+            for (_, file) in part.live_files() {
+                stats.files += 1;
+                stats.chunks += file.chunks.len();
+                stats.text_bytes += file.text_len as u64;
+            }
+        }
+        stats
+    }
+
+    /// The model whose vectors this was built from.
+    pub fn encoder_id(&self) -> EncoderId {
+        self.state.encoder
+    }
+
+    pub(crate) fn dim(&self) -> usize {
+        self.state.dim
+    }
+
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.state.parts
+    }
+
+    pub(crate) fn texts(&self) -> &TextCache {
+        &self.state.texts
+    }
+
+    pub(super) fn segments(&self) -> impl Iterator<Item = (u64, Arc<Segment>)> + '_ {
+        self.parts().iter().map(|part| (part.id, part.segment.clone()))
+    }
+
+    pub(crate) fn check_encoder(&self, encoder: &dyn Encoder) -> Result<(), IndexError> {
+        if encoder.id() != self.state.encoder || encoder.dim() != self.state.dim {
+            return Err(IndexError::WrongModel {
+                index: self.state.encoder,
+                encoder: encoder.id(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Part {
+    fn new(reference: &SegmentRef, segment: Arc<Segment>) -> Self {
+        let mut alive = vec![true; segment.len() as usize];
+        for &file in &reference.dead {
+            let chunks = segment.files()[file as usize].chunks.clone();
+            alive[chunks.start as usize..chunks.end as usize].fill(false);
+        }
+        Self {
+            id: reference.id,
+            segment,
+            alive: alive.into(),
+            dead: reference.dead.clone(),
+            touched: reference.touched.clone(),
+        }
+    }
+
+    /// Files that are alive, with their numbers.
+    pub(crate) fn live_files(&self) -> impl Iterator<Item = (u32, &FileEntry)> {
+        let numbered = (0u32..).zip(self.segment.files());
+        numbered.filter(|(number, _)| !self.dead.contains(number))
+    }
+
+    /// Size and time by which a file of this part is known to be unchanged.
+    pub(crate) fn stat(&self, number: u32) -> Option<FileStat> {
+        let mut stat = self.segment.files().get(number as usize)?.stat;
+        if let Some(&mtime_ns) = self.touched.get(&number) {
+            stat.mtime_ns = mtime_ns;
+        }
+        Some(stat)
+    }
+}

@@ -1,0 +1,108 @@
+//! Everything about a collection that is neither an update nor a search.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+
+use super::{Collection, Snapshot, VerifyReport, load_manifest, load_segment, lock, require};
+use crate::error::IndexError;
+use crate::manifest::{NAME, segment_name};
+use crate::paths::owner;
+
+impl Collection {
+    /// Opens a collection of which some segments are damaged, leaving those out for good; the next
+    /// update of their folders indexes their files again. Also gives the errors found. A damaged
+    /// manifest cannot be repaired: remove the collection and add its folders again.
+    pub fn repair(dir: &Path) -> Result<(Self, Vec<IndexError>), IndexError> {
+        require(dir)?;
+        let store = Box::new(lock(dir)?);
+        let manifest = load_manifest(&*store)?;
+        let (mut kept, mut segments, mut errors) = (manifest.clone(), BTreeMap::new(), Vec::new());
+        kept.segments.clear();
+        for reference in &manifest.segments {
+            match load_segment(&*store, &manifest, reference) {
+                Ok(segment) => {
+                    segments.insert(reference.id, segment.into());
+                    kept.segments.push(reference.clone());
+                }
+                Err(error) if is_damage(&error) => errors.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        let mut collection = Self {
+            store,
+            writable: true,
+            snapshot: Snapshot::empty(manifest.encoder, manifest.dim as usize),
+            manifest,
+        };
+        if errors.is_empty() {
+            collection.snapshot = collection.snapshot.next(&kept, segments);
+        } else {
+            collection.commit(kept, segments)?;
+        }
+        collection.remove_orphans();
+        Ok((collection, errors))
+    }
+
+    /// Reads everything again from where it is stored and checks it, the graph's reachability
+    /// included. An error names the first thing wrong.
+    pub fn verify(&self) -> Result<VerifyReport, IndexError> {
+        let manifest = load_manifest(&*self.store)?;
+        let mut report = VerifyReport::default();
+        for reference in &manifest.segments {
+            let segment = load_segment(&*self.store, &manifest, reference)?;
+            report.segments += 1;
+            report.files += segment.files().len() - reference.dead.len();
+            report.chunks += segment.len() as usize;
+            report.bytes += segment.bytes() as u64;
+            report.unreachable += segment.unreachable();
+        }
+        Ok(report)
+    }
+
+    pub(super) fn forget_root(&mut self, root: &Path) -> Result<usize, IndexError> {
+        let mut manifest = self.manifest.clone();
+        let Ok(at) = manifest.roots.binary_search_by(|known| known.as_path().cmp(root)) else {
+            return Err(IndexError::UnknownRoot { root: root.into() });
+        };
+        let mut forgotten = 0;
+        for (reference, part) in manifest.segments.iter_mut().zip(self.snapshot.parts()) {
+            for (number, file) in part.live_files() {
+                let owned = owner(&self.manifest.roots, &file.path);
+                if owned.is_none_or(|owner| owner == root) {
+                    reference.dead.insert(number);
+                    forgotten += 1;
+                }
+            }
+        }
+        manifest.roots.remove(at);
+        self.commit(manifest, BTreeMap::new())?;
+        Ok(forgotten)
+    }
+
+    /// Removes what interrupted writes left: unfinished files, and segments no manifest names.
+    /// What cannot be removed now does no harm and is tried again next time.
+    pub(super) fn remove_orphans(&self) {
+        let named: BTreeSet<String> =
+            self.manifest.segments.iter().map(|reference| segment_name(reference.id)).collect();
+        for name in self.store.names().unwrap_or_default() {
+            let ours = name.starts_with("tmp-segment-")
+                || name == format!("tmp-{NAME}")
+                || name.starts_with("segment-");
+            if ours && !named.contains(&name) {
+                let _ = self.store.remove(&name);
+            }
+        }
+    }
+}
+
+/// Whether an error says that a segment itself is bad or gone, rather than the disk.
+fn is_damage(error: &IndexError) -> bool {
+    match error {
+        IndexError::Corrupt { .. } => true,
+        IndexError::Io { source, .. } => {
+            matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,49 @@
+//! A private LEANN index over a person's own files.
+//!
+//! A vector index usually stores every embedding. This one stores a pruned neighbour graph and one
+//! sign bit per dimension, throws the embeddings away, and recomputes the few dozen a query needs
+//! from the files themselves (LEANN, arXiv 2506.08276). Text is not copied either: a chunk is a
+//! span in the user's file, and a file that changed is noticed and left out of the answer until the
+//! next update.
+//!
+//! Start from [`Collection`]: [`Collection::update`] brings a folder in, [`Collection::search`]
+//! answers a query vector. A [`Snapshot`] answers queries while an update runs.
+//!
+//! This crate never runs a model and never talks to the network: it is handed an [`Encoder`] and
+//! the [`Files`] to read. It reads no clock and draws no ambient randomness, so the same files,
+//! encoder and seed give the same bytes.
+//!
+//! The file format is in `docs/spec/index-format.md`; the checks numbered there (`IDX-01` ...) are
+//! named where the code makes them.
+
+mod bytes;
+mod chunk;
+mod codes;
+mod collection;
+mod container;
+mod document;
+mod encoder;
+mod error;
+mod files;
+mod graph;
+mod manifest;
+mod paths;
+mod search;
+mod segment;
+mod store;
+mod vectors;
+
+#[cfg(test)]
+extern crate self as covey_index;
+#[cfg(test)]
+mod fixture;
+
+pub use collection::{
+    Collection, CollectionStats, Progress, Snapshot, Stage, UpdateOptions, UpdateReport,
+    VerifyReport,
+};
+pub use document::SkipReason;
+pub use encoder::{EncodeError, Encoder, EncoderId};
+pub use error::IndexError;
+pub use files::{Disk, FileStat, Files, MemoryFiles, Walked};
+pub use search::{Hit, SearchOptions, SearchResult, Traversal};

@@ -1,0 +1,174 @@
+//! Blobs in a directory, safe against crashes and a second writer.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::map::map;
+use super::{Blob, Store};
+use crate::files::open_regular;
+
+const LOCK: &str = "lock";
+const TEMPORARY: &str = "tmp-";
+
+/// A directory of blobs. The lock, where one was taken, is held until this is dropped.
+pub(crate) struct DirStore {
+    dir: PathBuf,
+    _lock: Option<File>,
+    #[cfg(test)]
+    fault: Option<Arc<Fault>>,
+}
+
+impl DirStore {
+    /// Makes the directory, private to the user, if it is missing.
+    pub(crate) fn make(dir: &Path) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(dir)
+    }
+
+    /// For writing: takes the lock, or gives `WouldBlock` if someone has it.
+    pub(crate) fn locked(dir: &Path) -> io::Result<Self> {
+        let file = private().truncate(false).read(true).create(true).open(dir.join(LOCK))?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
+            TryLockError::Error(error) => error,
+        })?;
+        Ok(Self::at(dir, Some(file)))
+    }
+
+    /// For reading only.
+    pub(crate) fn unlocked(dir: &Path) -> Self {
+        Self::at(dir, None)
+    }
+
+    fn at(dir: &Path, lock: Option<File>) -> Self {
+        Self {
+            dir: dir.to_path_buf(),
+            _lock: lock,
+            #[cfg(test)]
+            fault: None,
+        }
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.step()?;
+        let mut file = private().truncate(true).create(true).open(path)?;
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        file.write_all(first)?;
+        self.step()?;
+        file.write_all(second)?;
+        self.step()?;
+        file.sync_all()
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.step()?;
+        #[cfg(unix)]
+        File::open(&self.dir)?.sync_all()?;
+        Ok(())
+    }
+}
+
+impl Store for DirStore {
+    fn place(&self) -> &Path {
+        &self.dir
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            if let Ok(name) = entry?.file_name().into_string()
+                && name != LOCK
+            {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn load(&self, name: &str) -> io::Result<Blob> {
+        let file = open_regular(&self.dir.join(name))?;
+        if file.metadata()?.len() == 0 {
+            return Ok(Blob::Owned(Arc::new([])));
+        }
+        Ok(Blob::Mapped(Arc::new(map(&file)?)))
+    }
+
+    fn save(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let temporary = self.dir.join(format!("{TEMPORARY}{name}"));
+        let done = self.write(&temporary, bytes).and_then(|()| {
+            self.step()?;
+            fs::rename(&temporary, self.dir.join(name))?;
+            self.sync_dir()
+        });
+        if done.is_err() && self.step().is_ok() {
+            // Best effort: on a full disk this gives the space back, and opening cleans up anyway.
+            let _ = fs::remove_file(&temporary);
+        }
+        done
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.step()?;
+        fs::remove_file(self.dir.join(name))
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+impl DirStore {
+    /// A point at which tests can make the machine crash.
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "the tests' version looks at the fault")]
+    fn step(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[cfg(test)]
+    fn step(&self) -> io::Result<()> {
+        self.fault.as_ref().map_or(Ok(()), |fault| fault.step())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_fault(mut self, fault: Arc<Fault>) -> Self {
+        self.fault = Some(fault);
+        self
+    }
+}
+
+/// A disk that fails for good after some steps.
+#[cfg(test)]
+pub(crate) struct Fault {
+    left: std::sync::atomic::AtomicUsize,
+    kind: io::ErrorKind,
+}
+
+#[cfg(test)]
+impl Fault {
+    pub(crate) fn after(steps: usize, kind: io::ErrorKind) -> Arc<Self> {
+        Arc::new(Self { left: steps.into(), kind })
+    }
+
+    fn step(&self) -> io::Result<()> {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.left
+            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
+            .map(|_| ())
+            .map_err(|_| self.kind.into())
+    }
+
+    /// Whether it has failed yet.
+    pub(crate) fn struck(&self) -> bool {
+        self.left.load(std::sync::atomic::Ordering::Relaxed) == 0
+    }
+}
