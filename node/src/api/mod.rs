@@ -4,9 +4,11 @@
 //! documents them. Fields may be added within one [`API_VERSION`]; none is renamed or removed.
 
 pub mod client;
+mod local;
 mod reply;
 pub mod server;
 
+pub use local::*;
 pub use reply::*;
 
 use std::path::PathBuf;

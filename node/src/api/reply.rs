@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use covey_protocol::ids::{Epoch, GroupId, ModelId, Name, NodeId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-use super::Reveal;
+use super::{BackupInfo, DemoReport, Initialised, LogInfo, Reveal, ServiceInfo};
 
 /// The result of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,6 +67,20 @@ pub enum Reply {
         /// What was checked.
         checks: Vec<Check>,
     },
+    /// Printed by `covey init`.
+    Initialised(Initialised),
+    /// Printed by `covey backup`.
+    BackedUp(BackupInfo),
+    /// Printed by `covey restore`.
+    Restored(BackupInfo),
+    /// Printed by `covey model pull` and `covey model distill`.
+    Model(ModelEntry),
+    /// Printed by `covey service`.
+    Service(ServiceInfo),
+    /// Printed by `covey logs`.
+    Log(LogInfo),
+    /// Printed by `covey demo`.
+    Demo(DemoReport),
 }
 
 /// Who this node is and what it holds.

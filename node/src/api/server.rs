@@ -139,14 +139,14 @@ fn busy() -> ApiError {
 }
 
 struct Connection {
-    input: BufReader<tokio::io::Take<OwnedReadHalf>>,
+    input: BufReader<OwnedReadHalf>,
     output: OwnedWriteHalf,
 }
 
 impl Connection {
     fn new(stream: UnixStream) -> Self {
         let (input, output) = stream.into_split();
-        Self { input: BufReader::new(input.take(MAX_CALL)), output }
+        Self { input: BufReader::new(input), output }
     }
 
     async fn refuse(mut self, error: ApiError) {
@@ -222,7 +222,7 @@ async fn read_call(
 ) -> Result<Option<Call>, ApiError> {
     let usage = |message: String| ApiError::new(ErrorCode::Usage, message);
     let mut line = Vec::new();
-    match timeout(CALL_DEADLINE, input.read_until(b'\n', &mut line)).await {
+    match timeout(CALL_DEADLINE, input.take(MAX_CALL).read_until(b'\n', &mut line)).await {
         Err(_) => return Err(ApiError::new(ErrorCode::Timeout, "no call arrived in time")),
         Ok(Err(_) | Ok(0)) => return Ok(None),
         Ok(Ok(_)) => {}
@@ -231,8 +231,9 @@ async fn read_call(
         return Err(usage(format!("a call is one line of at most {MAX_CALL} bytes")));
     }
     serde_json::from_slice(&line).map(Some).map_err(|error| {
-        usage(format!("not a call this version knows: {error}"))
-            .hint("update the older of `covey` and its daemon; the calls are in docs/spec/local-api.md")
+        usage(format!("not a call this version knows: {error}")).hint(
+            "update the older of `covey` and its daemon; the calls are in docs/spec/local-api.md",
+        )
     })
 }
 
