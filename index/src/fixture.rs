@@ -98,3 +98,25 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
         start..start + word.len()
     })
 }
+
+/// Texts that share words the way texts of a few subjects do: each takes most of its words from one
+/// of twenty vocabularies.
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+pub fn topics(texts: usize, words: usize, seed: u64) -> Vec<String> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut draw = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 16) % below
+    };
+    let mut text = || {
+        let topic = draw(20);
+        let mut word = |_| match draw(4) {
+            0 => format!("common{}", draw(300)),
+            _ => format!("t{topic}w{}", draw(60)),
+        };
+        (0..words).map(&mut word).collect::<Vec<_>>().join(" ")
+    };
+    (0..texts).map(|_| text()).collect()
+}

@@ -9,11 +9,10 @@ mod beam;
 mod build;
 mod prune;
 mod reach;
+mod space;
 
 pub(crate) use beam::{Beam, Scored, Walk};
 pub(crate) use build::build;
-#[cfg(test)]
-pub(crate) use reach::reachable;
 
 /// Shape of the graph.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +31,7 @@ pub(crate) struct GraphParams {
 
 impl Default for GraphParams {
     fn default() -> Self {
-        Self { max_degree: 32, low_degree: 10, beam: 64, hub_permille: 20, alpha: 1.2 }
+        Self { max_degree: 32, low_degree: 10, beam: 48, hub_permille: 20, alpha: 1.05 }
     }
 }
 
@@ -42,3 +41,6 @@ pub(crate) struct Graph {
     pub(crate) entry: u32,
     pub(crate) links: Vec<Vec<u32>>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,116 @@
+//! A machine that dies, or a disk that fills up, at every single step of an update.
 
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::*;
+use crate::fixture::WordEncoder;
+use crate::files::MemoryFiles;
+use crate::store::Fault;
+
+type Live = BTreeMap<PathBuf, [u8; 32]>;
+
+fn live(collection: &Collection) -> Live {
+    let parts = collection.snapshot.parts().iter();
+    let files = parts.flat_map(|part| part.live_files().map(|(_, file)| (file.path.clone(), file.hash)));
+    let mut live = Live::new();
+    for (path, hash) in files {
+        assert!(live.insert(path, hash).is_none(), "a file is alive twice");
+    }
+    live
+}
+
+fn change(files: &MemoryFiles) {
+    files.insert("/n/a", "the first file, now changed");
+    files.remove("/n/b");
+    files.insert("/n/d", "the fourth file is new");
+    files.insert("/n/e", "and so is the fifth");
+}
+
+fn update(
+    collection: &mut Collection,
+    files: &MemoryFiles,
+    segment_chunks: usize,
+) -> Result<UpdateReport, IndexError> {
+    let encoder = WordEncoder::new(16);
+    let options = UpdateOptions { segment_chunks, ..UpdateOptions::default() };
+    collection.update(Path::new("/n"), files, &encoder, &options, &mut |_| ControlFlow::Continue(()))
+}
+
+/// A collection of three files in `dir`, and the files.
+fn start(dir: &Path) -> MemoryFiles {
+    let files = MemoryFiles::new();
+    files.insert("/n/a", "the first file");
+    files.insert("/n/b", "the second file");
+    files.insert("/n/c", "the third file");
+    let mut collection = Collection::create(dir, &WordEncoder::new(16)).expect("made");
+    update(&mut collection, &files, 8192).expect("updates");
+    files
+}
+
+/// Runs the update with the fault after ever more steps, until it no longer strikes, and hands each
+/// state found after reopening to `check`.
+fn crash_everywhere(segment_chunks: usize, kind: io::ErrorKind, check: impl Fn(&Live, &Live, &Live)) {
+    for steps in 0.. {
+        let temp = tempfile::tempdir().expect("a temporary folder");
+        let dir = temp.path().join("index");
+        let files = start(&dir);
+        let before = live(&Collection::open(&dir).expect("opens"));
+        change(&files);
+
+        let fault = Fault::after(steps, kind);
+        let store = DirStore::locked(&dir).expect("locks").with_fault(Arc::clone(&fault));
+        let mut collection = Collection::open_in(Box::new(store), true).expect("opens");
+        let outcome = update(&mut collection, &files, segment_chunks);
+        let in_memory = live(&collection);
+        drop(collection);
+
+        let mut collection = Collection::open(&dir).expect("a crash leaves a sound index");
+        collection.verify().expect("sound");
+        let found = live(&collection);
+        let names = collection.store.names().expect("lists");
+        assert_eq!(names.len(), 1 + collection.manifest.segments.len(), "no remains: {names:?}");
+
+        update(&mut collection, &files, segment_chunks).expect("continues");
+        let after = live(&collection);
+        check(&before, &found, &after);
+        match outcome {
+            Ok(_) => assert_eq!((&found, &in_memory), (&after, &after), "step {steps}"),
+            Err(error) => {
+                let full = matches!(error, IndexError::DiskFull { .. });
+                assert_eq!(full, kind == io::ErrorKind::StorageFull, "{error}");
+            }
+        }
+        if !fault.struck() {
+            assert!(steps > 8, "the update takes more steps than {steps}");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_crash_leaves_the_state_before_or_the_state_after() {
+    crash_everywhere(8192, io::ErrorKind::Other, |before, found, after| {
+        assert!(found == before || found == after, "{found:?}");
+    });
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_says_so() {
+    crash_everywhere(8192, io::ErrorKind::StorageFull, |before, found, after| {
+        assert!(found == before || found == after, "{found:?}");
+    });
+}
+
+#[test]
+fn with_checkpoints_each_file_is_in_its_state_before_or_after() {
+    crash_everywhere(1, io::ErrorKind::Other, |before, found, after| {
+        for path in before.keys().chain(after.keys()) {
+            let state = found.get(path);
+            assert!(state == before.get(path) || state == after.get(path), "{path:?}");
+        }
+    });
+}

@@ -4,11 +4,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 
-use super::beam::{Beam, Scored, Walk};
+use super::beam::{Beam, Walk};
 use super::prune::{keep_hubs, robust_prune};
 use super::reach::make_reachable;
+use super::space::Space;
 use super::{Graph, GraphParams};
-use crate::vectors::{Rows, dot};
+use crate::vectors::Rows;
 
 /// The most vectors inserted at once, as a share of all: those of one batch do not see each other.
 const BATCH_SHARE: usize = 50;
@@ -19,21 +20,15 @@ pub(crate) fn build(rows: Rows<'_>, params: &GraphParams, seed: u64) -> Graph {
     if n == 0 {
         return Graph::default();
     }
-    let mut graph = Graph { entry: medoid(rows), links: vec![Vec::new(); n] };
+    let space = &Space::new(rows);
+    let mut graph = Graph { entry: space.medoid(), links: vec![Vec::new(); n] };
     let order = insertion_order(n, graph.entry, seed);
     for alpha in [1.0, params.alpha] {
-        insert_all(&mut graph, rows, &order, params, alpha);
+        insert_all(&mut graph, space, &order, params, alpha);
     }
-    let mut graph = keep_hubs(&graph, rows, params);
-    make_reachable(&mut graph, rows, params);
+    let mut graph = keep_hubs(&graph, space, params);
+    make_reachable(&mut graph, space, params);
     graph
-}
-
-/// The vector closest to the mean: where every walk begins.
-fn medoid(rows: Rows<'_>) -> u32 {
-    let mean = rows.mean();
-    let best = (0..rows.len()).map(|i| Scored { score: dot(rows.row(i), &mean), node: i as u32 });
-    best.max().map_or(0, |scored| scored.node)
 }
 
 /// A shuffle of all nodes but the entry.
@@ -48,22 +43,23 @@ fn insertion_order(n: usize, entry: u32, seed: u64) -> Vec<u32> {
     order
 }
 
-fn insert_all(graph: &mut Graph, rows: Rows<'_>, order: &[u32], params: &GraphParams, alpha: f32) {
+fn insert_all(graph: &mut Graph, space: &Space<'_>, order: &[u32], params: &GraphParams, alpha: f32) {
     let cap = (order.len() / BATCH_SHARE).max(64);
     let (mut done, mut batch) = (0, 1);
     while done < order.len() {
         let end = (done + batch).min(order.len());
-        insert_batch(graph, rows, &order[done..end], params, alpha);
+        insert_batch(graph, space, &order[done..end], params, alpha);
         done = end;
         batch = (batch * 2).min(cap);
     }
 }
 
 /// Inserts nodes that do not see each other: finds and prunes each one's neighbours on the graph as
-/// it stands, then adds the links back, each target once and in the order of its number.
+/// it stands, then adds the links back, each target once and in the order of its number. A node that
+/// is linked to a lot is pruned only now and then.
 fn insert_batch(
     graph: &mut Graph,
-    rows: Rows<'_>,
+    space: &Space<'_>,
     batch: &[u32],
     params: &GraphParams,
     alpha: f32,
@@ -71,8 +67,8 @@ fn insert_batch(
     let chosen: Vec<Vec<u32>> = batch
         .par_iter()
         .map_init(
-            || Beam::new(rows.len()),
-            |beam, &node| choose(graph, rows, beam, node, params, alpha),
+            || Beam::new(space.len()),
+            |beam, &node| choose(graph, space, beam, node, params, alpha),
         )
         .collect();
 
@@ -93,8 +89,8 @@ fn insert_batch(
             links.extend(group.iter().map(|&(_, node)| node));
             links.sort_unstable();
             links.dedup();
-            if links.len() > params.max_degree {
-                links = robust_prune(rows, target, &links, params.max_degree, alpha);
+            if links.len() > params.max_degree + params.max_degree / 2 {
+                links = robust_prune(space, target, &links, params.max_degree, alpha);
             }
             (target, links)
         })
@@ -106,33 +102,31 @@ fn insert_batch(
 
 fn choose(
     graph: &Graph,
-    rows: Rows<'_>,
+    space: &Space<'_>,
     beam: &mut Beam,
     node: u32,
     params: &GraphParams,
     alpha: f32,
 ) -> Vec<u32> {
-    let walk = Exact { graph, rows, target: rows.row(node as usize) };
+    let walk = Exact { graph, space, node };
     let (found, _) = beam.search(&walk, graph.entry, params.beam);
     let mut candidates: Vec<u32> = found.iter().map(|scored| scored.node).collect();
     candidates.extend(&graph.links[node as usize]);
     candidates.sort_unstable();
     candidates.dedup();
-    robust_prune(rows, node, &candidates, params.max_degree, alpha)
+    robust_prune(space, node, &candidates, params.max_degree, alpha)
 }
 
-/// A walk steered by exact vectors. Closeness is minus the squared distance without the target's own
-/// norm, so that zero vectors are as far as they are.
+/// A walk towards a node, steered by exact vectors.
 pub(super) struct Exact<'a> {
     pub(super) graph: &'a Graph,
-    pub(super) rows: Rows<'a>,
-    pub(super) target: &'a [f32],
+    pub(super) space: &'a Space<'a>,
+    pub(super) node: u32,
 }
 
 impl Walk for Exact<'_> {
     fn score(&self, node: u32) -> f32 {
-        let row = self.rows.row(node as usize);
-        2.0 * dot(row, self.target) - dot(row, row)
+        -self.space.distance(node, self.node)
     }
 
     fn links(&self, node: u32, visit: &mut dyn FnMut(u32)) {

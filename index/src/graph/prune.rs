@@ -4,13 +4,13 @@ use std::cmp::Reverse;
 
 use rayon::prelude::*;
 
+use super::space::Space;
 use super::{Graph, GraphParams};
-use crate::vectors::{Rows, dot};
 
 /// Vamana's robust prune: takes candidates closest first, and skips one that an already chosen
 /// neighbour leads to by a detour no more than `alpha` times as long.
 pub(super) fn robust_prune(
-    rows: Rows<'_>,
+    space: &Space<'_>,
     node: u32,
     candidates: &[u32],
     max: usize,
@@ -19,7 +19,7 @@ pub(super) fn robust_prune(
     let mut sorted: Vec<(f32, u32)> = candidates
         .iter()
         .filter(|&&candidate| candidate != node)
-        .map(|&candidate| (distance(rows, node, candidate), candidate))
+        .map(|&candidate| (space.distance(node, candidate), candidate))
         .collect();
     sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let mut chosen: Vec<u32> = Vec::with_capacity(max);
@@ -29,7 +29,7 @@ pub(super) fn robust_prune(
         }
         // Distances are squared, so alpha is too.
         let covered =
-            chosen.iter().any(|&near| alpha * alpha * distance(rows, near, candidate) <= far);
+            chosen.iter().any(|&near| alpha * alpha * space.distance(near, candidate) <= far);
         if !covered {
             chosen.push(candidate);
         }
@@ -37,15 +37,9 @@ pub(super) fn robust_prune(
     chosen
 }
 
-/// Squared Euclidean distance.
-fn distance(rows: Rows<'_>, a: u32, b: u32) -> f32 {
-    let (a, b) = (rows.row(a as usize), rows.row(b as usize));
-    (dot(a, a) + dot(b, b) - 2.0 * dot(a, b)).max(0.0)
-}
-
 /// LEANN's pruning: hubs, the nodes most others link to, keep their links; every other node keeps
 /// its `low_degree` best. Links then go both ways wherever the other end has room.
-pub(super) fn keep_hubs(graph: &Graph, rows: Rows<'_>, params: &GraphParams) -> Graph {
+pub(super) fn keep_hubs(graph: &Graph, space: &Space<'_>, params: &GraphParams) -> Graph {
     let hub = hubs(graph, params);
     let mut links: Vec<Vec<u32>> = graph
         .links
@@ -56,7 +50,7 @@ pub(super) fn keep_hubs(graph: &Graph, rows: Rows<'_>, params: &GraphParams) -> 
             if links.len() <= max {
                 return links.clone();
             }
-            robust_prune(rows, node as u32, links, max, params.alpha)
+            robust_prune(space, node as u32, links, max, params.alpha)
         })
         .collect();
     let back: Vec<(u32, u32)> = links

@@ -2,22 +2,22 @@
 
 use super::beam::Beam;
 use super::build::Exact;
+use super::space::Space;
 use super::{Graph, GraphParams};
-use crate::vectors::Rows;
 
 /// Links each node that no walk can reach from a close one that it can. A walk only meets reachable
 /// nodes, so searching for the lost node finds where to hang it.
-pub(super) fn make_reachable(graph: &mut Graph, rows: Rows<'_>, params: &GraphParams) {
+pub(super) fn make_reachable(graph: &mut Graph, space: &Space<'_>, params: &GraphParams) {
     let mut reached = reachable(graph);
-    let mut beam = Beam::new(rows.len());
+    let mut beam = Beam::new(space.len());
     let cap = params.max_degree;
     // Where the close ones are all full, the youngest node hung this way still has room.
     let mut spare = graph.entry;
-    for node in 0..rows.len() as u32 {
+    for node in 0..space.len() as u32 {
         if reached[node as usize] {
             continue;
         }
-        let walk = Exact { graph, rows, target: rows.row(node as usize) };
+        let walk = Exact { graph, space, node };
         let (close, _) = beam.search(&walk, graph.entry, params.beam);
         let host = close
             .iter()
@@ -31,7 +31,7 @@ pub(super) fn make_reachable(graph: &mut Graph, rows: Rows<'_>, params: &GraphPa
 }
 
 /// Which nodes a walk from the entry can meet.
-pub(crate) fn reachable(graph: &Graph) -> Vec<bool> {
+pub(super) fn reachable(graph: &Graph) -> Vec<bool> {
     let mut reached = vec![false; graph.links.len()];
     if !reached.is_empty() {
         spread(graph, graph.entry, &mut reached);
