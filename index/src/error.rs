@@ -54,13 +54,8 @@ pub enum IndexError {
         supported: u32,
     },
     /// The encoder is not the one the index was built with.
-    #[error("{}", wrong_model(.index, .encoder))]
-    WrongModel {
-        /// The model of the index.
-        index: EncoderId,
-        /// The model offered.
-        encoder: EncoderId,
-    },
+    #[error(transparent)]
+    WrongModel(Box<WrongModel>),
     /// A vector has the wrong length, or is not made of finite numbers.
     #[error("the query cannot be searched for: {what}")]
     BadQuery {
@@ -116,18 +111,35 @@ impl IndexError {
     }
 }
 
-fn wrong_model(index: &EncoderId, encoder: &EncoderId) -> String {
-    if index.base != encoder.base {
-        format!(
-            "the index was built with model {}, the current model is {}: switch back to it, or build the index anew",
-            short(&index.base),
-            short(&encoder.base)
-        )
-    } else {
-        format!(
-            "the index holds release {} of its model, the current release is {}: rebuild the index for it",
-            short(&index.release),
-            short(&encoder.release)
-        )
+/// The model of an index and another one that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.message())]
+pub struct WrongModel {
+    /// The model of the index.
+    pub index: EncoderId,
+    /// The model offered.
+    pub encoder: EncoderId,
+}
+
+impl WrongModel {
+    /// Whether they are two models altogether, rather than two releases of one.
+    pub fn base_differs(&self) -> bool {
+        self.index.base != self.encoder.base
+    }
+
+    fn message(&self) -> String {
+        if self.base_differs() {
+            format!(
+                "the index was built with model {}, the current model is {}: switch back to it, or build the index anew",
+                short(&self.index.base),
+                short(&self.encoder.base)
+            )
+        } else {
+            format!(
+                "the index holds release {} of its model, the current release is {}: rebuild the index for it",
+                short(&self.index.release),
+                short(&self.encoder.release)
+            )
+        }
     }
 }

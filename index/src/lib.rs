@@ -44,6 +44,6 @@ pub use collection::{
 };
 pub use document::SkipReason;
 pub use encoder::{EncodeError, Encoder, EncoderId};
-pub use error::IndexError;
+pub use error::{IndexError, WrongModel};
 pub use files::{Disk, FileStat, Files, MemoryFiles, Walked};
 pub use search::{Hit, SearchOptions, SearchResult, Traversal};

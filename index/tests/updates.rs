@@ -6,7 +6,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use common::{WordEncoder, ask, update};
-use covey_index::{Collection, MemoryFiles, SkipReason, UpdateOptions};
+use covey_index::{
+    Collection, IndexError, MemoryFiles, Progress, SearchOptions, SkipReason, Stage, UpdateOptions,
+    UpdateReport,
+};
 
 const NOTES: &str = "/notes";
 
@@ -153,4 +156,198 @@ fn what_cannot_be_indexed_is_told_with_the_reason() {
     assert_eq!(reasons[7], SkipReason::Binary);
     assert_eq!(report.added, 3);
     assert_eq!(report.skipped_count, 8);
+}
+
+fn numbered(count: usize) -> MemoryFiles {
+    let files = MemoryFiles::new();
+    for (i, text) in common::topics(count, 20, 4).into_iter().enumerate() {
+        files.insert(format!("/notes/{i:05}.txt"), text);
+    }
+    files
+}
+
+fn update_until(
+    collection: &mut Collection,
+    files: &MemoryFiles,
+    encoder: &WordEncoder,
+    options: &UpdateOptions,
+    mut go_on: impl FnMut(&Progress) -> bool,
+) -> UpdateReport {
+    let mut progress = |event: Progress| match go_on(&event) {
+        true => ControlFlow::Continue(()),
+        false => ControlFlow::Break(()),
+    };
+    collection.update(Path::new(NOTES), files, encoder, options, &mut progress).expect("updates")
+}
+
+#[test]
+fn a_cancelled_update_keeps_what_was_done_and_goes_on_later() {
+    let (files, encoder) = (numbered(100), WordEncoder::new(32));
+    let mut collection = Collection::in_memory(&encoder).expect("made");
+    let mut options = UpdateOptions::default();
+    options.batch = 10;
+    let report = update_until(&mut collection, &files, &encoder, &options, |event| {
+        event.chunks_embedded < 50
+    });
+    assert!(report.cancelled);
+    assert_eq!((report.added, report.chunks), (50, 50));
+    let before = encoder.encoded();
+    let report = update(&mut collection, NOTES, &files, &encoder);
+    assert_eq!((report.added, report.unchanged, report.cancelled), (50, 50, false));
+    assert_eq!(encoder.encoded() - before, 50);
+}
+
+#[test]
+fn a_cancelled_scan_changes_nothing() {
+    let (files, encoder) = (numbered(10), WordEncoder::new(32));
+    let mut collection = Collection::in_memory(&encoder).expect("made");
+    let options = UpdateOptions::default();
+    let report = update_until(&mut collection, &files, &encoder, &options, |_| false);
+    assert!(report.cancelled);
+    assert_eq!((collection.roots().len(), collection.stats().files), (0, 0));
+}
+
+#[test]
+fn a_file_cancelled_in_its_middle_keeps_its_older_version() {
+    let (files, encoder) = (MemoryFiles::new(), WordEncoder::new(32));
+    files.insert("/notes/long.txt", "old words");
+    let mut collection = indexed(&files, &encoder);
+    files.insert("/notes/long.txt", "new words\n\n".repeat(500));
+    let mut options = UpdateOptions::default();
+    options.batch = 2;
+    let report = update_until(&mut collection, &files, &encoder, &options, |event| {
+        event.stage != Stage::Embedding || event.chunks_embedded < 4
+    });
+    assert!(report.cancelled);
+    assert_eq!((report.changed, report.chunks), (0, 1));
+    assert!(update(&mut collection, NOTES, &files, &encoder).chunks > 10);
+}
+
+#[test]
+fn progress_ends_at_what_it_expected() {
+    let (files, encoder) = (numbered(200), WordEncoder::new(32));
+    let mut collection = Collection::in_memory(&encoder).expect("made");
+    let mut last = None;
+    let options = UpdateOptions::default();
+    update_until(&mut collection, &files, &encoder, &options, |event| {
+        last = Some(event.clone());
+        true
+    });
+    let last = last.expect("there was progress");
+    assert_eq!((last.files_seen, last.files_total), (200, 200));
+    assert!((195..=205).contains(&last.chunks_expected), "{last:?}");
+}
+
+#[test]
+fn a_big_folder_is_saved_in_segments_that_are_not_merged_again() {
+    let (files, encoder) = (numbered(300), WordEncoder::new(32));
+    let mut collection = Collection::in_memory(&encoder).expect("made");
+    let mut options = UpdateOptions::default();
+    options.segment_chunks = 32;
+    let report = update_until(&mut collection, &files, &encoder, &options, |_| true);
+    assert_eq!(report.embedded, 300);
+    assert_eq!(collection.stats().segments, 10);
+    let result = ask(&collection, "common1 common2", 300, &files, &encoder);
+    assert_eq!(result.hits.len(), 300);
+    assert!(result.hits.is_sorted_by(|a, b| a.score >= b.score));
+}
+
+#[test]
+fn many_small_updates_are_merged_and_all_stays_findable() {
+    let (files, encoder) = (MemoryFiles::new(), WordEncoder::new(32));
+    files.insert("/notes/0", "seed");
+    let mut collection = indexed(&files, &encoder);
+    for i in 1..60 {
+        files.insert(format!("/notes/{i}"), format!("thought number{i} about things"));
+        update(&mut collection, NOTES, &files, &encoder);
+        assert!(collection.stats().segments <= 16, "{:?}", collection.stats());
+    }
+    assert!(encoder.encoded() < 60 * 6, "{} encoded", encoder.encoded());
+    for i in 1..60 {
+        let result =
+            ask(&collection, &format!("thought number{i} about things"), 1, &files, &encoder);
+        assert_eq!(result.hits[0].path, Path::new(&format!("/notes/{i}")));
+    }
+    assert_eq!(collection.stats().files, 60);
+}
+
+#[test]
+fn dead_chunks_are_cleared_away_once_they_are_many() {
+    let (files, encoder) = (numbered(200), WordEncoder::new(32));
+    let mut collection = indexed(&files, &encoder);
+    for i in 0..40 {
+        files.remove(format!("/notes/{i:05}.txt"));
+    }
+    update(&mut collection, NOTES, &files, &encoder);
+    assert_eq!(collection.stats().dead_chunks, 40);
+    for i in 40..80 {
+        files.remove(format!("/notes/{i:05}.txt"));
+    }
+    update(&mut collection, NOTES, &files, &encoder);
+    let stats = collection.stats();
+    assert_eq!((stats.dead_chunks, stats.chunks, stats.segments), (0, 120, 1));
+}
+
+#[test]
+fn a_merge_leaves_alone_what_it_cannot_read() {
+    let (files, encoder) = (numbered(100), WordEncoder::new(32));
+    let mut collection = indexed(&files, &encoder);
+    files.set_readable("/notes/00099.txt", false);
+    for i in 0..50 {
+        files.remove(format!("/notes/{i:05}.txt"));
+    }
+    update(&mut collection, NOTES, &files, &encoder);
+    assert_eq!((collection.stats().files, collection.stats().segments), (50, 2));
+    files.set_readable("/notes/00099.txt", true);
+    assert_eq!(ask(&collection, "common1", 99, &files, &encoder).hits.len(), 50);
+}
+
+#[test]
+fn a_root_inside_another_owns_its_files() {
+    let (files, encoder) = (three_files(), WordEncoder::new(64));
+    let mut collection = indexed(&files, &encoder);
+    let before = encoder.encoded();
+    let report = update(&mut collection, "/notes/code", &files, &encoder);
+    assert_eq!((report.unchanged, encoder.encoded()), (1, before), "it was known already");
+    assert_eq!(collection.roots(), [Path::new("/notes"), Path::new("/notes/code")]);
+
+    assert_eq!(collection.remove_root(Path::new(NOTES)).expect("known"), 2);
+    let result = ask(&collection, "sum", 9, &files, &encoder);
+    assert_eq!(result.hits.len(), 1);
+    assert_eq!(result.hits[0].path, Path::new("/notes/code/sum.rs"));
+    assert!(matches!(
+        collection.remove_root(Path::new(NOTES)),
+        Err(IndexError::UnknownRoot { .. })
+    ));
+    assert_eq!(collection.remove_root(Path::new("/notes/code")).expect("known"), 1);
+    assert_eq!(collection.stats(), Default::default());
+}
+
+#[test]
+fn a_snapshot_answers_as_it_was_while_the_collection_moves_on() {
+    let (files, encoder) = (three_files(), WordEncoder::new(64));
+    let mut collection = indexed(&files, &encoder);
+    let snapshot = collection.snapshot();
+    files.insert("/notes/new.txt", "telescopes\n");
+    update(&mut collection, NOTES, &files, &encoder);
+    assert_eq!((snapshot.stats().files, collection.stats().files), (3, 4));
+    let query = encoder.one("telescopes");
+    let options = SearchOptions::default();
+    let old = snapshot.search(&query, 9, &files, &encoder, &options).expect("searches");
+    assert_eq!(old.hits.len(), 3);
+}
+
+#[test]
+fn an_encoder_that_fails_leaves_the_collection_as_it_was() {
+    let (files, encoder) = (three_files(), WordEncoder::new(64));
+    let mut collection = indexed(&files, &encoder);
+    files.insert("/notes/new.txt", "telescopes\n");
+    let broken = common::Broken(WordEncoder::new(64));
+    let options = UpdateOptions::default();
+    let error = collection
+        .update(Path::new(NOTES), &files, &broken, &options, &mut |_| ControlFlow::Continue(()))
+        .expect_err("the encoder fails");
+    assert!(matches!(error, IndexError::Encode(_)));
+    assert_eq!(collection.stats().files, 3);
+    assert_eq!(update(&mut collection, NOTES, &files, &encoder).added, 1);
 }

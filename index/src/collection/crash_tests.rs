@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::*;
-use crate::fixture::WordEncoder;
 use crate::files::MemoryFiles;
+use crate::fixture::WordEncoder;
 use crate::store::Fault;
 
 type Live = BTreeMap<PathBuf, [u8; 32]>;
 
 fn live(collection: &Collection) -> Live {
     let parts = collection.snapshot.parts().iter();
-    let files = parts.flat_map(|part| part.live_files().map(|(_, file)| (file.path.clone(), file.hash)));
+    let files =
+        parts.flat_map(|part| part.live_files().map(|(_, file)| (file.path.clone(), file.hash)));
     let mut live = Live::new();
     for (path, hash) in files {
         assert!(live.insert(path, hash).is_none(), "a file is alive twice");
@@ -37,7 +38,13 @@ fn update(
 ) -> Result<UpdateReport, IndexError> {
     let encoder = WordEncoder::new(16);
     let options = UpdateOptions { segment_chunks, ..UpdateOptions::default() };
-    collection.update(Path::new("/n"), files, &encoder, &options, &mut |_| ControlFlow::Continue(()))
+    collection.update(
+        Path::new("/n"),
+        files,
+        &encoder,
+        &options,
+        &mut |_| ControlFlow::Continue(()),
+    )
 }
 
 /// A collection of three files in `dir`, and the files.
@@ -53,7 +60,11 @@ fn start(dir: &Path) -> MemoryFiles {
 
 /// Runs the update with the fault after ever more steps, until it no longer strikes, and hands each
 /// state found after reopening to `check`.
-fn crash_everywhere(segment_chunks: usize, kind: io::ErrorKind, check: impl Fn(&Live, &Live, &Live)) {
+fn crash_everywhere(
+    segment_chunks: usize,
+    kind: io::ErrorKind,
+    check: impl Fn(&Live, &Live, &Live),
+) {
     for steps in 0.. {
         let temp = tempfile::tempdir().expect("a temporary folder");
         let dir = temp.path().join("index");

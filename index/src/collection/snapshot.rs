@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::CollectionStats;
 use crate::encoder::{Encoder, EncoderId};
-use crate::error::IndexError;
+use crate::error::{IndexError, WrongModel};
 use crate::files::FileStat;
 use crate::manifest::{Manifest, SegmentRef};
 use crate::search::TextCache;
@@ -96,10 +96,8 @@ impl Snapshot {
 
     pub(crate) fn check_encoder(&self, encoder: &dyn Encoder) -> Result<(), IndexError> {
         if encoder.id() != self.state.encoder || encoder.dim() != self.state.dim {
-            return Err(IndexError::WrongModel {
-                index: self.state.encoder,
-                encoder: encoder.id(),
-            });
+            let (index, encoder) = (self.state.encoder, encoder.id());
+            return Err(IndexError::WrongModel(Box::new(WrongModel { index, encoder })));
         }
         Ok(())
     }

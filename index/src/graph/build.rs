@@ -43,7 +43,13 @@ fn insertion_order(n: usize, entry: u32, seed: u64) -> Vec<u32> {
     order
 }
 
-fn insert_all(graph: &mut Graph, space: &Space<'_>, order: &[u32], params: &GraphParams, alpha: f32) {
+fn insert_all(
+    graph: &mut Graph,
+    space: &Space<'_>,
+    order: &[u32],
+    params: &GraphParams,
+    alpha: f32,
+) {
     let cap = (order.len() / BATCH_SHARE).max(64);
     let (mut done, mut batch) = (0, 1);
     while done < order.len() {

@@ -16,10 +16,7 @@ impl<'a> Space<'a> {
             let row = rows.row(i);
             dot(row, row)
         });
-        Self {
-            rows,
-            squares: squares.collect(),
-        }
+        Self { rows, squares: squares.collect() }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -38,9 +38,8 @@ fn vectors(texts: &[String], dim: usize) -> Vec<f32> {
 }
 
 fn best(rows: Rows<'_>, query: &[f32], nodes: impl Iterator<Item = u32>, k: usize) -> Vec<u32> {
-    let mut scored: Vec<Scored> = nodes
-        .map(|node| Scored { score: dot(query, rows.row(node as usize)), node })
-        .collect();
+    let mut scored: Vec<Scored> =
+        nodes.map(|node| Scored { score: dot(query, rows.row(node as usize)), node }).collect();
     scored.sort_by(|a, b| b.cmp(a));
     scored.iter().take(k).map(|scored| scored.node).collect()
 }

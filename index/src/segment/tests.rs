@@ -183,7 +183,9 @@ fn text_of_another_extractor_is_stale_and_not_corrupt() {
 fn a_missing_section_is_named() {
     let mut writer = Writer::new(MAGIC);
     writer.section(META, vec![0; 96]);
-    assert!(matches!(open(&writer.finish()), Err(Refusal::Corrupt(what)) if what.starts_with("IDX-08")));
+    assert!(
+        matches!(open(&writer.finish()), Err(Refusal::Corrupt(what)) if what.starts_with("IDX-08"))
+    );
 }
 
 proptest! {

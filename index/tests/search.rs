@@ -1,0 +1,164 @@
+//! Searching: quality against an exact ranking, and queries and vectors as bad as they come.
+
+mod common;
+
+use std::ops::Range;
+use std::path::Path;
+
+use common::{WordEncoder, ask, topics, update};
+use covey_index::{
+    Collection, EncodeError, Encoder, EncoderId, IndexError, MemoryFiles, SearchOptions, Traversal,
+};
+
+const DIM: usize = 384;
+
+fn library(texts: &[String]) -> MemoryFiles {
+    let files = MemoryFiles::new();
+    for (i, text) in texts.iter().enumerate() {
+        files.insert(format!("/library/{i:05}"), text.as_str());
+    }
+    files
+}
+
+fn indexed(files: &MemoryFiles, encoder: &dyn Encoder) -> Collection {
+    let mut collection = Collection::in_memory(encoder).expect("made");
+    update(&mut collection, "/library", files, encoder);
+    collection
+}
+
+#[test]
+fn recall_at_10_is_at_least_95_percent_by_graph_and_by_scan() {
+    let texts = topics(2500, 30, 1);
+    let (files, encoder) = (library(&texts), WordEncoder::new(DIM));
+    let collection = indexed(&files, &encoder);
+    let rows: Vec<Vec<f32>> = texts.iter().map(|text| encoder.one(text)).collect();
+    for traversal in [Traversal::Graph, Traversal::Scan] {
+        let mut options = SearchOptions::default();
+        options.traversal = traversal;
+        let (mut found, mut recomputed, mut visited) = (0, 0, 0);
+        let questions = topics(40, 12, 77);
+        for question in &questions {
+            let query = encoder.one(question);
+            let mut exact: Vec<(f32, usize)> = rows
+                .iter()
+                .map(|row| row.iter().zip(&query).map(|(x, y)| x * y).sum())
+                .zip(0..)
+                .collect();
+            exact.sort_by(|a, b| b.0.total_cmp(&a.0));
+            let result =
+                collection.search(&query, 10, &files, &encoder, &options).expect("searches");
+            let nearest: Vec<String> =
+                exact[..10].iter().map(|(_, i)| format!("/library/{i:05}")).collect();
+            found += result
+                .hits
+                .iter()
+                .filter(|hit| nearest.iter().any(|path| hit.path == Path::new(path)))
+                .count();
+            recomputed += result.recomputed;
+            visited += result.visited;
+        }
+        let recall = found as f64 / (10 * questions.len()) as f64;
+        assert!(recall >= 0.95, "{traversal:?}: recall@10 is {recall}");
+        assert_eq!(recomputed, 96 * questions.len());
+        let most = if traversal == Traversal::Scan { 2500 } else { 1800 };
+        assert!(visited <= most * questions.len(), "{traversal:?}: {visited} visited");
+    }
+}
+
+#[test]
+fn the_same_files_and_seed_give_the_same_answer() {
+    let files = library(&topics(1200, 20, 9));
+    let encoder = WordEncoder::new(64);
+    let (one, two) = (indexed(&files, &encoder), indexed(&files, &encoder));
+    assert_eq!(one.stats(), two.stats());
+    let answer = |collection: &Collection| -> Vec<(u32, String)> {
+        let result = ask(collection, "t3w5 t3w9 common7", 20, &files, &encoder);
+        result.hits.into_iter().map(|hit| (hit.score.to_bits(), hit.text)).collect()
+    };
+    assert_eq!(answer(&one), answer(&two));
+}
+
+#[test]
+fn stale_chunks_are_made_up_for_by_the_next_best() {
+    let texts: Vec<String> = (0..40).map(|i| format!("shared words and number{i}")).collect();
+    let (files, encoder) = (library(&texts), WordEncoder::new(64));
+    let collection = indexed(&files, &encoder);
+    for i in 0..20 {
+        files.remove(format!("/library/{i:05}"));
+    }
+    let mut options = SearchOptions::default();
+    options.rerank = 10;
+    let query = encoder.one("shared words and");
+    let result = collection.search(&query, 10, &files, &encoder, &options).expect("searches");
+    assert_eq!((result.hits.len(), result.recomputed), (10, 10));
+    assert!(result.stale <= 20);
+}
+
+#[test]
+fn a_bad_query_is_an_error_and_an_empty_collection_answers_nothing() {
+    let encoder = WordEncoder::new(64);
+    let files = library(&["one text".to_owned()]);
+    let empty = Collection::in_memory(&encoder).expect("made");
+    assert!(ask(&empty, "anything", 5, &files, &encoder).hits.is_empty());
+    let collection = indexed(&files, &encoder);
+    let options = SearchOptions::default();
+    for query in [vec![0.0; 63], vec![], vec![f32::NAN; 64], vec![f32::INFINITY; 64]] {
+        let error = collection.search(&query, 5, &files, &encoder, &options).err();
+        assert!(matches!(error, Some(IndexError::BadQuery { .. })), "{error:?}");
+    }
+    let zero = collection.search(&[0.0; 64], 5, &files, &encoder, &options).expect("searches");
+    assert_eq!(zero.hits.len(), 1);
+    let none = collection.search(&[1.0; 64], 0, &files, &encoder, &options).expect("searches");
+    assert!(none.hits.is_empty());
+}
+
+/// Gives texts that contain "nan" a vector of NaNs, and texts that contain "zero" zeros.
+struct Faulty(WordEncoder);
+
+impl Encoder for Faulty {
+    fn id(&self) -> EncoderId {
+        self.0.id()
+    }
+
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.0.max_tokens()
+    }
+
+    fn encode(&self, texts: &[&str]) -> Result<Vec<f32>, EncodeError> {
+        let row = |text: &&str| match text {
+            text if text.contains("nan") => vec![f32::NAN; self.dim()],
+            text if text.contains("zero") => vec![0.0; self.dim()],
+            text => self.0.one(text),
+        };
+        Ok(texts.iter().flat_map(row).collect())
+    }
+
+    fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, EncodeError> {
+        self.0.token_spans(text)
+    }
+}
+
+#[test]
+fn vectors_of_nans_and_zeros_harm_nobody() {
+    let mut texts = topics(300, 10, 2);
+    texts.extend((0..50).map(|i| format!("nan {i}")));
+    texts.extend((0..50).map(|i| format!("zero {i}")));
+    texts.push("the needle in the haystack".into());
+    let files = library(&texts);
+    let encoder = Faulty(WordEncoder::new(64));
+    let collection = indexed(&files, &encoder);
+    for traversal in [Traversal::Graph, Traversal::Scan] {
+        let mut options = SearchOptions::default();
+        options.traversal = traversal;
+        let query = encoder.0.one("needle in the haystack");
+        let result = collection.search(&query, 400, &files, &encoder, &options).expect("searches");
+        assert_eq!(result.hits[0].text, "the needle in the haystack");
+        assert!(result.hits.iter().all(|hit| hit.score.is_finite()));
+        assert_eq!(result.hits.len(), 400);
+    }
+    assert_eq!(collection.verify().expect("sound").unreachable, 0);
+}
