@@ -5,17 +5,29 @@
 //! entry is one epoch. Two entries signed over one parent are an [`Equivocation`], which freezes
 //! the group for everyone who sees it.
 //!
-//! [`Code`] is an invite as people paste it, [`InviteBook`] what its issuer remembers of it, and
-//! [`sync`] decides what two members tell each other.
+//! [`Code`] is an invite as people paste it, [`InviteBook`] what its issuer remembers of it,
+//! [`admit`] decides about whoever redeems one, and [`sync`] what two members tell each other.
 
+mod admit;
+mod book;
+mod code;
 mod entry;
 mod equivocation;
 mod invite;
+mod log;
 mod rejection;
 mod request;
+mod sequence;
+mod state;
+pub mod sync;
 
-pub use entry::{Change, Entry, EntryBody, Head, Role};
-pub use equivocation::Equivocation;
+pub use admit::{Admission, admit};
+pub use book::{InviteBook, InviteState, InviteSummary, IssueError};
+pub use code::{Code, CodeError};
+pub use entry::{Change, Decoded, ENTRY_VERSION, Entry, EntryBody, Head, Role};
+pub use equivocation::{Equivocation, NotProof};
 pub use invite::{InviteId, InviteRefusal, InviteSecret};
+pub use log::{InvalidLog, Log, Outcome, Standing};
 pub use rejection::Rejection;
 pub use request::{Nonce, RequestBody, SignedRequest, Wish};
+pub use state::Member;

@@ -36,6 +36,8 @@ pub const MAX_ENTRY: usize = 4 * 1024;
 pub const MAX_ENTRIES_PER_REPLY: usize = 128;
 /// Most open (unredeemed, unexpired) invites one node keeps.
 pub const MAX_OPEN_INVITES: usize = 256;
+/// Most invites of any state that one node remembers.
+pub const MAX_INVITES: usize = 4 * MAX_OPEN_INVITES;
 /// Longest life of an invite, in milliseconds (30 days).
 pub const MAX_INVITE_LIFE_MS: u64 = 30 * 24 * 3_600_000;
 /// How far a peer's clock may be ahead of ours before we say so, in milliseconds.

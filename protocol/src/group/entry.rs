@@ -3,7 +3,7 @@
 use covey_crypto::{Digest, SecretKey, Signature};
 use serde::{Deserialize, Serialize};
 
-use super::{InviteId, Nonce, SignedRequest};
+use super::{InviteId, Nonce, Rejection, SignedRequest};
 use crate::ids::{Epoch, GroupId, Name, NodeId, UnixMillis};
 use crate::limits::MAX_ENTRY;
 use crate::wire::{self, bounded};
@@ -134,7 +134,82 @@ impl Entry {
     }
 
     /// Whether `node` signed this entry.
-    pub fn is_signed_by(&self, node: &NodeId) -> bool {
+    pub(super) fn is_signed_by(&self, node: &NodeId) -> bool {
         node.key().verify(DOMAIN, &self.body, &self.signature).is_ok()
+    }
+
+    /// What the entry says, its signature not yet looked at.
+    ///
+    /// # Errors
+    /// [`Rejection::Malformed`] (G1) or [`Rejection::UnknownVersion`] (G2).
+    pub fn decode(self) -> Result<Decoded, Rejection> {
+        match self.body.first() {
+            None => return Err(Rejection::Malformed),
+            Some(&ENTRY_VERSION) => {}
+            Some(_) => return Err(Rejection::UnknownVersion),
+        }
+        let body: EntryBody =
+            wire::decode(&self.body, MAX_ENTRY).map_err(|_| Rejection::Malformed)?;
+        if wire::encode(&body) != self.body {
+            return Err(Rejection::Malformed);
+        }
+        Ok(Decoded { digest: self.digest(), body, entry: self })
+    }
+}
+
+/// An entry that says something, signed by who knows whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded {
+    entry: Entry,
+    digest: Digest,
+    body: EntryBody,
+}
+
+impl Decoded {
+    /// What it says.
+    pub fn body(&self) -> &EntryBody {
+        &self.body
+    }
+
+    /// Its epoch and digest.
+    pub fn head(&self) -> Head {
+        Head { epoch: self.body.epoch, digest: self.digest }
+    }
+
+    /// The entry as it travels.
+    pub fn into_entry(self) -> Entry {
+        self.entry
+    }
+
+    /// Checks the signature of `owner`, and of the author of a request.
+    ///
+    /// # Errors
+    /// [`Rejection::BadSignature`] (G5) or [`Rejection::BadRequestSignature`] (G7).
+    pub(super) fn verify(self, owner: &NodeId) -> Result<Verified, Rejection> {
+        if !self.entry.is_signed_by(owner) {
+            return Err(Rejection::BadSignature);
+        }
+        if self.body.request.as_ref().is_some_and(|request| !request.is_signed()) {
+            return Err(Rejection::BadRequestSignature);
+        }
+        Ok(Verified(self))
+    }
+}
+
+/// An entry whose signatures hold; whether its change is allowed is the state's to say.
+#[derive(Debug)]
+pub(super) struct Verified(Decoded);
+
+impl Verified {
+    pub(super) fn body(&self) -> &EntryBody {
+        &self.0.body
+    }
+
+    pub(super) fn head(&self) -> Head {
+        self.0.head()
+    }
+
+    pub(super) fn into_entry(self) -> Entry {
+        self.0.entry
     }
 }

@@ -1,4 +1,4 @@
-//! Invites: what people paste, and what the issuer remembers.
+//! An invite's secret, its name, and the reasons not to honour it.
 
 use covey_crypto::{Digest, Secret32};
 use rand_core::Rng;

@@ -1,0 +1,151 @@
+//! What two members tell each other about the log: pure decisions on heads and pages.
+//!
+//! The one who is asked calls [`answer`]. The one who asks keeps a [`Pull`]: it says which head to
+//! ask with, takes each page, and finds out whether to go on, to push, or that the logs have
+//! forked. A fork is settled by reading the other's log from the first entry: where the two part
+//! lies the proof against the owner.
+
+use super::{Entry, Equivocation, Head, Log, Outcome, Rejection, Standing};
+use crate::ids::{Epoch, NodeId};
+use crate::limits::{MAX_ENTRIES_PER_PUSH, MAX_ENTRIES_PER_REPLY};
+
+/// What to reply to a peer that shows its head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Answer {
+    /// The next page, possibly empty, and the head as far as the peer may know it.
+    Entries {
+        /// What follows the peer's head.
+        entries: Vec<Entry>,
+        /// This node's head; for a removed peer, the entry that removed it.
+        head: Head,
+        /// The peer, a member, claims to be further: pull from it.
+        peer_is_ahead: bool,
+    },
+    /// The peer's head is not on this chain: refuse, and pull from it to find out why.
+    Forked,
+    /// The peer is no business of this group: refuse, as for a group that does not exist.
+    NotAMember,
+    /// The group is frozen: send the proof.
+    Frozen(Box<Equivocation>),
+}
+
+/// Decides what `from`, whose log ends at `theirs`, is told.
+pub fn answer(log: &Log, from: NodeId, theirs: Head) -> Answer {
+    let (visible, is_member) = match log.standing(from) {
+        Standing::Member(_) => (log.head(), true),
+        Standing::Removed(epoch) => (log.head_at(epoch).unwrap_or(log.head()), false),
+        Standing::Stranger => return Answer::NotAMember,
+    };
+    if let Some(evidence) = log.evidence()
+        && evidence.parent_epoch().is_some_and(|parent| theirs.epoch >= parent)
+    {
+        return Answer::Frozen(Box::new(evidence.clone()));
+    }
+    if theirs.epoch > visible.epoch {
+        let peer_is_ahead = is_member && theirs.epoch > log.head().epoch;
+        return Answer::Entries { entries: Vec::new(), head: visible, peer_is_ahead };
+    }
+    if log.head_at(theirs.epoch) != Some(theirs) {
+        return Answer::Forked;
+    }
+    let left = usize::try_from(visible.epoch.0 - theirs.epoch.0).unwrap_or(usize::MAX);
+    let entries = log.entries_after(theirs.epoch, left.min(MAX_ENTRIES_PER_REPLY));
+    Answer::Entries { entries, head: visible, peer_is_ahead: false }
+}
+
+/// One conversation with one peer, from this node's head to the peer's.
+#[derive(Debug, Clone)]
+pub struct Pull {
+    cursor: Head,
+    restarted: bool,
+}
+
+/// What a page of a peer's log led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Taken {
+    /// Entries that are new here and now applied, oldest first: write them down.
+    pub new: Vec<Entry>,
+    /// What to do next.
+    pub next: Next,
+}
+
+/// How a [`Pull`] goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Ask again, with [`Pull::head`].
+    AskAgain,
+    /// Both have the same log now.
+    Done,
+    /// The peer lacks these entries.
+    Push(Vec<Entry>),
+    /// The owner signed two histories: write the proof down and show it to everybody.
+    Frozen(Box<Equivocation>),
+    /// The peer sent what is not a log; stop, and think less of it.
+    Bad(Option<Rejection>),
+}
+
+impl Pull {
+    /// Starts from this node's head.
+    pub fn new(log: &Log) -> Self {
+        Self { cursor: log.head(), restarted: false }
+    }
+
+    /// The head to ask with.
+    pub fn head(&self) -> Head {
+        self.cursor
+    }
+
+    /// Takes a page that the peer sent in reply to [`Pull::head`], and the peer's head.
+    pub fn take(&mut self, log: &mut Log, page: Vec<Entry>, theirs: Head) -> Taken {
+        let mut new = Vec::new();
+        let is_empty = page.is_empty();
+        for entry in page {
+            match log.apply(entry.clone()) {
+                Outcome::Applied => {
+                    self.cursor = log.head();
+                    new.push(entry);
+                }
+                Outcome::AlreadyKnown => match entry.decode() {
+                    Ok(decoded) => self.cursor = decoded.head(),
+                    Err(rejection) => return Taken { new, next: Next::Bad(Some(rejection)) },
+                },
+                Outcome::Gap => return Taken { new, next: Next::Bad(None) },
+                Outcome::Equivocation(proof) => return Taken { new, next: Next::Frozen(proof) },
+                Outcome::Rejected(rejection) => {
+                    return Taken { new, next: Next::Bad(Some(rejection)) };
+                }
+            }
+        }
+        let next = self.next(log, theirs, is_empty);
+        Taken { new, next }
+    }
+
+    /// The peer refused because its log has forked from ours.
+    pub fn forked(&mut self, log: &Log) -> Next {
+        self.compare_from_start(log)
+    }
+
+    fn next(&mut self, log: &Log, theirs: Head, page_was_empty: bool) -> Next {
+        if theirs.epoch > self.cursor.epoch {
+            return if page_was_empty { Next::Bad(None) } else { Next::AskAgain };
+        }
+        if log.head_at(theirs.epoch) != Some(theirs) {
+            return self.compare_from_start(log);
+        }
+        let missing = log.entries_after(theirs.epoch, MAX_ENTRIES_PER_PUSH);
+        if missing.is_empty() { Next::Done } else { Next::Push(missing) }
+    }
+
+    fn compare_from_start(&mut self, log: &Log) -> Next {
+        match log.head_at(Epoch(0)) {
+            Some(first) if !self.restarted => {
+                self.cursor = first;
+                self.restarted = true;
+                Next::AskAgain
+            }
+            Some(_) | None => Next::Bad(None),
+        }
+    }
+}
