@@ -7,6 +7,8 @@ pub mod client;
 mod local;
 mod reply;
 pub mod server;
+#[cfg(test)]
+mod tests;
 
 pub use local::*;
 pub use reply::*;
