@@ -46,7 +46,7 @@ impl Client {
         call: &Call,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Reply, ApiError> {
-        let mut line = serde_json::to_vec(call).map_err(|error| internal(&error))?;
+        let mut line = serde_json::to_vec(call).map_err(|error| unsendable(&error))?;
         line.push(b'\n');
         // A refusal may be waiting although the daemon no longer reads: look for it in any case.
         let sent = self.output.write_all(&line).await;
@@ -81,8 +81,10 @@ fn is_nobody(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
-fn internal(error: &dyn std::error::Error) -> ApiError {
-    ApiError::new(ErrorCode::Internal, error.to_string())
+/// The one thing JSON cannot hold is a path that is no UTF-8.
+fn unsendable(error: &serde_json::Error) -> ApiError {
+    ApiError::new(ErrorCode::Usage, format!("the daemon cannot be asked this: {error}"))
+        .hint("name a folder whose path is valid UTF-8; the names of files in it may be any")
 }
 
 fn other_version(version: u32) -> ApiError {

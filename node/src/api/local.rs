@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use covey_protocol::ids::{Name, NodeId};
 use serde::{Deserialize, Serialize};
 
-use super::SearchReport;
+use super::{SearchReport, lossy};
 
 /// To `covey init`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,10 +15,13 @@ pub struct Initialised {
     /// Its name.
     pub name: Name,
     /// Where its configuration lives.
+    #[serde(serialize_with = "lossy::path")]
     pub config_dir: PathBuf,
     /// Where its keys and state live.
+    #[serde(serialize_with = "lossy::path")]
     pub state_dir: PathBuf,
     /// Where its indexes live.
+    #[serde(serialize_with = "lossy::path")]
     pub data_dir: PathBuf,
     /// Where it will listen.
     pub listen: Vec<String>,
@@ -28,6 +31,7 @@ pub struct Initialised {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupInfo {
     /// The backup.
+    #[serde(serialize_with = "lossy::path")]
     pub path: PathBuf,
     /// Its size.
     pub bytes: u64,
@@ -39,6 +43,7 @@ pub struct BackupInfo {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceInfo {
     /// The unit file.
+    #[serde(serialize_with = "lossy::path")]
     pub unit: PathBuf,
     /// Whether it is there now.
     pub installed: bool,
@@ -50,6 +55,7 @@ pub struct ServiceInfo {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogInfo {
     /// The log file.
+    #[serde(serialize_with = "lossy::path")]
     pub path: PathBuf,
     /// Its last lines, oldest first.
     pub lines: Vec<String>,

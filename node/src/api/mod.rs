@@ -5,6 +5,7 @@
 
 pub mod client;
 mod local;
+mod lossy;
 mod reply;
 pub mod server;
 #[cfg(test)]

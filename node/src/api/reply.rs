@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use covey_protocol::ids::{Epoch, GroupId, ModelId, Name, NodeId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-use super::{BackupInfo, DemoReport, Initialised, LogInfo, Reveal, ServiceInfo};
+use super::{BackupInfo, DemoReport, Initialised, LogInfo, Reveal, ServiceInfo, lossy};
 
 /// The result of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,6 +110,7 @@ pub struct CollectionInfo {
     /// Its name.
     pub name: Name,
     /// Files and folders in it.
+    #[serde(serialize_with = "lossy::list")]
     pub roots: Vec<PathBuf>,
     /// Files indexed.
     pub files: u64,
@@ -163,6 +164,7 @@ pub struct Added {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// The file.
+    #[serde(serialize_with = "lossy::path")]
     pub path: PathBuf,
     /// Why.
     pub reason: String,
@@ -199,6 +201,7 @@ pub struct SearchHit {
     /// Some lines or the whole passage, where revealed.
     pub text: Option<String>,
     /// The file, for own results.
+    #[serde(serialize_with = "lossy::option")]
     pub path: Option<PathBuf>,
     /// Whether the score was checked by re-embedding text on this node.
     pub verified: bool,

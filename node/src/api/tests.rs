@@ -162,3 +162,12 @@ async fn one_socket_one_server_and_a_dead_socket_is_replaced() {
     assert!(Client::connect(&fixture.path).await.expect("no error").is_none());
     Server::bind(&fixture.path).await.expect("replaces it");
 }
+
+#[test]
+fn a_file_name_that_is_no_text_is_shown_all_the_same() {
+    use std::os::unix::ffi::OsStrExt;
+    let name = std::ffi::OsStr::from_bytes(b"/notes/caf\xe9.txt");
+    let skipped = Skipped { path: name.into(), reason: "unreadable".into() };
+    let json = serde_json::to_string(&skipped).expect("serialises");
+    assert_eq!(json, "{\"path\":\"/notes/caf\u{fffd}.txt\",\"reason\":\"unreadable\"}");
+}

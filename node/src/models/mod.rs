@@ -6,6 +6,7 @@
 
 mod adapter;
 mod builtin;
+mod stored;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use covey_index::Encoder;
 use covey_protocol::ids::ModelId;
 
 pub use builtin::BuiltinModels;
+pub use stored::{StoredModels, model_entry, model_error};
 
 use crate::api::{ApiError, ModelEntry};
 

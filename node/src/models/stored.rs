@@ -1,0 +1,167 @@
+//! The folder of pulled models as the node's [`Models`]: loaded on first use, kept while the node runs.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use covey_embedder::{BUILTIN_NAME, Embedder, Family, ModelError, ModelInfo, ModelStore};
+use covey_protocol::ids::ModelId;
+
+use super::{ModelHandle, Models, adapter};
+use crate::api::{ApiError, ErrorCode, ModelEntry};
+
+/// A [`ModelStore`] with a current model.
+pub struct StoredModels {
+    store: ModelStore,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Name of the current model, as the folder has it.
+    current: String,
+    loaded: BTreeMap<ModelId, ModelHandle>,
+}
+
+impl StoredModels {
+    /// Serves the models of `store`; `current` (the built-in one by default) is loaded when first needed.
+    pub fn new(store: ModelStore, current: Option<String>) -> Self {
+        let current = current.unwrap_or_else(|| BUILTIN_NAME.to_owned());
+        Self { store, state: Mutex::new(State { current, loaded: BTreeMap::new() }) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn infos(&self) -> Result<Vec<ModelInfo>, ApiError> {
+        self.store.list().map_err(|error| model_error(&error))
+    }
+
+    /// The model of `info`, loaded outside the lock, as that may take seconds.
+    fn load(&self, info: &ModelInfo) -> Result<ModelHandle, ApiError> {
+        let id = adapter::model_id(info.id);
+        if let Some(handle) = self.state().loaded.get(&id) {
+            return Ok(handle.clone());
+        }
+        let embedder: Arc<dyn Embedder> =
+            self.store.load(&info.name).map_err(|error| model_error(&error))?;
+        let handle = ModelHandle::new(embedder, family(info.family));
+        self.state().loaded.insert(handle.id, handle.clone());
+        Ok(handle)
+    }
+
+    fn find(&self, name_or_id: &str) -> Result<ModelInfo, ApiError> {
+        let is_it = |info: &ModelInfo| {
+            info.name == name_or_id || adapter::model_id(info.id).to_string() == name_or_id
+        };
+        self.infos()?.into_iter().find(is_it).ok_or_else(|| {
+            ApiError::new(ErrorCode::NotFound, format!("there is no model called {name_or_id} here"))
+                .hint("list the models with `covey model list`, or get one with `covey model pull`")
+        })
+    }
+}
+
+impl Models for StoredModels {
+    fn current(&self) -> Result<ModelHandle, ApiError> {
+        let name = self.state().current.clone();
+        self.load(&self.find(&name)?)
+    }
+
+    fn get(&self, id: ModelId) -> Option<ModelHandle> {
+        if let Some(handle) = self.state().loaded.get(&id) {
+            return Some(handle.clone());
+        }
+        let info = self.infos().ok()?.into_iter().find(|info| adapter::model_id(info.id) == id)?;
+        self.load(&info).inspect_err(|error| tracing::warn!(%error, "cannot load a model")).ok()
+    }
+
+    fn list(&self) -> Result<Vec<ModelEntry>, ApiError> {
+        let current = self.state().current.clone();
+        let entry = |info: &ModelInfo| ModelEntry { current: info.name == current, ..model_entry(info) };
+        Ok(self.infos()?.iter().map(entry).collect())
+    }
+
+    fn set_current(&self, name: &str) -> Result<ModelHandle, ApiError> {
+        let info = self.find(name)?;
+        let handle = self.load(&info)?;
+        self.state().current = info.name;
+        Ok(handle)
+    }
+}
+
+/// How a model of the folder is listed; it is not the current one.
+pub fn model_entry(info: &ModelInfo) -> ModelEntry {
+    ModelEntry {
+        name: info.name.clone(),
+        id: adapter::model_id(info.id),
+        family: family(info.family).to_owned(),
+        dim: u32::try_from(info.dim).unwrap_or(u32::MAX),
+        current: false,
+    }
+}
+
+/// What a failure of the folder of models means for the person.
+pub fn model_error(error: &ModelError) -> ApiError {
+    let message = error.to_string();
+    let again = "pull it again with `covey model pull`";
+    match error {
+        ModelError::Io { .. } => {
+            ApiError::new(ErrorCode::Storage, message).hint("check free space and permissions")
+        }
+        ModelError::Unknown { .. } => ApiError::new(ErrorCode::NotFound, message),
+        ModelError::Mismatch { .. } | ModelError::Manifest { .. } => {
+            ApiError::new(ErrorCode::Corrupt, message)
+        }
+        ModelError::Bert { .. } | ModelError::Static { .. } => {
+            ApiError::new(ErrorCode::Corrupt, message).hint(again)
+        }
+        ModelError::Taken(_) => ApiError::new(ErrorCode::Exists, message),
+        ModelError::Unreachable { .. } | ModelError::NoSource(_) => {
+            ApiError::new(ErrorCode::Unreachable, message)
+                .hint("check the connection, or use `covey model pull --dir FOLDER`")
+        }
+        ModelError::Builtin
+        | ModelError::Family { .. }
+        | ModelError::TooLarge { .. }
+        | ModelError::Name(_)
+        | ModelError::NotAModel { .. }
+        | ModelError::Unpinned(_) => ApiError::new(ErrorCode::Usage, message),
+        ModelError::Embed(_) => ApiError::new(ErrorCode::Internal, message),
+    }
+}
+
+const fn family(family: Family) -> &'static str {
+    match family {
+        Family::Static => "static",
+        Family::Bert => "bert",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_builtin_model_is_there_without_any_folder_content_and_loads_once() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let models = StoredModels::new(ModelStore::open(dir.path()).expect("opens"), None);
+        let current = models.current().expect("loads");
+        assert_eq!(current.name, BUILTIN_NAME);
+        let again = models.get(current.id).expect("is known");
+        assert!(Arc::ptr_eq(&again.encoder, &current.encoder));
+        let list = models.list().expect("lists");
+        assert_eq!(list, [current.entry(true)]);
+        assert_eq!(models.set_current(&current.id.to_string()).expect("by id").id, current.id);
+    }
+
+    #[test]
+    fn an_unknown_model_is_refused_and_changes_nothing() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = ModelStore::open(dir.path()).expect("opens");
+        let models = StoredModels::new(store.clone(), None);
+        let error = models.set_current("nonesuch").err().expect("is unknown");
+        assert_eq!(error.code, ErrorCode::NotFound);
+        models.current().expect("still the built-in one");
+        let gone = StoredModels::new(store, Some("gone".into()));
+        assert_eq!(gone.current().err().expect("is gone").code, ErrorCode::NotFound);
+    }
+}

@@ -1,0 +1,111 @@
+//! docs/spec/local-api.md and the code say the same.
+
+use std::collections::BTreeSet;
+
+use covey_node::api::{Call, Event};
+use serde_json::Value;
+
+/// Every call and every reply, as `the_lists_above_name_what_the_code_knows` makes sure.
+const CALLS: [&str; 23] = [
+    "add",
+    "audit_list",
+    "audit_verify",
+    "doctor",
+    "group_create",
+    "group_leave",
+    "group_list",
+    "group_members",
+    "group_remove",
+    "group_role",
+    "group_transfer",
+    "invite",
+    "join",
+    "model_list",
+    "model_use",
+    "peers",
+    "reindex",
+    "remove",
+    "search",
+    "share",
+    "status",
+    "stop",
+    "unshare",
+];
+const REPLIES: [&str; 20] = [
+    "added",
+    "audit",
+    "audit_verified",
+    "backed_up",
+    "demo",
+    "doctor",
+    "group",
+    "groups",
+    "initialised",
+    "invite",
+    "log",
+    "members",
+    "model",
+    "models",
+    "ok",
+    "peers",
+    "restored",
+    "search",
+    "service",
+    "status",
+];
+
+/// The examples marked `kind`.
+fn examples(kind: &str) -> Vec<Value> {
+    let page = include_str!("../../docs/spec/local-api.md");
+    let opening = format!("```json {kind}\n");
+    page.split(&opening)
+        .skip(1)
+        .map(|rest| rest.split("\n```").next().expect("split yields something"))
+        .map(|example| serde_json::from_str(example).expect(example))
+        .collect()
+}
+
+#[test]
+fn every_example_reads_and_writes_as_it_stands() {
+    let calls = examples("call");
+    assert!(!calls.is_empty());
+    for example in calls {
+        let call: Call = serde_json::from_value(example.clone()).expect("a call");
+        assert_eq!(serde_json::to_value(&call).expect("serialises"), example);
+    }
+    for example in examples("event") {
+        let event: Event = serde_json::from_value(example.clone()).expect("an event");
+        assert_eq!(serde_json::to_value(&event).expect("serialises"), example);
+    }
+}
+
+#[test]
+fn every_call_and_reply_has_an_example() {
+    let calls = examples("call");
+    let calls: BTreeSet<_> = calls.iter().filter_map(|it| it["call"].as_str()).collect();
+    assert_eq!(calls, CALLS.into());
+    let events = examples("event");
+    let replies: BTreeSet<_> =
+        events.iter().filter_map(|it| it["reply"]["type"].as_str()).collect();
+    assert_eq!(replies, REPLIES.into());
+    let ends: BTreeSet<_> = events.iter().filter_map(|it| it["event"].as_str()).collect();
+    assert_eq!(ends, ["done", "failed", "progress"].into());
+}
+
+/// serde names the known variants when it meets an unknown one: so this list cannot fall behind.
+#[test]
+fn the_lists_above_name_what_the_code_knows() {
+    for (json, known) in [
+        (r#"{"call":"?"}"#, &CALLS[..]),
+        (r#"{"event":"done","version":1,"reply":{"type":"?"}}"#, &REPLIES[..]),
+    ] {
+        let error = if json.contains("call") {
+            serde_json::from_str::<Call>(json).expect_err("unknown").to_string()
+        } else {
+            serde_json::from_str::<Event>(json).expect_err("unknown").to_string()
+        };
+        let named: BTreeSet<_> =
+            error.split('`').skip(1).step_by(2).filter(|it| *it != "?").collect();
+        assert_eq!(named, known.iter().copied().collect(), "{error}");
+    }
+}
