@@ -45,10 +45,11 @@ impl Collection {
     /// encoder.
     pub fn create(dir: &Path, encoder: &dyn Encoder) -> Result<Self, IndexError> {
         DirStore::make(dir).map_err(|error| IndexError::io(dir, error))?;
+        let store = lock(dir)?;
         if dir.join(NAME).exists() {
             return Err(IndexError::AlreadyExists { dir: dir.into() });
         }
-        Self::create_in(Box::new(lock(dir)?), encoder)
+        Self::create_in(Box::new(store), encoder)
     }
 
     /// Opens the collection in `dir` for reading and writing, verifies every byte of it, and removes
@@ -175,14 +176,16 @@ impl Collection {
         manifest: &mut Manifest,
         bytes: &[u8],
     ) -> Result<(u64, Arc<Segment>), IndexError> {
-        let id = manifest.next;
+        // Taken even if the save fails: it may have failed after the rename.
+        let id = self.manifest.next;
+        self.manifest.next += 1;
         let name = segment_name(id);
         self.store.save(&name, bytes).map_err(|error| self.io(&name, error))?;
         let mut reference =
             SegmentRef { id, head: [0; 16], dead: Default::default(), touched: Default::default() };
         let segment = open_segment(&*self.store, &name)?;
         reference.head = segment.head();
-        manifest.next += 1;
+        manifest.next = self.manifest.next;
         manifest.segments.push(reference);
         Ok((id, Arc::new(segment)))
     }

@@ -72,7 +72,7 @@ fn crash_everywhere(
         let before = live(&Collection::open(&dir).expect("opens"));
         change(&files);
 
-        let fault = Fault::after(steps, kind);
+        let fault = Fault::at(steps..usize::MAX, kind);
         let store = DirStore::locked(&dir).expect("locks").with_fault(Arc::clone(&fault));
         let mut collection = Collection::open_in(Box::new(store), true).expect("opens");
         let outcome = update(&mut collection, &files, segment_chunks);
@@ -124,4 +124,45 @@ fn with_checkpoints_each_file_is_in_its_state_before_or_after() {
             assert!(state == before.get(path) || state == after.get(path), "{path:?}");
         }
     });
+}
+
+#[test]
+fn after_a_passing_failure_the_same_collection_goes_on() {
+    for steps in 0.. {
+        let temp = tempfile::tempdir().expect("a temporary folder");
+        let dir = temp.path().join("index");
+        let files = start(&dir);
+        change(&files);
+        let fault = Fault::at(steps..steps + 1, io::ErrorKind::StorageFull);
+        let store = DirStore::locked(&dir).expect("locks").with_fault(Arc::clone(&fault));
+        let mut collection = Collection::open_in(Box::new(store), true).expect("opens");
+        let first = update(&mut collection, &files, 8192);
+        assert!(first.is_ok() || fault.struck(), "step {steps}");
+        files.insert("/n/f", "the sixth file comes after the failure");
+        // Dies before its own manifest is in place: what is on disk must hold together anyway.
+        let mut between = collection.manifest.clone();
+        let encoder = WordEncoder::new(16);
+        let mut builder = crate::segment::SegmentBuilder::new(encoder.id(), 16);
+        builder.push_file(crate::segment::NewFile {
+            root: "/n".into(),
+            relative: "x".into(),
+            format: crate::document::Format::Text,
+            stat: crate::files::FileStat { size: 1, mtime_ns: 1 },
+            hash: [0; 32],
+            text_len: 1,
+            chunks: vec![crate::chunk::Chunk { span: 0..1, title: String::new() }],
+        });
+        builder.push_vectors(&encoder.one("x"));
+        let bytes = builder.finish(&Default::default(), 0);
+        let written = collection.write_segment(&mut between, &bytes);
+        assert!(written.is_ok() || fault.struck(), "step {steps}");
+        drop(collection);
+
+        let mut collection = Collection::open(&dir).expect("sound");
+        update(&mut collection, &files, 8192).expect("updates");
+        assert_eq!(live(&collection).len(), 5);
+        if !fault.struck() {
+            return;
+        }
+    }
 }

@@ -146,29 +146,28 @@ impl DirStore {
     }
 }
 
-/// A disk that fails for good after some steps.
+/// A disk that fails after some steps: once, or from then on.
 #[cfg(test)]
 pub(crate) struct Fault {
-    left: std::sync::atomic::AtomicUsize,
+    taken: std::sync::atomic::AtomicUsize,
+    fails: std::ops::Range<usize>,
     kind: io::ErrorKind,
 }
 
 #[cfg(test)]
 impl Fault {
-    pub(crate) fn after(steps: usize, kind: io::ErrorKind) -> Arc<Self> {
-        Arc::new(Self { left: steps.into(), kind })
+    /// Steps before `fails` and from its end on succeed.
+    pub(crate) fn at(fails: std::ops::Range<usize>, kind: io::ErrorKind) -> Arc<Self> {
+        Arc::new(Self { taken: 0.into(), fails, kind })
     }
 
     fn step(&self) -> io::Result<()> {
-        use std::sync::atomic::Ordering::Relaxed;
-        self.left
-            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
-            .map(|_| ())
-            .map_err(|_| self.kind.into())
+        let step = self.taken.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if self.fails.contains(&step) { Err(self.kind.into()) } else { Ok(()) }
     }
 
     /// Whether it has failed yet.
     pub(crate) fn struck(&self) -> bool {
-        self.left.load(std::sync::atomic::Ordering::Relaxed) == 0
+        self.taken.load(std::sync::atomic::Ordering::Relaxed) > self.fails.start
     }
 }
