@@ -55,4 +55,4 @@ pub const MAX_INVITE_CODE: usize = 8 * 1024;
 /// Most releases of one model that one question is asked for, or one node serves.
 pub const MAX_RELEASES: usize = 4;
 /// Most peers one question is sent to.
-pub const MAX_ASKED: usize = MAX_MEMBERS;
+pub const MAX_ASKED: usize = 256;

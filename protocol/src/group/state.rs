@@ -206,3 +206,38 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use covey_crypto::SecretKey;
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+    use crate::group::{ENTRY_VERSION, Log};
+
+    #[test]
+    fn g20_a_log_has_a_largest_length() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let name = |text: &str| text.parse::<Name>().expect("a name");
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let log = Log::create(name("lab"), name("ann"), &key, UnixMillis(1), &mut rng);
+        let body = |epoch: u64| EntryBody {
+            version: ENTRY_VERSION,
+            group: log.group(),
+            epoch: Epoch(epoch),
+            parent: Digest::ZERO,
+            at: UnixMillis(1),
+            change: Change::Add {
+                node: NodeId::new(SecretKey::from_seed(&[2; 32]).public()),
+                name: name("bob"),
+                role: Role::Member,
+                inviter: log.owner(),
+                invite: InviteId(Digest::ZERO),
+            },
+            request: None,
+        };
+        assert_eq!(log.state.check(&body(MAX_LOG_ENTRIES - 1)), Ok(()));
+        assert_eq!(log.state.check(&body(MAX_LOG_ENTRIES)), Err(Rejection::LogFull));
+    }
+}

@@ -54,6 +54,20 @@ pub fn answer(log: &Log, from: NodeId, theirs: Head) -> Answer {
     Answer::Entries { entries, head: visible, peer_is_ahead: false }
 }
 
+/// Takes entries that a peer pushes without being asked, and its head. [`Next::AskAgain`] means
+/// that there is more, or something in between: start a [`Pull`] from that peer. Valid entries are
+/// welcome from anybody; where they are not, a stranger is refused as for no such group.
+pub fn take_push(log: &mut Log, page: Vec<Entry>, theirs: Head) -> Taken {
+    let (new, applied) = apply_page(log, page);
+    let next = match applied {
+        Ok(_) if log.head_at(theirs.epoch) == Some(theirs) => Next::Done,
+        Ok(_) | Err(Stop::Gap) => Next::AskAgain,
+        Err(Stop::Rejected(rejection)) => Next::Bad(Some(rejection)),
+        Err(Stop::Frozen(proof)) => Next::Frozen(proof),
+    };
+    Taken { new, next }
+}
+
 /// One conversation with one peer, from this node's head to the peer's.
 #[derive(Debug, Clone)]
 pub struct Pull {
@@ -99,26 +113,17 @@ impl Pull {
 
     /// Takes a page that the peer sent in reply to [`Pull::head`], and the peer's head.
     pub fn take(&mut self, log: &mut Log, page: Vec<Entry>, theirs: Head) -> Taken {
-        let mut new = Vec::new();
         let is_empty = page.is_empty();
-        for entry in page {
-            match log.apply(entry.clone()) {
-                Outcome::Applied => {
-                    self.cursor = log.head();
-                    new.push(entry);
-                }
-                Outcome::AlreadyKnown => match entry.decode() {
-                    Ok(decoded) => self.cursor = decoded.head(),
-                    Err(rejection) => return Taken { new, next: Next::Bad(Some(rejection)) },
-                },
-                Outcome::Gap => return Taken { new, next: Next::Bad(None) },
-                Outcome::Equivocation(proof) => return Taken { new, next: Next::Frozen(proof) },
-                Outcome::Rejected(rejection) => {
-                    return Taken { new, next: Next::Bad(Some(rejection)) };
-                }
+        let (new, applied) = apply_page(log, page);
+        let next = match applied {
+            Ok(last) => {
+                self.cursor = last.unwrap_or(self.cursor);
+                self.next(log, theirs, is_empty)
             }
-        }
-        let next = self.next(log, theirs, is_empty);
+            Err(Stop::Gap) => Next::Bad(None),
+            Err(Stop::Rejected(rejection)) => Next::Bad(Some(rejection)),
+            Err(Stop::Frozen(proof)) => Next::Frozen(proof),
+        };
         Taken { new, next }
     }
 
@@ -148,4 +153,32 @@ impl Pull {
             Some(_) | None => Next::Bad(None),
         }
     }
+}
+
+/// Why the rest of a page is not looked at.
+enum Stop {
+    Gap,
+    Rejected(Rejection),
+    Frozen(Box<Equivocation>),
+}
+
+/// Applies entries in order. Gives those that were new, and the last one of the page, new or not.
+fn apply_page(log: &mut Log, page: Vec<Entry>) -> (Vec<Entry>, Result<Option<Head>, Stop>) {
+    let (mut new, mut last) = (Vec::new(), None);
+    for entry in page {
+        match log.apply(entry.clone()) {
+            Outcome::Applied => {
+                last = Some(log.head());
+                new.push(entry);
+            }
+            Outcome::AlreadyKnown => match entry.decode() {
+                Ok(decoded) => last = Some(decoded.head()),
+                Err(rejection) => return (new, Err(Stop::Rejected(rejection))),
+            },
+            Outcome::Gap => return (new, Err(Stop::Gap)),
+            Outcome::Rejected(rejection) => return (new, Err(Stop::Rejected(rejection))),
+            Outcome::Equivocation(proof) => return (new, Err(Stop::Frozen(proof))),
+        }
+    }
+    (new, Ok(last))
 }

@@ -157,37 +157,37 @@ impl<'de> Deserialize<'de> for Score {
 /// Why a question is refused. `Display` speaks to the asker and says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum SearchRefusal {
-    /// The asker is no member, or there is no such group here: an outsider cannot tell which.
+    /// S1: the asker is no member, or there is no such group here: an outsider cannot tell which.
     #[error("it knows no such group with you in it yet: sync the group and retry")]
     NotAMember,
-    /// The asker was removed.
+    /// S2: the asker was removed.
     #[error("you were removed from this group: ask an admin for a new invite")]
     Removed,
-    /// The asker's head is not on the answerer's chain.
+    /// S4: the asker's head is not on the answerer's chain.
     #[error("its membership log differs from yours: sync the group to find out who is right")]
     Forked {
         /// The answerer's head.
         head: Head,
     },
-    /// The owner signed two histories; nobody answers until a new group is made.
+    /// S3: the owner signed two histories; nobody answers until a new group is made.
     #[error(
         "the group is frozen, because its owner signed two different histories: make a new group"
     )]
     Frozen,
-    /// None of the request's releases is served here.
+    /// S6: none of the request's releases is served here.
     #[error("it searches with another model: use the same one on both sides (`covey model use`)")]
     WrongModel {
         /// What is served instead.
         #[serde(deserialize_with = "bounded::list::<MAX_RELEASES, _, _>")]
         have: Vec<ModelId>,
     },
-    /// No collection is shared with this group.
+    /// S7: no collection is shared with this group.
     #[error("it shares nothing with this group yet: its owner can with `covey share`")]
     NothingShared,
     /// Too many questions.
     #[error("it is busy: retry in a moment")]
     Busy,
-    /// The request makes no sense.
+    /// S5: the request makes no sense.
     #[error("it could not read the question: both sides may need the same Covey version")]
     BadRequest,
     /// The answerer failed.

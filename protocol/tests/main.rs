@@ -1,0 +1,10 @@
+//! The protocols through their public interface. Check numbers (G, E, I, S, W) are those of docs/spec.
+
+mod common;
+mod group_checks;
+mod group_model;
+mod group_sync;
+mod search_answerer;
+mod search_asker;
+mod vectors;
+mod wire;
