@@ -8,6 +8,10 @@
 
 pub mod api;
 pub mod cancel;
+pub mod config;
+pub mod durable;
 pub mod env;
+pub mod home;
+pub mod identity;
 pub mod models;
 pub mod store;

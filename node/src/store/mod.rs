@@ -3,6 +3,25 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+pub mod append;
+mod disk;
+pub mod frame;
+mod kv;
+mod memory;
+
+pub use disk::DiskStores;
+pub use memory::MemoryStores;
+
+/// Most bytes in one record of an [`AppendLog`].
+pub const MAX_RECORD: usize = 1024 * 1024;
+
+/// Under this key of [`Table::Meta`] a restored home holds the time of its backup (u64, little-endian,
+/// Unix milliseconds). A group's owner must sync with another member before it sequences again, and
+/// the node removes the key once that is done for all its groups.
+pub const RESTORED_KEY: &[u8] = b"restored";
+
 /// A store that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -38,10 +57,42 @@ pub enum StoreError {
     /// The key-value store failed.
     #[error("the state database failed: {0}")]
     Database(String),
+    /// Something has that name already.
+    #[error("{path} is there already")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process, or another part of this one, has it open.
+    #[error("{path} is in use")]
+    Busy {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// It belongs to another user.
+    #[error("{path} belongs to another user")]
+    NotOurs {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A name that no log can have.
+    #[error("no log can be called {0:?}: names have 1 to 100 of a-z, 0-9 and -")]
+    LogName(String),
+    /// A record that no log takes.
+    #[error("a record of {0} bytes is more than the {MAX_RECORD} a log takes")]
+    RecordTooLarge(usize),
+}
+
+impl StoreError {
+    /// Whether the disk is full, or a quota used up.
+    pub fn is_disk_full(&self) -> bool {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+    }
 }
 
 /// The named trees of the key-value store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Table {
     /// Collections and their settings, by name.
     Collections,
@@ -54,6 +105,15 @@ pub enum Table {
     /// Small singletons: store version, current model, flags.
     Meta,
 }
+
+impl Table {
+    /// Every table.
+    pub const ALL: [Self; 5] =
+        [Self::Collections, Self::Shares, Self::Groups, Self::Addresses, Self::Meta];
+}
+
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
 
 /// One change of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +136,7 @@ pub trait Kv: Send + Sync {
     ///
     /// # Errors
     /// If the database fails.
-    fn scan(&self, table: Table, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+    fn scan(&self, table: Table, prefix: &[u8]) -> Result<Vec<Pair>, StoreError>;
 
     /// Applies all of `writes` or none, and flushes.
     ///
@@ -93,11 +153,27 @@ pub trait AppendLog: Send {
     /// If the disk fails; the log is then as before, or refuses further appends until reopened.
     fn append(&mut self, record: &[u8]) -> Result<(), StoreError>;
 
+    /// Shows every record to `each`, oldest first, one in memory at a time.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    fn visit(&self, each: &mut dyn FnMut(&[u8])) -> Result<(), StoreError>;
+
     /// All records, oldest first.
     ///
     /// # Errors
-    /// If the file is damaged before its last record.
-    fn read(&self) -> Result<Vec<Vec<u8>>, StoreError>;
+    /// If the file is damaged.
+    fn read(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut records = Vec::new();
+        self.visit(&mut |record| records.push(record.to_vec()))?;
+        Ok(records)
+    }
+
+    /// How many bytes of an append cut short by a crash were dropped when the log was opened. They
+    /// were never acknowledged.
+    fn torn_bytes(&self) -> u64 {
+        0
+    }
 }
 
 /// Where index segments of collections live.
