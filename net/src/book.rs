@@ -63,11 +63,6 @@ impl Book {
         left
     }
 
-    /// The members.
-    pub(crate) fn members(&self) -> &BTreeSet<NodeId> {
-        &self.members
-    }
-
     fn forget_strangers(&mut self) {
         let strangers = |(node, entry): (&NodeId, &Entry)| {
             (!self.members.contains(node)).then_some((entry.touched, *node))

@@ -16,10 +16,12 @@ pub mod limits;
 mod link;
 pub mod memory;
 mod slots;
+pub mod swarm;
 
 pub use addr::{Addr, ParseAddrError};
 pub use error::LinkError;
 pub use link::{Events, Inbound, Link, LinkEvent, Peer, Protocol, Reply};
+pub use swarm::{NetError, SwarmConfig, SwarmLink};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -6,8 +6,11 @@ use std::time::Duration;
 pub const EVENT_QUEUE: usize = 1_024;
 /// Places of [`EVENT_QUEUE`] that requests leave free for news about connections.
 pub const EVENT_RESERVE: usize = 256;
-/// Requests of ours in flight at once, over all peers; a further one waits for a place.
+/// Requests of ours in flight at once, over all nodes; a further one is
+/// [`LinkError::Busy`](crate::LinkError::Busy).
 pub const MAX_OUTBOUND: usize = 1_024;
+/// Requests of ours in flight at once to one node.
+pub const MAX_OUTBOUND_PER_NODE: usize = 32;
 /// Requests of others that we work on at once.
 pub const MAX_INBOUND: usize = 512;
 /// Requests of one member that we work on at once.
@@ -36,6 +39,8 @@ pub const REPLY_WRITE_DEADLINE: Duration = Duration::from_secs(60);
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long starting waits for the listeners to report their addresses.
 pub const LISTEN_DEADLINE: Duration = Duration::from_secs(10);
+/// How long ending waits for the peers to acknowledge it.
+pub const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Streams of one protocol on one connection, both directions together.
 pub const MAX_STREAMS: usize = 64;
