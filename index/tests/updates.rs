@@ -2,13 +2,14 @@
 
 mod common;
 
+use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::{WordEncoder, ask, update};
 use covey_index::{
-    Collection, IndexError, MemoryFiles, Progress, SearchOptions, SkipReason, Stage, UpdateOptions,
-    UpdateReport,
+    Collection, FileStat, Files, IndexError, MemoryFiles, Progress, SearchOptions, SkipReason,
+    Stage, UpdateOptions, UpdateReport, Walked,
 };
 
 const NOTES: &str = "/notes";
@@ -350,4 +351,49 @@ fn an_encoder_that_fails_leaves_the_collection_as_it_was() {
     assert!(matches!(error, IndexError::Encode(_)));
     assert_eq!(collection.stats().files, 3);
     assert_eq!(update(&mut collection, NOTES, &files, &encoder).added, 1);
+}
+
+/// Files of which one folder cannot be entered.
+struct Barred<'a>(&'a MemoryFiles, &'a Path);
+
+impl Files for Barred<'_> {
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        self.0.resolve(path)
+    }
+
+    fn walk(
+        &self,
+        root: &Path,
+        visit: &mut dyn FnMut(Walked) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        let error = io::ErrorKind::PermissionDenied.into();
+        if visit(Walked::Unreadable { relative: self.1.into(), error }).is_break() {
+            return Ok(());
+        }
+        self.0.walk(root, &mut |walked| match &walked {
+            Walked::File { relative, .. } if relative.starts_with(self.1) => {
+                ControlFlow::Continue(())
+            }
+            _ => visit(walked),
+        })
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        self.0.stat(path)
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        self.0.read(path, limit)
+    }
+}
+
+#[test]
+fn files_in_a_folder_that_cannot_be_entered_are_kept_and_others_are_not() {
+    let (files, encoder) = (three_files(), WordEncoder::new(64));
+    let mut collection = indexed(&files, &encoder);
+    files.remove("/notes/bread.md");
+    let barred = Barred(&files, Path::new("code"));
+    let report = update(&mut collection, NOTES, &barred, &encoder);
+    assert_eq!((report.removed, report.unchanged, report.skipped_count), (1, 1, 1));
+    assert_eq!(collection.stats().files, 2);
 }
