@@ -1,0 +1,182 @@
+//! The `bert` family: MiniLM-class sentence encoders.
+//!
+//! A text becomes `[CLS] tokens [SEP]`, runs through the encoder of Devlin et al. 2019,
+//! and the mean of the last layer over its own positions, scaled to unit length, is its
+//! embedding (Reimers and Gurevych, "Sentence-BERT", 2019). Agreement with the reference
+//! implementation is tested against golden/minilm.json.
+
+mod config;
+mod encoder;
+mod weights;
+
+use std::ops::Range;
+
+pub use weights::BertError;
+
+use crate::id::{IdParts, ModelId, sha256};
+use crate::tokens::ContentTokenizer;
+use crate::vector::normalise;
+use crate::{EmbedError, Embedder};
+use config::BertConfig;
+use encoder::Encoder;
+
+/// Most positions (padding included) that one pass through the encoder holds.
+const BATCH_POSITIONS: usize = 4_096;
+
+/// `[CLS]` and `[SEP]`.
+const MARKERS: usize = 2;
+
+/// The files of a BERT model and the settings that no file of it holds.
+pub(crate) struct BertFiles<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) config: &'a [u8],
+    pub(crate) tokenizer: &'a [u8],
+    pub(crate) weights: &'a [u8],
+    /// Content tokens that count; capped by the positions that the model has.
+    pub(crate) max_tokens: usize,
+    /// What the lineage started from, if not these very weights.
+    pub(crate) root_weights: Option<[u8; 32]>,
+}
+
+/// A sentence encoder with its tokenizer.
+pub struct BertModel {
+    name: String,
+    id: ModelId,
+    weights_hash: [u8; 32],
+    max_tokens: usize,
+    cls: u32,
+    sep: u32,
+    tokenizer: ContentTokenizer,
+    encoder: Encoder,
+}
+
+impl BertModel {
+    pub(crate) fn load(files: &BertFiles<'_>) -> Result<Self, BertError> {
+        let config = BertConfig::parse(files.config)?;
+        let tokenizer = ContentTokenizer::from_json(files.tokenizer)
+            .map_err(|error| BertError::Tokenizer(error.to_string()))?;
+        let marker = |token: &str| {
+            tokenizer
+                .id_of(token)
+                .filter(|&id| (id as usize) < config.vocab_size)
+                .ok_or_else(|| BertError::Tokenizer(format!("it has no {token} within the model")))
+        };
+        let (cls, sep) = (marker("[CLS]")?, marker("[SEP]")?);
+        let most = config.max_position_embeddings - MARKERS;
+        let max_tokens = files.max_tokens.clamp(1, most);
+        let encoder = Encoder::new(&config, weights::read(&config, files.weights)?);
+        let weights_hash = sha256(files.weights);
+        let id = ModelId::of(&IdParts {
+            architecture: &config.describe(),
+            tokenizer: sha256(files.tokenizer),
+            root_weights: files.root_weights.unwrap_or(weights_hash),
+            weights: weights_hash,
+            max_tokens,
+        });
+        let name = files.name.to_owned();
+        Ok(Self { name, id, weights_hash, max_tokens, cls, sep, tokenizer, encoder })
+    }
+
+    /// SHA-256 of the weights file.
+    #[must_use]
+    pub fn weights_hash(&self) -> [u8; 32] {
+        self.weights_hash
+    }
+
+    pub(crate) fn vocabulary(&self) -> impl Iterator<Item = (u32, String)> + '_ {
+        let ids = 0..u32::try_from(self.encoder.vocab_size()).unwrap_or(u32::MAX);
+        ids.filter_map(|id| self.tokenizer.token_of(id).map(|token| (id, token)))
+    }
+
+    /// Runs `[CLS] id [SEP]` for each id and returns the hidden state at the id's
+    /// position as it leaves the embedding layer and as it leaves the last one: two
+    /// matrices of `ids.len()` rows.
+    pub(crate) fn token_states(&self, ids: &[u32]) -> Result<[Vec<f32>; 2], EmbedError> {
+        let rows: Vec<[u32; 3]> = ids.iter().map(|&id| [self.cls, id, self.sep]).collect();
+        let rows: Vec<&[u32]> = rows.iter().map(<[u32; 3]>::as_slice).collect();
+        let width = self.encoder.width();
+        let middle = |state: Vec<f32>| {
+            state.chunks_exact(3 * width).flat_map(|row| &row[width..2 * width]).copied().collect()
+        };
+        Ok(self.encoder.outer_states(&rows)?.map(middle))
+    }
+
+    /// Token rows with their markers; a text without tokens stays empty.
+    fn rows(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, EmbedError> {
+        let row = |text: &&str| {
+            let ids = self.tokenizer.ids(text, self.max_tokens)?;
+            if ids.is_empty() {
+                return Ok(ids);
+            }
+            Ok([self.cls].into_iter().chain(ids).chain([self.sep]).collect())
+        };
+        texts.iter().map(row).collect()
+    }
+}
+
+impl Embedder for BertModel {
+    fn id(&self) -> ModelId {
+        self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn dim(&self) -> usize {
+        self.encoder.width()
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Vec<f32>, EmbedError> {
+        let width = self.encoder.width();
+        let mut out = vec![0.0; texts.len() * width];
+        let rows = self.rows(texts)?;
+        for batch in batches(&rows) {
+            let tokens: Vec<&[u32]> = batch.iter().map(|&text| rows[text].as_slice()).collect();
+            let states = self.encoder.last_state(&tokens)?;
+            let longest = tokens.iter().map(|row| row.len()).max().unwrap_or(0);
+            for (place, &text) in batch.iter().enumerate() {
+                let own = &states[place * longest * width..][..rows[text].len() * width];
+                mean_into(own, &mut out[text * width..][..width]);
+            }
+        }
+        Ok(out)
+    }
+
+    fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, EmbedError> {
+        self.tokenizer.spans(text)
+    }
+}
+
+/// Groups the non-empty rows, by number, into batches of similar length.
+fn batches(rows: &[Vec<u32>]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..rows.len()).filter(|&row| !rows[row].is_empty()).collect();
+    order.sort_by_key(|&row| rows[row].len());
+    let mut out: Vec<Vec<usize>> = Vec::new();
+    for row in order {
+        // In ascending order the newest row is the longest, so it sets the padded size.
+        match out.last_mut() {
+            Some(batch) if (batch.len() + 1) * rows[row].len() <= BATCH_POSITIONS => {
+                batch.push(row);
+            }
+            _ => out.push(vec![row]),
+        }
+    }
+    out
+}
+
+fn mean_into(states: &[f32], out: &mut [f32]) {
+    for state in states.chunks_exact(out.len()) {
+        for (sum, value) in out.iter_mut().zip(state) {
+            *sum += value;
+        }
+    }
+    normalise(out);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! The encoder's forward pass on `burn`'s flex CPU backend.
+
+use burn::tensor::activation::gelu;
+use burn::tensor::module::{attention, layer_norm, linear};
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Bool, Device, Tensor, TensorData};
+
+use super::config::BertConfig;
+use super::weights::{self, Weights};
+use crate::EmbedError;
+
+pub(super) struct Encoder {
+    device: Device,
+    width: usize,
+    heads: usize,
+    epsilon: f64,
+    words: Vec<f32>,
+    /// Position embeddings with the token type already added.
+    positions: Vec<f32>,
+    norm: Norm,
+    layers: Vec<Layer>,
+}
+
+struct Layer {
+    /// Query, key and value side by side, so that one product makes all three.
+    qkv: Dense,
+    attention_out: Dense,
+    attention_norm: Norm,
+    up: Dense,
+    down: Dense,
+    output_norm: Norm,
+}
+
+struct Dense {
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+}
+
+struct Norm {
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+}
+
+impl Encoder {
+    pub(super) fn new(config: &BertConfig, mut weights: Weights) -> Self {
+        let device = Device::flex();
+        let width = config.hidden_size;
+        for position in weights.positions.chunks_exact_mut(width) {
+            position.iter_mut().zip(&weights.token_type).for_each(|(p, t)| *p += t);
+        }
+        let layers = weights.layers.into_iter().map(|layer| Layer::new(layer, width, &device));
+        Self {
+            width,
+            heads: config.num_attention_heads,
+            epsilon: config.layer_norm_eps,
+            words: weights.words,
+            positions: weights.positions,
+            norm: Norm::new(weights.norm, &device),
+            layers: layers.collect(),
+            device,
+        }
+    }
+
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    pub(super) fn vocab_size(&self) -> usize {
+        self.words.len() / self.width
+    }
+
+    /// The last layer's output, `[rows, longest row, width]` flattened; what lies
+    /// beyond a row's own length is padding.
+    pub(super) fn last_state(&self, rows: &[&[u32]]) -> Result<Vec<f32>, EmbedError> {
+        read(self.layers(rows, self.embed(rows)?))
+    }
+
+    /// The embedding layer's output and the last layer's, each as `last_state` has it.
+    pub(super) fn outer_states(&self, rows: &[&[u32]]) -> Result<[Vec<f32>; 2], EmbedError> {
+        let first = self.embed(rows)?;
+        Ok([read(first.clone())?, read(self.layers(rows, first))?])
+    }
+
+    fn layers(&self, rows: &[&[u32]], embedded: Tensor<3>) -> Tensor<3> {
+        let mask = self.mask(rows);
+        self.layers.iter().fold(embedded, |state, layer| self.layer(layer, state, mask.clone()))
+    }
+
+    fn embed(&self, rows: &[&[u32]]) -> Result<Tensor<3>, EmbedError> {
+        let longest = longest(rows);
+        let mut sum = Vec::with_capacity(rows.len() * longest * self.width);
+        for row in rows {
+            for (position, &token) in row.iter().enumerate() {
+                let word = self
+                    .words
+                    .chunks_exact(self.width)
+                    .nth(token as usize)
+                    .ok_or(EmbedError::TokenOutOfRange { token, rows: self.vocab_size() })?;
+                let place = &self.positions[position * self.width..][..self.width];
+                sum.extend(word.iter().zip(place).map(|(w, p)| w + p));
+            }
+            sum.resize(sum.len() + (longest - row.len()) * self.width, 0.0);
+        }
+        let data = TensorData::new(sum, [rows.len(), longest, self.width]);
+        Ok(self.norm.apply(Tensor::from_data(data, &self.device), self.epsilon))
+    }
+
+    fn layer(&self, layer: &Layer, input: Tensor<3>, mask: Option<Tensor<4, Bool>>) -> Tensor<3> {
+        let [rows, length, width] = input.dims();
+        let qkv = layer.qkv.apply(input.clone());
+        let part = |number: usize| {
+            qkv.clone()
+                .narrow(2, number * width, width)
+                .reshape([rows, length, self.heads, width / self.heads])
+                .swap_dims(1, 2)
+        };
+        let options = AttentionModuleOptions::default();
+        let context = attention(part(0), part(1), part(2), mask, None, options);
+        let context = context.swap_dims(1, 2).reshape([rows, length, width]);
+        let attended = layer.attention_out.apply(context) + input;
+        let attended = layer.attention_norm.apply(attended, self.epsilon);
+        let inner = gelu(layer.up.apply(attended.clone()));
+        layer.output_norm.apply(layer.down.apply(inner) + attended, self.epsilon)
+    }
+
+    /// `true` where a key is padding; none is needed when all rows are of one length.
+    fn mask(&self, rows: &[&[u32]]) -> Option<Tensor<4, Bool>> {
+        let longest = longest(rows);
+        if rows.iter().all(|row| row.len() == longest) {
+            return None;
+        }
+        let mut mask = Vec::with_capacity(rows.len() * longest * longest);
+        for row in rows {
+            for _query in 0..longest {
+                mask.extend((0..longest).map(|key| key >= row.len()));
+            }
+        }
+        let data = TensorData::new(mask, [rows.len(), 1, longest, longest]);
+        Some(Tensor::from_data(data, &self.device))
+    }
+}
+
+impl Layer {
+    fn new(layer: weights::Layer, width: usize, device: &Device) -> Self {
+        let qkv = side_by_side([layer.query, layer.key, layer.value], width);
+        Self {
+            qkv: Dense::new(qkv, device),
+            attention_out: Dense::new(layer.attention_out, device),
+            attention_norm: Norm::new(layer.attention_norm, device),
+            up: Dense::new(layer.up, device),
+            down: Dense::new(layer.down, device),
+            output_norm: Norm::new(layer.output_norm, device),
+        }
+    }
+}
+
+impl Dense {
+    fn new(layer: weights::Linear, device: &Device) -> Self {
+        let outputs = layer.bias.len();
+        let inputs = layer.weight.len() / outputs;
+        let weight = TensorData::new(layer.weight, [inputs, outputs]);
+        let bias = TensorData::new(layer.bias, [outputs]);
+        Self { weight: Tensor::from_data(weight, device), bias: Tensor::from_data(bias, device) }
+    }
+
+    fn apply(&self, input: Tensor<3>) -> Tensor<3> {
+        linear(input, self.weight.clone(), Some(self.bias.clone()))
+    }
+}
+
+impl Norm {
+    fn new(norm: weights::LayerNorm, device: &Device) -> Self {
+        let width = norm.gamma.len();
+        Self {
+            gamma: Tensor::from_data(TensorData::new(norm.gamma, [width]), device),
+            beta: Tensor::from_data(TensorData::new(norm.beta, [width]), device),
+        }
+    }
+
+    fn apply(&self, input: Tensor<3>, epsilon: f64) -> Tensor<3> {
+        layer_norm(input, self.gamma.clone(), Some(self.beta.clone()), epsilon)
+    }
+}
+
+fn side_by_side(parts: [weights::Linear; 3], width: usize) -> weights::Linear {
+    let row = |input: usize| {
+        let range = input * width..(input + 1) * width;
+        parts.iter().flat_map(move |part| part.weight[range.clone()].iter().copied())
+    };
+    let weight = (0..width).flat_map(row).collect();
+    let bias = parts.iter().flat_map(|part| part.bias.iter().copied()).collect();
+    weights::Linear { weight, bias }
+}
+
+fn longest(rows: &[&[u32]]) -> usize {
+    rows.iter().map(|row| row.len()).max().unwrap_or(0)
+}
+
+fn read(state: Tensor<3>) -> Result<Vec<f32>, EmbedError> {
+    state.try_into_vec_as().map_err(|error| EmbedError::Backend(error.to_string()))
+}

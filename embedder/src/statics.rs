@@ -1,0 +1,167 @@
+//! The `static` family: a table of token vectors, summed and normalised.
+//!
+//! A token's vector is an int8 row times an f32 scale that already holds the token's
+//! frequency weight, so the sum of rows is the weighted mean up to its length, which
+//! normalising removes. This is the inference side of Model2Vec (Minish Lab, 2024) with
+//! the weighting of Arora, Liang and Ma, "A simple but tough-to-beat baseline for
+//! sentence embeddings" (ICLR 2017).
+
+mod format;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+pub use format::FormatError;
+
+use crate::id::{IdParts, ModelId, sha256};
+use crate::tokens::ContentTokenizer;
+use crate::vector::normalise;
+use crate::{EmbedError, Embedder};
+
+/// Everything that a static model is made of; [`StaticModel::new`] checks it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StaticParts {
+    /// Name and origin, shown to people; no part of the model's id but its own.
+    pub about: StaticAbout,
+    /// SHA-256 of the weights that the lineage started from: the teacher's.
+    pub root_weights: [u8; 32],
+    /// Length of each vector.
+    pub dim: usize,
+    /// Tokens of a text that count.
+    pub max_tokens: usize,
+    /// Word pieces; continuations start with `##`.
+    pub vocabulary: Vec<String>,
+    /// One factor per token: quantization step times frequency weight.
+    pub scales: Vec<f32>,
+    /// `vocabulary.len() * dim` entries, row-major, one byte each as `i8`.
+    pub rows: Cow<'static, [u8]>,
+}
+
+/// What a person is told about a static model.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StaticAbout {
+    /// Name of the model.
+    pub name: String,
+    /// Licence that it may be used under.
+    pub licence: String,
+    /// Name of the model it was distilled from.
+    pub teacher: String,
+}
+
+/// A table of quantized token vectors with its tokenizer.
+pub struct StaticModel {
+    parts: StaticParts,
+    id: ModelId,
+    tokenizer: ContentTokenizer,
+}
+
+impl StaticModel {
+    /// Checks the parts against each other and builds the tokenizer.
+    ///
+    /// # Errors
+    ///
+    /// When a length, a limit or a value is not allowed by the format.
+    pub fn new(parts: StaticParts) -> Result<Self, FormatError> {
+        format::check(&parts)?;
+        let tokenizer = ContentTokenizer::word_piece(parts.vocabulary.iter().map(String::as_str))
+            .map_err(|error| FormatError::Vocabulary(error.to_string()))?;
+        let id = id_of(&parts);
+        Ok(Self { parts, id, tokenizer })
+    }
+
+    /// Reads a file in the static model format.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are not a complete, undamaged file of a known version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
+        let (mut parts, rows) = format::decode(bytes)?;
+        parts.rows = Cow::Owned(rows.to_vec());
+        Self::new(parts)
+    }
+
+    /// The same for bytes that live as long as the program, whose rows are not copied.
+    pub(crate) fn from_static(bytes: &'static [u8]) -> Result<Self, FormatError> {
+        let (mut parts, rows) = format::decode(bytes)?;
+        parts.rows = Cow::Borrowed(rows);
+        Self::new(parts)
+    }
+
+    /// Writes the static model format; [`from_bytes`](Self::from_bytes) reads it back.
+    ///
+    /// # Errors
+    ///
+    /// Never for parts that [`new`](Self::new) accepted, unless the description cannot
+    /// be written as JSON.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, FormatError> {
+        format::encode(&self.parts)
+    }
+
+    /// What the model is made of.
+    #[must_use]
+    pub fn parts(&self) -> &StaticParts {
+        &self.parts
+    }
+
+    fn embed_into(&self, text: &str, sum: &mut [f32]) -> Result<(), EmbedError> {
+        for token in self.tokenizer.ids(text, self.parts.max_tokens)? {
+            // The tokenizer marks unknown words with the number after the last row.
+            let token = token as usize;
+            let Some(&scale) = self.parts.scales.get(token) else { continue };
+            let row = &self.parts.rows[token * sum.len()..][..sum.len()];
+            for (sum, &entry) in sum.iter_mut().zip(row) {
+                *sum += scale * f32::from(entry.cast_signed());
+            }
+        }
+        normalise(sum);
+        Ok(())
+    }
+}
+
+impl Embedder for StaticModel {
+    fn id(&self) -> ModelId {
+        self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.parts.about.name
+    }
+
+    fn dim(&self) -> usize {
+        self.parts.dim
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.parts.max_tokens
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Vec<f32>, EmbedError> {
+        let mut out = vec![0.0; texts.len() * self.parts.dim];
+        out.par_chunks_mut(self.parts.dim)
+            .zip(texts)
+            .try_for_each(|(row, text)| self.embed_into(text, row))?;
+        Ok(out)
+    }
+
+    fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, EmbedError> {
+        self.tokenizer.spans(text)
+    }
+}
+
+fn id_of(parts: &StaticParts) -> ModelId {
+    let mut weights: Vec<u8> = parts.scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
+    weights.extend_from_slice(&sha256(&parts.rows));
+    ModelId::of(&IdParts {
+        architecture: &format!("static bert-uncased-wordpiece dim={}", parts.dim),
+        tokenizer: sha256(parts.vocabulary.join("\n").as_bytes()),
+        root_weights: parts.root_weights,
+        weights: sha256(&weights),
+        max_tokens: parts.max_tokens,
+    })
+}
+
+#[cfg(test)]
+mod tests;

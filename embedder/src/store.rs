@@ -1,0 +1,244 @@
+//! A directory of models: one folder each, pulled, verified and recorded.
+//!
+//! ```text
+//! DIR/.lock                     held while a model is being installed
+//! DIR/all-MiniLM-L6-v2/         model.json, config.json, tokenizer.json, model.safetensors
+//! DIR/my-static/                model.json, model.cvst
+//! ```
+//!
+//! `model.json` ([`Manifest`]) records size and SHA-256 of every file, and the model's
+//! id; both are checked again on every load. A folder appears by one rename, after its
+//! files are verified, loaded once and synced, so it is complete or absent.
+
+mod directory;
+mod error;
+mod hub;
+mod install;
+mod manifest;
+mod pinned;
+mod pull;
+mod pypi;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use error::ModelError;
+pub use manifest::Family;
+pub use pull::{PullProgress, PullSource, PullStage};
+
+use crate::bert::{BertFiles, BertModel};
+use crate::{BUILTIN_NAME, Embedder, ModelId, StaticModel, builtin};
+use error::io_at;
+use manifest::Manifest;
+
+/// What a person is told about a model at hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// Name to load it by.
+    pub name: String,
+    /// The exact model.
+    pub id: ModelId,
+    /// How it computes.
+    pub family: Family,
+    /// Length of its vectors.
+    pub dim: usize,
+    /// Content tokens that count.
+    pub max_tokens: usize,
+    /// Size of its files, or of its part of the program.
+    pub bytes: u64,
+    /// Licence, as its source states it.
+    pub licence: String,
+    /// Where it came from.
+    pub source: String,
+    /// Whether it is part of the program.
+    pub builtin: bool,
+}
+
+/// A directory of models, plus the built-in one.
+#[derive(Clone, Debug)]
+pub struct ModelStore {
+    dir: PathBuf,
+}
+
+impl ModelStore {
+    /// Opens `dir`, creating it if needed.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be made.
+    pub fn open(dir: &Path) -> Result<Self, ModelError> {
+        fs::create_dir_all(dir).map_err(io_at(dir))?;
+        Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// The models at hand: the built-in one, then those of the directory by name.
+    /// Folders whose record is unreadable are left out; [`load`](Self::load) says why.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be read.
+    pub fn list(&self) -> Result<Vec<ModelInfo>, ModelError> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.dir).map_err(io_at(&self.dir))? {
+            let name = entry.map_err(io_at(&self.dir))?.file_name();
+            let Some(name) = name.to_str().filter(|name| manifest::is_name(name)) else { continue };
+            if let Ok(manifest) = Manifest::read(&self.dir.join(name)) {
+                found.push(manifest.info(name));
+            }
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        found.insert(0, builtin_info()?);
+        Ok(found)
+    }
+
+    /// Loads a model by its name, by its id in full, or by its id as displayed.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such model, or its files are missing, damaged or changed.
+    pub fn load(&self, name_or_id: &str) -> Result<Arc<dyn Embedder>, ModelError> {
+        if name_or_id == BUILTIN_NAME {
+            return Ok(builtin()?);
+        }
+        if manifest::is_name(name_or_id) && self.dir.join(name_or_id).is_dir() {
+            return self.load_folder(name_or_id);
+        }
+        let models = self.list()?;
+        let mut matching = models.iter().filter(|model| is_id_of(name_or_id, &model.id));
+        match matching.next() {
+            Some(model) if model.builtin => Ok(builtin()?),
+            Some(model) => self.load_folder(&model.name),
+            None => Err(unknown(name_or_id, models)),
+        }
+    }
+
+    /// Loads a model of the `bert` family by its name, for distilling from it.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), and when the model is of another family.
+    pub fn load_bert(&self, name: &str) -> Result<BertModel, ModelError> {
+        if !manifest::is_name(name) || !self.dir.join(name).is_dir() {
+            return Err(unknown(name, self.list()?));
+        }
+        let folder = self.dir.join(name);
+        let manifest = Manifest::read(&folder)?;
+        if manifest.family != Family::Bert {
+            return Err(ModelError::Family { name: name.to_owned(), family: manifest.family });
+        }
+        let model = load_bert(&folder, name, &manifest)?;
+        manifest.expect_id(&folder, model.id())?;
+        Ok(model)
+    }
+
+    /// Obtains a model, verifies it and adds it to the directory. A pinned model that is
+    /// already there and undamaged is not fetched again.
+    ///
+    /// # Errors
+    ///
+    /// When no source can be reached, a hash does not match, or the files are no model.
+    pub fn pull(
+        &self,
+        spec: &PullSource,
+        progress: &mut dyn FnMut(PullProgress),
+    ) -> Result<ModelInfo, ModelError> {
+        pull::pull(self, spec, progress)
+    }
+
+    /// Writes a distilled model into the directory, replacing one of the same name.
+    ///
+    /// # Errors
+    ///
+    /// When its name is no folder name, or the files cannot be written.
+    pub fn add_static(&self, model: &StaticModel) -> Result<ModelInfo, ModelError> {
+        pull::add_static(self, model)
+    }
+
+    /// Deletes a model's folder.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such model, it is the built-in one, or it cannot be deleted.
+    pub fn remove(&self, name: &str) -> Result<(), ModelError> {
+        if name == BUILTIN_NAME {
+            return Err(ModelError::Builtin);
+        }
+        if !manifest::is_name(name) || !self.dir.join(name).is_dir() {
+            return Err(unknown(name, self.list()?));
+        }
+        install::Installer::begin(&self.dir)?.remove(name)
+    }
+
+    fn load_folder(&self, name: &str) -> Result<Arc<dyn Embedder>, ModelError> {
+        let folder = self.dir.join(name);
+        let manifest = Manifest::read(&folder)?;
+        let model: Arc<dyn Embedder> = match manifest.family {
+            Family::Bert => Arc::new(load_bert(&folder, name, &manifest)?),
+            Family::Static => {
+                let bytes = manifest.read_file(&folder, manifest::STATIC_MODEL)?;
+                let model = StaticModel::from_bytes(&bytes);
+                Arc::new(
+                    model
+                        .map_err(|source| ModelError::Static { folder: folder.clone(), source })?,
+                )
+            }
+        };
+        manifest.expect_id(&folder, model.id())?;
+        Ok(model)
+    }
+}
+
+/// Where models go that several programs and tests share: `COVEY_MODEL_CACHE`, or
+/// `covey/models` in the user's cache directory.
+#[must_use]
+pub fn default_cache() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(dir) = set("COVEY_MODEL_CACHE") {
+        return Some(dir.into());
+    }
+    let cache = set("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let cache = cache.or_else(|| Some(PathBuf::from(set("HOME")?).join(".cache")))?;
+    Some(cache.join("covey").join("models"))
+}
+
+fn load_bert(folder: &Path, name: &str, manifest: &Manifest) -> Result<BertModel, ModelError> {
+    let [config, tokenizer, weights] =
+        manifest::BERT_FILES.map(|file| manifest.read_file(folder, file));
+    let files = BertFiles {
+        name,
+        config: &config?,
+        tokenizer: &tokenizer?,
+        weights: &weights?,
+        max_tokens: manifest.max_tokens,
+        root_weights: manifest.root_weights()?,
+    };
+    BertModel::load(&files).map_err(|source| ModelError::Bert { folder: folder.to_owned(), source })
+}
+
+fn builtin_info() -> Result<ModelInfo, ModelError> {
+    let model = builtin()?;
+    Ok(ModelInfo {
+        name: model.name().to_owned(),
+        id: model.id(),
+        family: Family::Static,
+        dim: model.dim(),
+        max_tokens: model.max_tokens(),
+        bytes: crate::builtin::BYTES.len() as u64,
+        licence: "Apache-2.0".to_owned(),
+        source: "part of covey".to_owned(),
+        builtin: true,
+    })
+}
+
+fn is_id_of(text: &str, id: &ModelId) -> bool {
+    text == id.full_hex() || text == id.to_string()
+}
+
+fn unknown(name: &str, models: Vec<ModelInfo>) -> ModelError {
+    let known = models.into_iter().map(|model| model.name).collect::<Vec<_>>().join(", ");
+    ModelError::Unknown { name: name.chars().take(80).collect(), known }
+}
+
+#[cfg(test)]
+mod tests;
