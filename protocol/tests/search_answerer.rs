@@ -166,6 +166,8 @@ fn nothing_leaves_beyond_the_policy() {
     }
 
     let audit = composed.audit;
+    let chunk = covey_crypto::Digest::sha256(hit("open", 0.0).text.as_bytes());
+    assert!(audit.disclosed.iter().all(|disclosure| disclosure.chunk == chunk));
     let noted: Vec<_> = audit.disclosed.iter().map(|d| (d.collection.as_str(), d.reveal)).collect();
     let expected = [("bare", Reveal::Score), ("short", Reveal::Snippet), ("open", Reveal::Full)];
     assert_eq!(noted, expected);

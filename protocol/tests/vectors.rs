@@ -94,11 +94,34 @@ pub fn group_replies() -> Vec<GroupReply> {
         GroupRefusal::Invite(InviteRefusal::InviterNotAllowed),
         GroupRefusal::OwnerOffline,
         GroupRefusal::NotTheOwner { owner: node(ANN) },
-        GroupRefusal::Rejected(Rejection::Frozen),
         GroupRefusal::Busy,
         GroupRefusal::BadRequest,
         GroupRefusal::Internal,
     ];
+    let rejections = [
+        Rejection::Malformed,
+        Rejection::UnknownVersion,
+        Rejection::WrongGroup,
+        Rejection::BadFirst,
+        Rejection::BadSignature,
+        Rejection::TimeWentBack,
+        Rejection::BadRequestSignature,
+        Rejection::RequestMismatch,
+        Rejection::StaleRequest,
+        Rejection::RequestReused,
+        Rejection::NotAllowed,
+        Rejection::AlreadyMember,
+        Rejection::NameTaken,
+        Rejection::InviteReused,
+        Rejection::GroupFull,
+        Rejection::NoSuchMember,
+        Rejection::OwnerStays,
+        Rejection::OnlyByTransfer,
+        Rejection::NoChange,
+        Rejection::LogFull,
+        Rejection::Frozen,
+    ];
+    let refusals = refusals.into_iter().chain(rejections.map(GroupRefusal::Rejected));
     all.extend(refusals.map(|refusal| GroupReply::Refused { id: ID, refusal }));
     all
 }

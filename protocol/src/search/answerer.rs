@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use covey_crypto::Digest;
+
 use super::{AuditRecord, Disclosure, Reveal};
 use crate::group::{Head, Log, Standing};
 use crate::ids::{GroupId, ModelId, Name, NodeId, RequestId, UnixMillis};
-use crate::limits::{MAX_RESULTS, MAX_SEARCH_REPLY};
+use crate::limits::{MAX_RELEASES, MAX_RESULTS, MAX_SEARCH_REPLY};
 use crate::wire::v1::search::{
-    Found, QueryBody, Question, Revealed, Score, SearchRefusal, SearchReply, SearchRequest,
+    Found, ModelQuery, QueryBody, Question, Revealed, Score, SearchRefusal, SearchReply,
+    SearchRequest,
 };
 use crate::wire::{self, PrivateText};
 
@@ -87,17 +90,17 @@ pub fn plan(
     if log.head_at(request.head.epoch).is_some_and(|known| known != request.head) {
         return Err(SearchRefusal::Forked { head: log.head() });
     }
-    if request.limit == 0 || request.queries.is_empty() {
+    let unreadable = |query: &ModelQuery| match &query.query {
+        QueryBody::Text(text) => text.as_str().trim().is_empty(),
+    };
+    if request.limit == 0 || request.queries.is_empty() || request.queries.iter().any(unreadable) {
         return Err(SearchRefusal::BadRequest);
     }
     let query = request.queries.iter().find(|query| models.contains(&query.model));
     let query = query.ok_or_else(|| SearchRefusal::WrongModel {
-        have: models.iter().take(crate::limits::MAX_RELEASES).copied().collect(),
+        have: models.iter().take(MAX_RELEASES).copied().collect(),
     })?;
     let QueryBody::Text(question) = &query.query;
-    if question.as_str().trim().is_empty() {
-        return Err(SearchRefusal::BadRequest);
-    }
     let shown = shares.iter().filter(|(_, reveal)| **reveal > Reveal::Nothing);
     let shares: BTreeMap<_, _> = shown.map(|(name, reveal)| (name.clone(), *reveal)).collect();
     if shares.is_empty() {
@@ -166,7 +169,8 @@ impl Plan {
             let Some(left) = room.checked_sub(wire::encode(&found).len()) else { break };
             room = left;
             let title = title(&hit.path, hit.heading.as_deref());
-            disclosed.push(Disclosure { collection: hit.collection, title, reveal, score });
+            let chunk = Digest::sha256(hit.text.as_bytes());
+            disclosed.push(Disclosure { collection: hit.collection, title, chunk, reveal, score });
             results.push(found);
         }
         let audit = AuditRecord {

@@ -8,7 +8,7 @@ use super::{BadAnswer, Failure, Merged, PeerOutcome, PeerReport, Provider, Repor
 use crate::group::Head;
 use crate::ids::{ModelId, NodeId, UnixMillis};
 use crate::limits::MAX_ASKED;
-use crate::wire::v1::search::{Found, SearchReply, SearchRequest};
+use crate::wire::v1::search::{Found, SearchRefusal, SearchReply, SearchRequest};
 
 /// A question, whom to put it to, and how long to wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,7 +165,11 @@ impl Asker {
             return bad(BadAnswer::WrongId);
         }
         match reply {
-            SearchReply::Refused { refusal, .. } => (PeerOutcome::Refused(refusal), None),
+            SearchReply::Refused { refusal, .. } => {
+                let head =
+                    if let SearchRefusal::Forked { head } = &refusal { Some(*head) } else { None };
+                (PeerOutcome::Refused(refusal), head)
+            }
             SearchReply::Answer { model, head, results, .. } => {
                 if !self.request.queries.iter().any(|query| query.model == model) {
                     return bad(BadAnswer::WrongModel);

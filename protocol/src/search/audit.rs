@@ -1,5 +1,6 @@
 //! What an answer let out, for the answerer's own log.
 
+use covey_crypto::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::Reveal;
@@ -37,6 +38,8 @@ pub struct Disclosure {
     pub collection: Name,
     /// The file inside the collection, and heading.
     pub title: PrivateText<MAX_TITLE>,
+    /// SHA-256 of the chunk's text, to tell chunks apart. It stays here.
+    pub chunk: Digest,
     /// How much was shown.
     pub reveal: Reveal,
     /// The score that was shown.
