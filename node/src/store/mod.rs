@@ -11,6 +11,11 @@ pub mod frame;
 mod kv;
 mod memory;
 
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod faulty;
+
 pub use disk::DiskStores;
 pub use memory::MemoryStores;
 
