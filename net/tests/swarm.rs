@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use common::{PATIENCE, QUIC, TCP, config, id, next, request, serve, start};
-use covey_net::limits::MAX_INBOUND_PER_STRANGER;
+use covey_net::limits::{MAX_INBOUND_PER_STRANGER, MAX_STRANGER_CONNECTIONS};
 use covey_net::{Addr, Link, LinkError, LinkEvent, NetError, Protocol, SwarmLink};
 use tokio::time::timeout;
 
@@ -201,4 +201,39 @@ async fn a_port_is_free_again_after_shutdown() {
         }
     });
     assert_eq!(again.await.expect("free in time").0.addresses(), addresses);
+}
+
+#[tokio::test]
+async fn a_crowd_of_strangers_leaves_room_for_members() {
+    let (server, events) = start(1, &[TCP]).await;
+    serve(events);
+    server.set_members(BTreeSet::from([id(2)]));
+    let ask = async |n: u8| {
+        let (asker, news) = start(n, &[]).await;
+        asker.learn(id(1), &server.addresses());
+        let reply = asker.request(id(1), Protocol::Group, vec![n], PATIENCE).await;
+        (reply, asker, news)
+    };
+    let mut crowd = Vec::new();
+    for n in 100..100 + u8::try_from(MAX_STRANGER_CONNECTIONS).expect("small") {
+        let (reply, asker, news) = ask(n).await;
+        assert_eq!(reply, Ok(vec![n]));
+        crowd.push((asker, news));
+    }
+    let (reply, ..) = ask(3).await;
+    assert!(matches!(reply, Err(LinkError::Closed | LinkError::Unreachable { .. })), "{reply:?}");
+    let (reply, ..) = ask(2).await;
+    assert_eq!(reply, Ok(vec![2]), "a member");
+    crowd.pop();
+    let (reply, ..) = timeout(PATIENCE, async {
+        loop {
+            let answered = ask(4).await;
+            if answered.0.is_ok() {
+                return answered;
+            }
+        }
+    })
+    .await
+    .expect("a place becomes free");
+    assert_eq!(reply, Ok(vec![4]));
 }

@@ -385,10 +385,10 @@ impl State {
 
     /// Tells a node some news; a node that left its queue full has chosen not to know.
     fn notify(&self, node: NodeId, event: LinkEvent) {
-        if let Some(end) = self.ends.get(&node).filter(|end| end.up) {
-            if end.events.try_send(event).is_err() {
-                tracing::debug!(node = %node.short(), "an event was dropped: the queue is full");
-            }
+        if let Some(end) = self.ends.get(&node).filter(|end| end.up)
+            && end.events.try_send(event).is_err()
+        {
+            tracing::debug!(node = %node.short(), "an event was dropped: the queue is full");
         }
     }
 

@@ -56,7 +56,7 @@ pub struct SwarmConfig {
 }
 
 impl SwarmConfig {
-    /// A node that listens on any free loopback or public port, without discovery or relays.
+    /// A node that listens nowhere, without discovery or relays: a start to add to.
     pub fn new(seed: Zeroizing<[u8; 32]>) -> Self {
         Self {
             seed,

@@ -1,7 +1,7 @@
 //! Relaying for others: reservations for members only, circuits from strangers a few at a time.
 //!
 //! A stranger may open a circuit to a member because that is how an invite is redeemed where the
-//! inviter has no public address. It gets few of them, and `task` disconnects it soon after.
+//! inviter has no public address. It gets few of them, and is disconnected soon after ([`Visitors`]).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -9,12 +9,13 @@ use std::time::Instant;
 
 use libp2p::core::Multiaddr;
 use libp2p::{PeerId, relay};
+use tokio::time::Instant as Deadline;
 
 use super::identity;
 use crate::book::Book;
 use crate::limits::{
     RELAY_CIRCUIT_BYTES, RELAY_CIRCUIT_LIFE, RELAY_MAX_CIRCUITS, RELAY_MAX_CIRCUITS_PER_PEER,
-    RELAY_MAX_RESERVATIONS, RELAY_STRANGER_CIRCUITS, RELAY_STRANGER_WINDOW,
+    RELAY_MAX_RESERVATIONS, RELAY_STRANGER_CIRCUITS, RELAY_STRANGER_LIFE, RELAY_STRANGER_WINDOW,
 };
 use crate::lock;
 
@@ -66,11 +67,50 @@ impl Window {
     }
 }
 
+/// Nodes that are no members and opened a circuit, and when they are to be disconnected. Bounded by
+/// how many circuits they get in a [`RELAY_STRANGER_LIFE`].
+#[derive(Debug, Default)]
+pub(super) struct Visitors(VecDeque<(Deadline, PeerId)>);
+
+impl Visitors {
+    /// `peer` opened a circuit.
+    pub(super) fn came(&mut self, peer: PeerId, now: Deadline) {
+        self.0.push_back((now + RELAY_STRANGER_LIFE, peer));
+    }
+
+    /// When the next one is to be disconnected.
+    pub(super) fn next_due(&self) -> Option<Deadline> {
+        self.0.front().map(|(due, _)| *due)
+    }
+
+    /// One that is to be disconnected now.
+    pub(super) fn take_due(&mut self, now: Deadline) -> Option<PeerId> {
+        self.next_due().filter(|due| *due <= now)?;
+        self.0.pop_front().map(|(_, peer)| peer)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn visitors_leave_in_the_order_they_came() {
+        let (begin, later) = (Deadline::now(), Deadline::now() + Duration::from_secs(5));
+        let (first, second) = (PeerId::random(), PeerId::random());
+        let mut visitors = Visitors::default();
+        assert_eq!(visitors.next_due(), None);
+        visitors.came(first, begin);
+        visitors.came(second, later);
+        assert_eq!(visitors.next_due(), Some(begin + RELAY_STRANGER_LIFE));
+        assert_eq!(visitors.take_due(later), None);
+        assert_eq!(visitors.take_due(begin + RELAY_STRANGER_LIFE), Some(first));
+        assert_eq!(visitors.take_due(begin + RELAY_STRANGER_LIFE), None);
+        assert_eq!(visitors.take_due(later + RELAY_STRANGER_LIFE), Some(second));
+        assert_eq!(visitors.next_due(), None);
+    }
 
     #[test]
     fn strangers_get_so_many_circuits_in_a_window() {

@@ -1,12 +1,12 @@
 //! The task that owns the swarm: it takes what the handles ask and what libp2p reports.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 use covey_protocol::ids::NodeId;
 use covey_protocol::limits::MAX_ADDRESSES;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use libp2p::core::multiaddr::Multiaddr;
 use libp2p::core::transport::{ListenerId, TransportError};
 use libp2p::swarm::SwarmEvent;
@@ -18,8 +18,9 @@ use super::behaviour::{Behaviour, BehaviourEvent};
 use super::codec::Request;
 use super::exchange::{Ask, Exchanges};
 use super::relays::Relays;
+use super::server::Visitors;
 use super::{NetError, Shared, SwarmConfig, dial_error, identity, listen};
-use crate::limits::{CLOSE_DEADLINE, LISTEN_DEADLINE, RELAY_STRANGER_LIFE};
+use crate::limits::{CLOSE_DEADLINE, LISTEN_DEADLINE};
 use crate::{Addr, LinkEvent, Protocol, lock};
 
 /// Owns the swarm.
@@ -31,9 +32,7 @@ pub(super) struct Task {
     exchanges: Exchanges,
     relays: Relays,
     relay_server: bool,
-    /// Nodes that are no members and opened a circuit, and when they are to be disconnected. Bounded
-    /// by the rate at which they may.
-    visitors: VecDeque<(Instant, PeerId)>,
+    visitors: Visitors,
 }
 
 impl Task {
@@ -50,7 +49,7 @@ impl Task {
         let exchanges = Exchanges::new(Arc::clone(&shared.book), events.clone());
         let relays = Relays::new(&config.relays, Instant::now());
         let relay_server = config.relay_server;
-        let visitors = VecDeque::new();
+        let visitors = Visitors::default();
         Self { swarm, shared, asks, events, exchanges, relays, relay_server, visitors }
     }
 
@@ -83,6 +82,10 @@ impl Task {
                 }
                 _ => {}
             }
+            self.on_swarm_event(event);
+        }
+        // One that listens on every interface reports them all at once, one event for each.
+        while let Some(Some(event)) = self.swarm.next().now_or_never() {
             self.on_swarm_event(event);
         }
         Ok(())
@@ -227,7 +230,7 @@ impl Task {
 
     fn on_circuit(&mut self, source: PeerId) {
         if !self.is_member(&source) {
-            self.visitors.push_back((Instant::now() + RELAY_STRANGER_LIFE, source));
+            self.visitors.came(source, Instant::now());
         }
     }
 
@@ -262,8 +265,7 @@ impl Task {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        let visitor = self.visitors.front().map(|(due, _)| *due);
-        [self.relays.next_due(), visitor].into_iter().flatten().min()
+        [self.relays.next_due(), self.visitors.next_due()].into_iter().flatten().min()
     }
 
     fn on_time(&mut self, now: Instant) {
@@ -273,8 +275,7 @@ impl Task {
                 .inspect_err(|error| tracing::warn!(%error, "cannot ask a relay"))
                 .ok()
         });
-        while let Some((_, peer)) = self.visitors.front().copied().filter(|(due, _)| *due <= now) {
-            self.visitors.pop_front();
+        while let Some(peer) = self.visitors.take_due(now) {
             if !self.is_member(&peer) {
                 // An error means that it has gone already.
                 let _ = self.swarm.disconnect_peer_id(peer);
