@@ -1,0 +1,242 @@
+//! Does a federated question find what one node holding everything would find?
+//!
+//! The test questions of a BEIR set are asked of one node with all documents, and of four nodes that
+//! hold a quarter each, split at random and by topic. Real nodes answer, over the in-memory
+//! network; every text is embedded once and remembered below `target/`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use clap::Args;
+use covey_embedder::Embedder;
+use covey_node::api::{ApiError, ErrorCode, ModelEntry, Reveal, SearchCall};
+use covey_node::models::{ModelHandle, Models};
+use covey_protocol::ids::ModelId;
+use covey_sim::{Federation, FederationConfig, PeerIndex, virtual_time};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde_json::json;
+
+use super::beir::{Set, ndcg, recall};
+use super::cache::Remembering;
+use super::kmeans;
+use super::report::{Goal, Report};
+
+/// Nodes in the federation.
+const NODES: usize = 4;
+/// Ranks that count.
+const K: usize = 10;
+/// Largest difference from the single node.
+const TOLERANCE: f64 = 0.005;
+/// nDCG@10 published for all-MiniLM-L6-v2 on SciFact (MTEB).
+const MINILM_SCIFACT: f64 = 0.6451;
+
+/// Options of `cargo xtask bench federated`.
+#[derive(Args)]
+pub struct Options {
+    /// Folder of a retrieval set in BEIR's layout (corpus.jsonl, queries.jsonl, qrels/test.tsv).
+    #[arg(long)]
+    data: PathBuf,
+    /// Only the built-in model (MiniLM embeds for a quarter of an hour the first time).
+    #[arg(long)]
+    static_only: bool,
+    /// Seed of the random split, the clusters and the network.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Mean measures over all questions.
+#[derive(Clone, Copy)]
+struct Quality {
+    ndcg: f64,
+    recall: f64,
+}
+
+/// Runs the benchmark and writes docs/benchmarks/federated.{json,md}.
+pub fn run(options: &Options, root: &Path) -> Result<()> {
+    let set = Set::read(&options.data)?;
+    let name = options.data.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut report = Report::new("federated");
+    let mut table = format!(
+        "# Federated search beside one node\n\n{name}: {} documents, {} test questions, {NODES} nodes.\n\n\
+         | model | documents held by | nDCG@10 | recall@10 | difference |\n\
+         | --- | --- | --- | --- | --- |\n",
+        set.documents.len(),
+        set.questions.len(),
+    );
+    let mut embedders = vec![(covey_embedder::builtin()?, "static")];
+    if !options.static_only {
+        let minilm = covey_embedder::testing::minilm()
+            .ok_or_else(|| anyhow!("MiniLM cannot be fetched, see above; or give --static-only"))?;
+        embedders.push((minilm, "bert"));
+    }
+    for (embedder, family) in embedders {
+        let model = embedder.name().to_owned();
+        let cache = root.join("target/bench-vectors");
+        let fixed = FixedModel::new(embedder, family, &cache)?;
+        let mut single = None;
+        for (split, parts) in splits(&set, &fixed, options.seed)? {
+            eprintln!("{model}: {split}");
+            let quality = measure(&set, &parts, Arc::new(fixed.clone()), options.seed)?;
+            let base = *single.get_or_insert(quality);
+            let differences = [quality.ndcg - base.ndcg, quality.recall - base.recall];
+            let worst = differences.map(f64::abs).into_iter().fold(0.0, f64::max);
+            table += &format!(
+                "| {model} | {split} | {:.4} | {:.4} | {worst:.4} |\n",
+                quality.ndcg, quality.recall
+            );
+            report.rows.push(json!({
+                "model": model, "family": family, "split": split, "nodes": parts.len(),
+                "ndcg_at_10": quality.ndcg, "recall_at_10": quality.recall,
+                "difference_ndcg": differences[0], "difference_recall": differences[1],
+            }));
+            if parts.len() > 1 {
+                report.goals.push(Goal {
+                    name: format!("{family}, {split}: nDCG@10 and recall@10 as one node"),
+                    goal: format!("within {TOLERANCE}"),
+                    value: worst,
+                    met: worst <= TOLERANCE,
+                });
+            }
+        }
+    }
+    table += &published(&name);
+    let command = format!("cargo xtask bench federated --data {name}");
+    report.write(root, &command, &table)?;
+    println!("{table}");
+    ensure!(report.goals.iter().all(|goal| goal.met), "a goal was missed, see docs/benchmarks");
+    Ok(())
+}
+
+fn published(set: &str) -> String {
+    match set {
+        "scifact" => format!(
+            "\nPublished nDCG@10 on SciFact, exact search over whole documents: all-MiniLM-L6-v2 \
+             {MINILM_SCIFACT}; BM25 0.669 to 0.679; potion-retrieval-32M (static) 0.633. Covey scores a \
+             document by its best passage.\n"
+        ),
+        _ => String::new(),
+    }
+}
+
+/// Which documents (by position) each node holds.
+type Parts = Vec<Vec<usize>>;
+
+fn splits(set: &Set, model: &FixedModel, seed: u64) -> Result<Vec<(&'static str, Parts)>> {
+    let count = set.documents.len();
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let random: Vec<usize> =
+        (0..count).map(|_| (rng.next_u64() % NODES as u64) as usize).collect();
+    let texts: Vec<String> = set.documents.iter().map(|document| document.title.clone()).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let vectors = model.0.encoder.encode(&texts)?;
+    let topics = kmeans::clusters(&vectors, model.0.dim, NODES, seed);
+    Ok(vec![
+        ("one node", vec![(0..count).collect()]),
+        ("four nodes, at random", group(&random)),
+        ("four nodes, by topic", group(&topics)),
+    ])
+}
+
+fn group(assigned: &[usize]) -> Parts {
+    let mut parts = vec![Vec::new(); NODES];
+    for (document, node) in assigned.iter().enumerate() {
+        parts[*node].push(document);
+    }
+    parts
+}
+
+fn measure(set: &Set, parts: &Parts, models: Arc<dyn Models>, seed: u64) -> Result<Quality> {
+    virtual_time(async {
+        let mut federation =
+            Federation::new(FederationConfig { seed, loss_per_million: 0, models });
+        for (number, part) in parts.iter().enumerate() {
+            let peer = federation.add_peer(&format!("node-{number}"))?;
+            for document in part.iter().map(|position| &set.documents[*position]) {
+                let text = format!("{}\n\n{}\n", document.title, document.text);
+                federation.peer(peer).write(&format!("{}.txt", document.id), &text);
+            }
+            federation.index(peer).await?;
+        }
+        let asker = PeerIndex(0);
+        federation.found(asker, "bench").await?;
+        for peer in (1..parts.len()).map(PeerIndex) {
+            let code = federation.invite(asker, "bench").await?;
+            federation.join(peer, &code).await?;
+            federation.share(peer, "bench", Reveal::Snippet).await?;
+        }
+        federation.pass(Duration::from_secs(60)).await;
+        let mut total = Quality { ndcg: 0.0, recall: 0.0 };
+        for question in &set.questions {
+            let ranking = ask(&federation, asker, &question.text, parts.len()).await?;
+            let grades = &set.judgements[&question.id];
+            total.ndcg += ndcg(&ranking, grades, K);
+            total.recall += recall(&ranking, grades, K);
+            // Questions come at a person's pace; nobody's rate limit is the subject here.
+            federation.pass(Duration::from_secs(10)).await;
+        }
+        let count = set.questions.len() as f64;
+        Ok(Quality { ndcg: total.ndcg / count, recall: total.recall / count })
+    })
+}
+
+/// The documents found, best first, each once.
+async fn ask(
+    federation: &Federation,
+    asker: PeerIndex,
+    question: &str,
+    nodes: usize,
+) -> Result<Vec<String>> {
+    let call = SearchCall {
+        question: question.to_owned(),
+        group: Some("bench".parse()?),
+        collection: None,
+        limit: Some(50),
+        soft_ms: Some(10_000),
+        hard_ms: Some(20_000),
+    };
+    let report = federation.search(asker, call).await?;
+    ensure!(report.coverage.answered as usize == nodes - 1, "{:?}", report.coverage);
+    let mut ranking: Vec<String> = Vec::new();
+    for hit in &report.results {
+        let own = hit.path.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
+        let file = own.or(hit.title.as_deref().map(Into::into)).context("a hit without a title")?;
+        let id = file.trim_end_matches(".txt").to_owned();
+        if !ranking.contains(&id) {
+            ranking.push(id);
+        }
+    }
+    Ok(ranking)
+}
+
+/// One model, wrapped so that it remembers.
+#[derive(Clone)]
+struct FixedModel(ModelHandle);
+
+impl FixedModel {
+    fn new(embedder: Arc<dyn Embedder>, family: &str, cache: &Path) -> Result<Self> {
+        let mut handle = ModelHandle::new(embedder, family);
+        handle.encoder = Arc::new(Remembering::new(handle.encoder, cache)?);
+        Ok(Self(handle))
+    }
+}
+
+impl Models for FixedModel {
+    fn current(&self) -> Result<ModelHandle, ApiError> {
+        Ok(self.0.clone())
+    }
+
+    fn get(&self, id: ModelId) -> Option<ModelHandle> {
+        (id == self.0.id).then(|| self.0.clone())
+    }
+
+    fn list(&self) -> Result<Vec<ModelEntry>, ApiError> {
+        Ok(vec![self.0.entry(true)])
+    }
+
+    fn set_current(&self, name: &str) -> Result<ModelHandle, ApiError> {
+        Err(ApiError::new(ErrorCode::NotFound, format!("no model {name} in this benchmark")))
+    }
+}
