@@ -130,6 +130,23 @@ async fn unknown_and_wrong_nodes_are_unreachable() {
 }
 
 #[tokio::test]
+async fn a_wrong_node_at_one_address_does_not_hide_the_right_one_at_another() {
+    for listen in [TCP, QUIC] {
+        let (server, events) = start(1, &[listen]).await;
+        server.set_members(BTreeSet::from([id(2)]));
+        serve(events);
+        let (other, _others) = start(3, &[TCP, QUIC]).await;
+        let (asker, _news) = start(2, &[]).await;
+        let mut addresses = other.addresses();
+        addresses.extend(server.addresses());
+        asker.learn(id(1), &addresses);
+        let ask = || asker.request(id(1), Protocol::Group, vec![1], PATIENCE);
+        let replies = futures::future::join_all((0..8).map(|_| ask())).await;
+        assert!(replies.iter().all(|reply| *reply == Ok(vec![1])), "{listen}: {replies:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_flood_of_a_stranger_is_told_that_the_node_is_busy() {
     let (server, mut events) = start(1, &[TCP]).await;
     let (asker, _news) = start(2, &[]).await;

@@ -28,18 +28,28 @@ mod status {
 pub(super) type Answer = Result<Vec<u8>, LinkError>;
 
 /// A request on its way out or in.
-pub(super) struct Request {
-    /// The body, or what is wrong with what came in.
-    pub(super) body: Result<Vec<u8>, LinkError>,
-    /// When the one who asks stops waiting. Not sent.
-    pub(super) deadline: Instant,
-    /// What this request takes of [`MAX_INBOUND_BYTES`].
-    pub(super) hold: Option<OwnedSemaphorePermit>,
+pub(super) enum Request {
+    /// One of ours. The body is kept by the one who asks, who may have to send it again.
+    Out {
+        body: Arc<Vec<u8>>,
+        /// When the one who asks stops waiting.
+        deadline: Instant,
+    },
+    /// One of another node.
+    In {
+        /// The body, or what is wrong with what came in.
+        body: Result<Vec<u8>, LinkError>,
+        /// What it takes of [`MAX_INBOUND_BYTES`].
+        hold: Option<OwnedSemaphorePermit>,
+    },
 }
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Request({:?})", self.body.as_ref().map(Vec::len))
+        match self {
+            Self::Out { body, .. } => write!(f, "Out({} bytes)", body.len()),
+            Self::In { body, .. } => write!(f, "In({:?})", body.as_ref().map(Vec::len)),
+        }
     }
 }
 
@@ -86,7 +96,7 @@ impl request_response::Codec for Codec {
             Ok((body, hold)) => (Ok(body), Some(hold)),
             Err(error) => (Err(error), None),
         };
-        Ok(Request { body, deadline: Instant::now() + MAX_TIMEOUT, hold })
+        Ok(Request::In { body, hold })
     }
 
     async fn read_response<T>(&mut self, protocol: &Name, io: &mut T) -> io::Result<Answer>
@@ -104,9 +114,11 @@ impl request_response::Codec for Codec {
     where
         T: AsyncWrite + Unpin + Send,
     {
-        self.deadline = Some(request.deadline);
-        let body = request.body.map_err(io::Error::other)?;
-        time::timeout_at(request.deadline, write_frame(io, &body))
+        let Request::Out { body, deadline } = request else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        self.deadline = Some(deadline);
+        time::timeout_at(deadline, write_frame(io, &body))
             .await
             .map_err(|_| io::ErrorKind::TimedOut)?
     }
@@ -232,6 +244,13 @@ mod tests {
         [&length.to_be_bytes()[..], body].concat()
     }
 
+    fn body(request: &Request) -> &Result<Vec<u8>, LinkError> {
+        match request {
+            Request::In { body, .. } => body,
+            Request::Out { .. } => panic!("what is read comes in"),
+        }
+    }
+
     #[tokio::test]
     async fn requests() {
         let limit = Protocol::Search.max_request();
@@ -248,7 +267,7 @@ mod tests {
         for (bytes, expected) in cases {
             let mut codec = Codec::new();
             let request = codec.read_request(&NAME, &mut Cursor::new(bytes)).await.expect("reads");
-            assert_eq!(request.body, expected);
+            assert_eq!(body(&request), &expected);
         }
         let cut = Codec::new().read_request(&NAME, &mut Cursor::new(b"\0\0")).await;
         assert_eq!(cut.err().map(|error| error.kind()), Some(io::ErrorKind::UnexpectedEof));
@@ -303,10 +322,11 @@ mod tests {
             let mut io = Cursor::new(bytes.clone());
             held.push(codec.read_request(&Name(Protocol::Group), &mut io).await.expect("reads"));
         }
-        assert!(held.iter().all(|request| request.body.is_ok()));
+        assert!(held.iter().all(|request| body(request).is_ok()));
         let mut again = async || {
             let mut io = Cursor::new(bytes.clone());
-            codec.read_request(&Name(Protocol::Group), &mut io).await.expect("reads").body
+            let request = codec.read_request(&Name(Protocol::Group), &mut io).await;
+            body(&request.expect("reads")).clone()
         };
         assert_eq!(again().await, Err(LinkError::Busy));
         held.pop();

@@ -5,12 +5,14 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use covey_protocol::ids::NodeId;
+use covey_protocol::limits::MAX_ADDRESSES;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use libp2p::PeerId;
 use libp2p::request_response::{
     Event, InboundRequestId, Message, OutboundFailure, OutboundRequestId, ResponseChannel,
 };
+use libp2p::swarm::DialError;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
@@ -21,7 +23,7 @@ use super::{dial_error, identity};
 use crate::book::Book;
 use crate::limits::{EVENT_RESERVE, MAX_OUTBOUND, MAX_OUTBOUND_PER_NODE};
 use crate::slots::{Slot, Slots};
-use crate::{Inbound, LinkError, LinkEvent, Protocol, Reply, lock};
+use crate::{Addr, Inbound, LinkError, LinkEvent, Protocol, Reply, lock};
 
 /// What a handle asks of the task.
 pub(super) enum Ask {
@@ -49,9 +51,15 @@ pub(super) struct Exchanges {
 
 /// A request of ours.
 struct Asked {
-    to: PeerId,
+    to: NodeId,
+    body: Arc<Vec<u8>>,
+    deadline: Instant,
     /// Why the last attempt to connect failed.
     reason: Option<String>,
+    /// Addresses at which another node was found.
+    wrong: Vec<Addr>,
+    /// The last attempt found another node; the addresses left are worth one more.
+    again: bool,
     reply: oneshot::Sender<Answer>,
 }
 
@@ -87,26 +95,60 @@ impl Exchanges {
         behaviour: &mut Behaviour,
         to: NodeId,
         protocol: Protocol,
-        request: Request,
+        body: Vec<u8>,
+        deadline: Instant,
         reply: oneshot::Sender<Answer>,
     ) {
-        let peer = identity::to_peer(&to);
-        let to_peer = self.asked.values().filter(|asked| asked.to == peer).count();
-        if self.asked.len() >= MAX_OUTBOUND || to_peer >= MAX_OUTBOUND_PER_NODE {
+        let to_node = self.asked.values().filter(|asked| asked.to == to).count();
+        if self.asked.len() >= MAX_OUTBOUND || to_node >= MAX_OUTBOUND_PER_NODE {
             // The caller may have given up.
             let _ = reply.send(Err(LinkError::Busy));
             return;
         }
-        let known = lock(&self.book).addresses(&to).iter().map(|a| a.to_multiaddr()).collect();
+        let (body, wrong) = (Arc::new(body), Vec::new());
+        let asked = Asked { to, body, deadline, reason: None, wrong, again: false, reply };
+        self.send(behaviour, protocol, asked);
+    }
+
+    /// Hands a request to libp2p, with the addresses at which no other node was found.
+    fn send(&mut self, behaviour: &mut Behaviour, protocol: Protocol, asked: Asked) {
+        let addresses = self.untried(&asked).iter().map(Addr::to_multiaddr).collect();
+        let request = Request::Out { body: Arc::clone(&asked.body), deadline: asked.deadline };
+        let peer = identity::to_peer(&asked.to);
         let exchange = behaviour.exchange(protocol);
-        let id = exchange.send_request_with_addresses(&peer, request, known);
-        self.asked.insert((protocol, id), Asked { to: peer, reason: None, reply });
+        let id = exchange.send_request_with_addresses(&peer, request, addresses);
+        self.asked.insert((protocol, id), asked);
+    }
+
+    fn untried(&self, asked: &Asked) -> Vec<Addr> {
+        let book = lock(&self.book);
+        let known = book.addresses(&asked.to).iter();
+        known.filter(|addr| !asked.wrong.contains(addr)).cloned().collect()
     }
 
     /// Remembers for those that wait for `peer` why it could not be reached.
-    pub(super) fn not_reached(&mut self, peer: PeerId, reason: &str) {
-        for asked in self.asked.values_mut().filter(|asked| asked.to == peer) {
-            asked.reason = Some(reason.to_owned());
+    ///
+    /// libp2p gives up at the first address where another node answers, although the others may be
+    /// right: an invite names loopback addresses too, where on this machine somebody else listens.
+    pub(super) fn not_reached(&mut self, peer: PeerId, error: &DialError) {
+        let wrong = match error {
+            DialError::WrongPeerId { address, .. } | DialError::LocalPeerId { address } => {
+                Addr::from_multiaddr(address).ok()
+            }
+            DialError::NoAddresses
+            | DialError::DialPeerConditionFalse(_)
+            | DialError::Aborted
+            | DialError::Denied { .. }
+            | DialError::Transport(_) => None,
+        };
+        let reason = dial_error::describe(error);
+        let waiting = |asked: &&mut Asked| identity::to_peer(&asked.to) == peer;
+        for asked in self.asked.values_mut().filter(waiting) {
+            asked.reason = Some(reason.clone());
+            if let Some(addr) = wrong.clone().filter(|addr| !asked.wrong.contains(addr)) {
+                asked.wrong.push(addr);
+                asked.again = asked.wrong.len() < MAX_ADDRESSES;
+            }
         }
     }
 
@@ -130,7 +172,13 @@ impl Exchanges {
                 }
             }
             Event::OutboundFailure { request_id, error, .. } => {
-                if let Some(asked) = self.asked.remove(&(protocol, request_id)) {
+                if let Some(mut asked) = self.asked.remove(&(protocol, request_id)) {
+                    let again = std::mem::take(&mut asked.again) && !asked.reply.is_closed();
+                    let not_reached = matches!(error, OutboundFailure::DialFailure);
+                    if again && not_reached && !self.untried(&asked).is_empty() {
+                        self.send(behaviour, protocol, asked);
+                        return;
+                    }
                     let error = self.translate(&asked, error);
                     // The caller may have given up.
                     let _ = asked.reply.send(Err(error));
@@ -209,13 +257,14 @@ impl Exchanges {
         from: NodeId,
         request: Request,
     ) -> Result<(NodeId, Vec<u8>, Arc<Hold>), LinkError> {
-        let body = request.body?;
+        let Request::In { body, hold } = request else { return Err(LinkError::Refused) };
+        let body = body?;
         if self.events.capacity() <= EVENT_RESERVE {
             return Err(LinkError::Busy);
         }
         let member = lock(&self.book).is_member(&from);
         let slot = self.slots.take(from, member).ok_or(LinkError::Busy)?;
-        Ok((from, body, Arc::new(Hold { _slot: slot, _bytes: request.hold })))
+        Ok((from, body, Arc::new(Hold { _slot: slot, _bytes: hold })))
     }
 
     fn translate(&self, asked: &Asked, error: OutboundFailure) -> LinkError {
@@ -240,11 +289,9 @@ impl Exchanges {
     }
 
     fn unreachable(&self, asked: &Asked) -> String {
-        let known = identity::to_node(&asked.to)
-            .is_some_and(|node| !lock(&self.book).addresses(&node).is_empty());
         match &asked.reason {
             Some(reason) => reason.clone(),
-            None if known => "no connection could be begun".to_owned(),
+            None if !self.untried(asked).is_empty() => "no connection could be begun".to_owned(),
             None => dial_error::NO_ADDRESS.to_owned(),
         }
     }

@@ -15,11 +15,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{self, Instant};
 
 use super::behaviour::{Behaviour, BehaviourEvent};
-use super::codec::Request;
 use super::exchange::{Ask, Exchanges};
 use super::relays::Relays;
 use super::server::Visitors;
-use super::{NetError, Shared, SwarmConfig, dial_error, identity, listen};
+use super::{NetError, Shared, SwarmConfig, identity, listen};
 use crate::limits::{CLOSE_DEADLINE, LISTEN_DEADLINE};
 use crate::{Addr, LinkEvent, Protocol, lock};
 
@@ -102,9 +101,8 @@ impl Task {
                 }
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Request { to, protocol, body, deadline, reply }) => {
-                        let request = Request { body: Ok(body), deadline, hold: None };
                         let behaviour = self.swarm.behaviour_mut();
-                        self.exchanges.ask(behaviour, to, protocol, request, reply);
+                        self.exchanges.ask(behaviour, to, protocol, body, deadline, reply);
                     }
                     Some(Ask::Shutdown(done)) => break Some(done),
                     None => break None,
@@ -156,7 +154,7 @@ impl Task {
                 }
             }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
-                self.exchanges.not_reached(peer, &dial_error::describe(&error));
+                self.exchanges.not_reached(peer, &error);
             }
             SwarmEvent::NewListenAddr { listener_id, address } => {
                 self.on_listening(listener_id, &address);
