@@ -179,4 +179,4 @@ fn mean_into(states: &[f32], out: &mut [f32]) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -217,4 +217,34 @@ mod tests {
             assert_eq!(is_word(token), expected, "{token}");
         }
     }
+
+    #[test]
+    fn a_teacher_becomes_a_static_model_of_its_lineage() {
+        let teacher = crate::bert::tests::toy();
+        let options = DistillOptions { dim: 4, ..DistillOptions::default() };
+        let mut steps = Vec::new();
+        let model = distill(&teacher, &options, &mut |done, all| steps.push((done, all))).unwrap();
+        assert_eq!(steps, [(8, 8)]);
+        assert_eq!(model.parts().vocabulary, ["a", "b", "c", "d", "e", "f", "##a", "##b"]);
+        assert_eq!(model.parts().root_weights, teacher.weights_hash());
+        let row = model.embed(&["a b cab"]).unwrap();
+        assert!((row.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-5);
+        let again = distill(&teacher, &options, &mut |_, _| ()).unwrap();
+        assert_eq!(again.to_bytes().unwrap(), model.to_bytes().unwrap());
+    }
+
+    #[test]
+    fn options_that_do_not_fit_are_refused() {
+        let teacher = crate::bert::tests::toy();
+        let distilled = |dim, sif| {
+            let options = DistillOptions { dim, sif, ..DistillOptions::default() };
+            distill(&teacher, &options, &mut |_, _| ()).map(|_| ())
+        };
+        for dim in [0, 9] {
+            assert!(matches!(distilled(dim, 1e-4), Err(DistillError::Dimensions { .. })));
+        }
+        for sif in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(matches!(distilled(4, sif), Err(DistillError::Sif(_))));
+        }
+    }
 }

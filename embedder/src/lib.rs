@@ -12,6 +12,8 @@
 //! ([`ModelId`]). Only [`ModelStore`] and [`testing`] touch files or processes.
 //! The file format of static models is docs/spec/static-model-format.md.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod bert;
 mod builtin;
 mod distill;

@@ -2,6 +2,8 @@
 //!
 //! golden/make_golden.py made the values with sentence-transformers on PyTorch.
 
+#![allow(clippy::unwrap_used)]
+
 use covey_embedder::testing;
 use serde_json::Value;
 
@@ -57,7 +59,7 @@ fn minilm_embeds_a_text_alike_alone_and_in_a_batch() {
     let golden = golden();
     let texts: Vec<&str> = golden.texts.iter().map(String::as_str).collect();
     let together = model.embed(&texts).unwrap();
-    for (text, row) in texts.iter().zip(together.chunks(384)).step_by(3) {
+    for (text, row) in texts.iter().zip(together.chunks(384)).step_by(5) {
         let alone = model.embed(&[text]).unwrap();
         let apart = alone.iter().zip(row).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(apart <= 1e-5, "{apart} for {text:?}");

@@ -104,7 +104,8 @@ fn load(config: &serde_json::Value, weights: &[u8]) -> Result<BertModel, BertErr
     })
 }
 
-fn toy() -> BertModel {
+/// A model of eight dimensions and twelve tokens, eight of them words.
+pub(crate) fn toy() -> BertModel {
     load(&config(), &file(&tensors(), Dtype::F32)).unwrap()
 }
 

