@@ -12,7 +12,7 @@ use crate::durable;
 use crate::store::StoreError;
 
 /// Largest configuration file read, in bytes.
-const MAX_CONFIG: u64 = 256 * 1024;
+pub(crate) const MAX_CONFIG: u64 = 256 * 1024;
 /// First of the ports a new node draws its own from. They end below 32768, where Linux starts to
 /// take ports for outgoing connections.
 const FIRST_PORT: u16 = 16_384;

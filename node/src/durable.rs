@@ -90,6 +90,19 @@ pub(crate) fn read_open(file: &File, path: &Path, limit: u64) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
+/// Syncs every file below `dir`, and the folders.
+pub(crate) fn sync_tree(dir: &Path) -> Result<(), StoreError> {
+    for entry in std::fs::read_dir(dir).map_err(io("list", dir))? {
+        let path = entry.map_err(io("list", dir))?.path();
+        if path.is_dir() {
+            sync_tree(&path)?;
+        } else {
+            File::open(&path).and_then(|file| file.sync_all()).map_err(io("sync", &path))?;
+        }
+    }
+    sync_dir(dir)
+}
+
 /// Makes renames and removals in `dir` durable.
 ///
 /// # Errors

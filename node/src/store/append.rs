@@ -78,7 +78,7 @@ impl LogFile for File {
 pub struct FileLog<F> {
     file: F,
     path: PathBuf,
-    /// Where the next record goes. Everything before it is acknowledged.
+    /// Where the next record goes.
     end: u64,
     torn: u64,
     failed: bool,
@@ -128,15 +128,8 @@ impl<F: LogFile> FileLog<F> {
         Ok(Self { file, path: path.to_owned(), end, torn, failed: false })
     }
 
-    /// Takes a half-written record back; afterwards the log is as before, or takes no more.
-    fn take_back(&mut self) {
-        let undone = self.file.cut(self.end).and_then(|()| self.file.sync());
-        self.failed |= undone.is_err();
-    }
-}
-
-impl<F: LogFile> AppendLog for FileLog<F> {
-    fn append(&mut self, record: &[u8]) -> Result<(), StoreError> {
+    /// Adds a record that is durable only after [`FileLog::sync`].
+    pub(crate) fn add(&mut self, record: &[u8]) -> Result<(), StoreError> {
         if record.len() > MAX_RECORD {
             return Err(StoreError::RecordTooLarge(record.len()));
         }
@@ -146,17 +139,35 @@ impl<F: LogFile> AppendLog for FileLog<F> {
         }
         let frame = frame::encode(self.end, record);
         if let Err(error) = self.file.write_at(&frame, self.end) {
-            self.take_back();
+            self.take_back(self.end);
             return Err(io("append to", &self.path)(error));
-        }
-        if let Err(error) = self.file.sync() {
-            // After a failed sync nobody knows what is on the disk, and a second one may claim success.
-            self.take_back();
-            self.failed = true;
-            return Err(io("sync", &self.path)(error));
         }
         self.end += frame.len() as u64;
         Ok(())
+    }
+
+    /// Makes what was added durable.
+    pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
+        self.file.sync().map_err(|error| {
+            // Nobody knows what is on the disk now, and a second sync may claim success.
+            self.failed = true;
+            io("sync", &self.path)(error)
+        })
+    }
+
+    /// Cuts a half-written record off; afterwards the log is as before, or takes no more.
+    fn take_back(&mut self, end: u64) {
+        let undone = self.file.cut(end).and_then(|()| self.file.sync());
+        self.failed |= undone.is_err();
+        self.end = end;
+    }
+}
+
+impl<F: LogFile> AppendLog for FileLog<F> {
+    fn append(&mut self, record: &[u8]) -> Result<(), StoreError> {
+        let before = self.end;
+        self.add(record)?;
+        self.sync().inspect_err(|_| self.take_back(before))
     }
 
     fn visit(&self, each: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {

@@ -1,5 +1,6 @@
 //! All stores of one node in its home.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,6 +52,11 @@ impl DiskStores {
         Ok(names)
     }
 
+    /// Opens a log with what only files have.
+    pub(crate) fn file_log(&self, name: &str) -> Result<FileLog<File>, StoreError> {
+        FileLog::open_path(&self.log_path(name)?)
+    }
+
     fn log_path(&self, name: &str) -> Result<PathBuf, StoreError> {
         check_log_name(name)?;
         Ok(self.logs.join(format!("{name}.log")))
@@ -63,7 +69,7 @@ impl Stores for DiskStores {
     }
 
     fn log(&self, name: &str) -> Result<Box<dyn AppendLog>, StoreError> {
-        Ok(Box::new(FileLog::open_path(&self.log_path(name)?)?))
+        Ok(Box::new(self.file_log(name)?))
     }
 
     fn remove_log(&self, name: &str) -> Result<(), StoreError> {
