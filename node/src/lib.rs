@@ -6,12 +6,23 @@
 //! socket itself. `daemon` builds one for real use, docs/ARCHITECTURE.md has the map.
 #![forbid(unsafe_code)]
 
+mod addresses;
 pub mod api;
+pub mod audit;
+pub mod backup;
 pub mod cancel;
+pub mod collections;
 pub mod config;
 pub mod durable;
 pub mod env;
+mod errors;
+mod groups;
 pub mod home;
 pub mod identity;
 pub mod models;
+pub mod node;
+mod query;
+mod shares;
 pub mod store;
+mod sync;
+pub mod unit;

@@ -15,8 +15,13 @@ pub enum Reply {
     Ok,
     /// To [`super::Call::Status`].
     Status(Status),
-    /// To [`super::Call::Add`] and [`super::Call::Reindex`].
+    /// To [`super::Call::Add`], and to [`super::Call::Reindex`] of one collection.
     Added(Added),
+    /// To [`super::Call::Reindex`] of all collections.
+    Reindexed {
+        /// One each, by name.
+        collections: Vec<Added>,
+    },
     /// To [`super::Call::Search`].
     Search(SearchReport),
     /// To [`super::Call::GroupCreate`], [`super::Call::Join`].
@@ -316,21 +321,25 @@ pub struct AuditEntry {
     pub group: GroupId,
     /// The question asked.
     pub question: String,
-    /// What was revealed: collection and, by its digest, the chunk.
+    /// What was revealed, best first.
     pub revealed: Vec<AuditItem>,
     /// The record's digest.
     pub digest: String,
 }
 
 /// One disclosed chunk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditItem {
     /// The collection.
     pub collection: String,
+    /// The file inside the collection, and the heading above the chunk.
+    pub title: String,
     /// Digest of the chunk's text.
     pub chunk: String,
     /// How much of it.
     pub reveal: Reveal,
+    /// The score that went with it.
+    pub score: f32,
 }
 
 /// A model.

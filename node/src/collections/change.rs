@@ -1,0 +1,309 @@
+//! Adding to, taking from and rebuilding collections.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use covey_index::{Collection, IndexError, Stage, UpdateOptions, UpdateReport};
+use covey_protocol::ids::Name;
+
+use super::record::Record;
+use super::slot::{Claim, Slot, View};
+use super::{Collections, IndexPlace, MAX_COLLECTIONS, remove_dir};
+use crate::api::{Added, ApiError, ErrorCode, Progress, Skipped};
+use crate::cancel::CancelFlag;
+use crate::errors;
+use crate::models::ModelHandle;
+use crate::store::{Table, Write};
+
+/// Most skipped files that one report lists.
+const MAX_SKIPPED: usize = 1_000;
+
+/// Told how far a change has come.
+pub(crate) type Meter<'a> = &'a mut dyn FnMut(Progress);
+
+impl Collections {
+    /// Indexes `path` into the collection called `name` (by default, as the folder or file is),
+    /// making it where there is none, or brings it up to date.
+    pub(crate) fn add(
+        &self,
+        path: &Path,
+        name: Option<Name>,
+        meter: Meter<'_>,
+        cancel: &CancelFlag,
+    ) -> Result<Added, ApiError> {
+        let root = self.resolve(path)?;
+        let name = name.map_or_else(|| default_name(&root), Ok)?;
+        let model = self.models.current()?;
+        let slot = self.slot_or_new(&name, &model)?;
+        let mut claim = slot.claim()?;
+        if slot.model() != model.id {
+            let message =
+                format!("collection {name} was built with another model than {}", model.name);
+            let hint = format!("rebuild it with `covey reindex {name}`, or add to a new one");
+            return Err(ApiError::new(ErrorCode::WrongModel, message).hint(hint));
+        }
+        check_whole(&slot, &root)?;
+        let result = self.add_root(&mut claim, &root, &model, meter, cancel);
+        let empty = claim.index.as_ref().is_none_or(|index| index.stats().chunks == 0);
+        let is_new = slot.record().roots().iter().all(|known| *known == root);
+        if empty && is_new && (result.is_err() || cancel.is_cancelled()) {
+            // Nothing was there before and nothing came of it: leave no trace.
+            claim.index = None;
+            drop(claim);
+            self.forget(&slot)?;
+        }
+        cancel.check()?;
+        result
+    }
+
+    fn add_root(
+        &self,
+        claim: &mut Claim,
+        root: &Path,
+        model: &ModelHandle,
+        meter: Meter<'_>,
+        cancel: &CancelFlag,
+    ) -> Result<Added, ApiError> {
+        let slot = Arc::clone(claim.slot());
+        let mut record = slot.record();
+        record.add_root(root);
+        self.kv.write(vec![record.put(&slot.name)])?;
+        let dir = record.dir.clone();
+        slot.set_record(record);
+        let index = match &mut claim.index {
+            Some(index) => index,
+            none => none.insert(self.make(&slot.name, &dir, model)?),
+        };
+        let report = self.update(index, &slot.name, root, model, meter, cancel)?;
+        claim.publish();
+        Ok(added(&slot.name, report))
+    }
+
+    /// Forgets `path` of collection `name`, or all of it.
+    pub(crate) fn remove(&self, name: &Name, path: Option<&Path>) -> Result<(), ApiError> {
+        let slot = self.slot(name)?;
+        let mut claim = slot.claim()?;
+        let Some(path) = path else {
+            claim.index = None;
+            drop(claim);
+            return self.forget(&slot);
+        };
+        // A folder that is gone is known by the name it was added under.
+        let root = self.files.resolve(path).unwrap_or_else(|_| path.to_path_buf());
+        let mut record = slot.record();
+        if !record.remove_root(&root) {
+            let message = format!("{} is not in collection {name}", root.display());
+            return Err(ApiError::new(ErrorCode::NotFound, message)
+                .hint("`covey status` shows the folders of each collection"));
+        }
+        if let Some(index) = &mut claim.index {
+            match index.remove_root(&root) {
+                Ok(_) | Err(IndexError::UnknownRoot { .. }) => {}
+                Err(error) => return Err(errors::index(name, error)),
+            }
+        }
+        self.kv.write(vec![record.put(name)])?;
+        slot.set_record(record);
+        Ok(())
+    }
+
+    /// Builds collection `name` anew from its folders with the current model. Until that is done,
+    /// searches see it as it was.
+    pub(crate) fn reindex(
+        &self,
+        name: &Name,
+        meter: Meter<'_>,
+        cancel: &CancelFlag,
+    ) -> Result<Added, ApiError> {
+        let model = self.models.current()?;
+        let slot = self.slot(name)?;
+        let mut claim = slot.claim()?;
+        let old = slot.record();
+        let mut record = Record::new(self.new_dir(), model.id);
+        let rebuilt = self.rebuild(name, old.roots(), &mut record, &model, meter, cancel);
+        let (index, total) = match rebuilt {
+            Ok(rebuilt) => rebuilt,
+            Err(error) => {
+                self.remove_index(&record);
+                return Err(error);
+            }
+        };
+        self.kv.write(vec![record.put(name)])?;
+        slot.set_record(record);
+        claim.index = Some(index);
+        claim.publish();
+        self.remove_index(&old);
+        Ok(total)
+    }
+
+    /// Indexes `roots` afresh. A root that is gone is reported as skipped; should it come back, the
+    /// next rebuild takes it in again.
+    fn rebuild(
+        &self,
+        name: &Name,
+        roots: Vec<PathBuf>,
+        record: &mut Record,
+        model: &ModelHandle,
+        meter: Meter<'_>,
+        cancel: &CancelFlag,
+    ) -> Result<(Collection, Added), ApiError> {
+        let mut index = self.make(name, &record.dir, model)?;
+        let mut total = added(name, UpdateReport::default());
+        for root in roots {
+            record.add_root(&root);
+            if let Err(error) = self.files.resolve(&root) {
+                total.skipped.push(Skipped { path: root, reason: error.to_string() });
+                total.skipped_total += 1;
+                continue;
+            }
+            let report = self.update(&mut index, name, &root, model, meter, cancel)?;
+            cancel.check()?;
+            sum(&mut total, added(name, report));
+        }
+        Ok((index, total))
+    }
+
+    /// The names of all collections.
+    pub(crate) fn names(&self) -> Vec<Name> {
+        self.lock().keys().cloned().collect()
+    }
+
+    fn resolve(&self, path: &Path) -> Result<PathBuf, ApiError> {
+        self.files.resolve(path).map_err(|error| {
+            let message = format!("{} cannot be read: {error}", path.display());
+            ApiError::new(ErrorCode::NotFound, message).hint("check the path and its permissions")
+        })
+    }
+
+    fn slot_or_new(&self, name: &Name, model: &ModelHandle) -> Result<Arc<Slot>, ApiError> {
+        let mut slots = self.lock();
+        if let Some(slot) = slots.get(name) {
+            return Ok(Arc::clone(slot));
+        }
+        if slots.len() >= MAX_COLLECTIONS {
+            let message = format!("there are {MAX_COLLECTIONS} collections already");
+            return Err(ApiError::new(ErrorCode::Usage, message)
+                .hint("add the folder to one of them with `--collection NAME`"));
+        }
+        let record = Record::new(self.new_dir(), model.id);
+        let slot = Arc::new(Slot::new(name.clone(), record, Ok(None)));
+        slots.insert(name.clone(), Arc::clone(&slot));
+        Ok(slot)
+    }
+
+    fn new_dir(&self) -> String {
+        format!("c{:016x}", self.env.next_u64())
+    }
+
+    fn make(&self, name: &Name, dir: &str, model: &ModelHandle) -> Result<Collection, ApiError> {
+        let made = match &self.place {
+            IndexPlace::Memory => Collection::in_memory(&*model.encoder),
+            IndexPlace::Disk(base) => Collection::create(&base.join(dir), &*model.encoder),
+        };
+        made.map_err(|error| errors::index(name, error))
+    }
+
+    fn update(
+        &self,
+        index: &mut Collection,
+        name: &Name,
+        root: &Path,
+        model: &ModelHandle,
+        meter: Meter<'_>,
+        cancel: &CancelFlag,
+    ) -> Result<UpdateReport, ApiError> {
+        let mut options = UpdateOptions::default();
+        options.max_file_bytes = self.max_file_bytes;
+        let mut progress = |at: covey_index::Progress| {
+            meter(progress(&at));
+            if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        index
+            .update(root, &*self.files, &*model.encoder, &options, &mut progress)
+            .map_err(|error| errors::index(name, error))
+    }
+
+    /// Removes a collection and its index; its claim must be released.
+    fn forget(&self, slot: &Slot) -> Result<(), ApiError> {
+        let key = slot.name.as_str().as_bytes().to_vec();
+        self.kv.write(vec![Write::Delete(Table::Collections, key)])?;
+        self.lock().remove(&slot.name);
+        self.remove_index(&slot.record());
+        Ok(())
+    }
+
+    fn remove_index(&self, record: &Record) {
+        if let IndexPlace::Disk(base) = &self.place {
+            remove_dir(&base.join(&record.dir));
+        }
+    }
+}
+
+/// Refuses to add `root` to a collection that misses other folders it should hold.
+fn check_whole(slot: &Slot, root: &Path) -> Result<(), ApiError> {
+    let problem = match slot.view() {
+        View::Ready(_) => return Ok(()),
+        View::Unmade if slot.record().roots().iter().all(|known| known == root) => return Ok(()),
+        View::Unmade => "its index is missing".to_owned(),
+        View::Broken(problem) => problem,
+    };
+    let name = &slot.name;
+    let message = format!("collection {name} cannot be added to: {problem}");
+    Err(ApiError::new(ErrorCode::Corrupt, message)
+        .hint(format!("rebuild it from its folders with `covey reindex {name}`")))
+}
+
+/// A collection is called as its folder or file, unless that is no valid name.
+fn default_name(root: &Path) -> Result<Name, ApiError> {
+    let name = root.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+    name.ok_or_else(|| {
+        let message = format!("{} does not make a name for a collection", root.display());
+        ApiError::new(ErrorCode::Usage, message).hint("choose one with `--collection NAME`")
+    })
+}
+
+fn progress(at: &covey_index::Progress) -> Progress {
+    let (stage, done, total) = match at.stage {
+        Stage::Scanning => ("scanning", at.files_seen, None),
+        Stage::Embedding => ("indexing", at.chunks_embedded, Some(at.chunks_expected)),
+        Stage::Merging => ("merging", at.chunks_embedded, Some(at.chunks_expected)),
+    };
+    Progress {
+        stage: stage.to_owned(),
+        done: done as u64,
+        total: total.map(|total| total.max(done) as u64),
+        item: Some(at.path.display().to_string()),
+    }
+}
+
+fn added(name: &Name, report: UpdateReport) -> Added {
+    let skipped = report.skipped.into_iter().take(MAX_SKIPPED);
+    Added {
+        collection: name.clone(),
+        added: report.added as u64,
+        changed: report.changed as u64,
+        removed: report.removed as u64,
+        unchanged: report.unchanged as u64,
+        embedded: report.embedded as u64,
+        chunks: report.chunks as u64,
+        skipped: skipped
+            .map(|(path, reason)| Skipped { path, reason: reason.to_string() })
+            .collect(),
+        skipped_total: report.skipped_count as u64,
+        elapsed_ms: 0,
+    }
+}
+
+/// Adds what one more root brought to a report.
+fn sum(total: &mut Added, more: Added) {
+    total.added += more.added;
+    total.changed += more.changed;
+    total.removed += more.removed;
+    total.unchanged += more.unchanged;
+    total.embedded += more.embedded;
+    total.chunks = more.chunks;
+    total.skipped.extend(more.skipped);
+    total.skipped.truncate(MAX_SKIPPED);
+    total.skipped_total += more.skipped_total;
+}

@@ -1,0 +1,183 @@
+//! A node's own collections: names over indexes, searched while they are brought up to date.
+//!
+//! Everything here may block (it reads files and runs the model); the node calls it where it computes.
+
+mod change;
+mod record;
+mod search;
+mod slot;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use covey_crypto::Digest;
+use covey_index::{Collection, Files, IndexError};
+use covey_protocol::ids::{ModelId, Name};
+
+pub(crate) use change::Meter;
+pub use search::{LocalHit, LocalSearch, embed};
+
+use crate::api::{ApiError, ErrorCode};
+use crate::env::Env;
+use crate::models::Models;
+use crate::store::{IndexPlace, Kv, StoreError, Table};
+use record::Record;
+use slot::Slot;
+
+/// Most collections of one node.
+pub const MAX_COLLECTIONS: usize = 256;
+
+/// The collections of a node.
+pub struct Collections {
+    env: Env,
+    kv: Arc<dyn Kv>,
+    place: IndexPlace,
+    files: Arc<dyn Files>,
+    models: Arc<dyn Models>,
+    max_file_bytes: u64,
+    slots: Mutex<BTreeMap<Name, Arc<Slot>>>,
+}
+
+/// What is known of a collection without searching it.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Its name.
+    pub name: Name,
+    /// Files and folders in it.
+    pub roots: Vec<PathBuf>,
+    /// Files indexed.
+    pub files: u64,
+    /// Chunks that can be found.
+    pub chunks: u64,
+    /// Bytes of its index.
+    pub index_bytes: u64,
+    /// The model it was built with.
+    pub model: ModelId,
+    /// Why it cannot be searched, if so.
+    pub problem: Option<String>,
+}
+
+/// What collections are made of.
+pub(crate) struct Ground {
+    pub(crate) env: Env,
+    pub(crate) kv: Arc<dyn Kv>,
+    pub(crate) place: IndexPlace,
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) models: Arc<dyn Models>,
+    pub(crate) max_file_bytes: u64,
+}
+
+impl Collections {
+    /// Opens every collection the key-value store knows. A damaged one is kept with its problem, so
+    /// that the others go on working.
+    pub(crate) fn open(ground: Ground) -> Result<Self, StoreError> {
+        let Ground { env, kv, place, files, models, max_file_bytes } = ground;
+        let mut slots = BTreeMap::new();
+        for (key, value) in kv.scan(Table::Collections, b"")? {
+            let name = std::str::from_utf8(&key).ok().and_then(|name| name.parse::<Name>().ok());
+            let (Some(name), Some(mut record)) = (name, Record::decode(&value)) else {
+                tracing::error!(
+                    "a collection's record in the state database is damaged; passed over"
+                );
+                continue;
+            };
+            let opened = open_index(&place, &record);
+            if let Ok(Some(index)) = &opened {
+                record.model = model_of(index);
+            }
+            let slot = Slot::new(name.clone(), record, opened);
+            slots.insert(name, Arc::new(slot));
+        }
+        remove_orphans(&place, slots.values());
+        let slots = Mutex::new(slots);
+        Ok(Self { env, kv, place, files, models, max_file_bytes, slots })
+    }
+
+    /// All collections, by name.
+    pub fn summaries(&self) -> Vec<Summary> {
+        let summary = |slot: Arc<Slot>| {
+            let stats = slot.stats();
+            Summary {
+                name: slot.name.clone(),
+                roots: slot.record().roots(),
+                files: stats.files as u64,
+                chunks: stats.chunks as u64,
+                index_bytes: stats.index_bytes,
+                model: slot.model(),
+                problem: slot.problem(),
+            }
+        };
+        self.slots().into_iter().map(summary).collect()
+    }
+
+    /// Whether there is a collection called `name`.
+    pub fn contains(&self, name: &Name) -> bool {
+        self.lock().contains_key(name)
+    }
+
+    /// The models of those of `names` that can be searched.
+    pub fn models_of(&self, names: &BTreeSet<Name>) -> BTreeSet<ModelId> {
+        let slots = self.slots().into_iter();
+        let ready = slots.filter(|slot| names.contains(&slot.name) && slot.problem().is_none());
+        ready.map(|slot| slot.model()).collect()
+    }
+
+    fn slots(&self) -> Vec<Arc<Slot>> {
+        self.lock().values().cloned().collect()
+    }
+
+    fn slot(&self, name: &Name) -> Result<Arc<Slot>, ApiError> {
+        self.lock().get(name).cloned().ok_or_else(|| {
+            ApiError::new(ErrorCode::NotFound, format!("there is no collection called {name}"))
+                .hint("`covey status` lists them; `covey add FOLDER` makes one")
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Name, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn model_of(index: &Collection) -> ModelId {
+    let id = index.encoder_id();
+    ModelId { base: Digest::from_bytes(id.base), release: Digest::from_bytes(id.release) }
+}
+
+/// The index of a recorded collection: `None` where its first indexing was cut short.
+fn open_index(place: &IndexPlace, record: &Record) -> Result<Option<Collection>, String> {
+    let IndexPlace::Disk(base) = place else { return Ok(None) };
+    match Collection::open(&base.join(&record.dir)) {
+        Ok(index) => Ok(Some(index)),
+        Err(IndexError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Removes index folders that no record names: what a killed rebuild leaves.
+fn remove_orphans<'a>(place: &IndexPlace, slots: impl Iterator<Item = &'a Arc<Slot>>) {
+    let IndexPlace::Disk(base) = place else { return };
+    let known: BTreeSet<String> = slots.map(|slot| slot.record().dir).collect();
+    for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if is_index_dir(&name) && !known.contains(&name) {
+            remove_dir(&base.join(name));
+        }
+    }
+}
+
+/// Whether `name` is one that [`change`] gives: a `c` and sixteen hex digits.
+fn is_index_dir(name: &str) -> bool {
+    name.len() == 17
+        && name.starts_with('c')
+        && name[1..].bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// Removes an index folder. A failure costs space only, and the next start tries again.
+fn remove_dir(dir: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(dir)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, "cannot remove an index folder that is no longer used");
+    }
+}

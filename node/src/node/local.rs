@@ -1,0 +1,167 @@
+//! Calls that concern this node alone: collections, shares, models.
+
+use std::path::PathBuf;
+
+use covey_net::Link;
+use covey_protocol::ids::Name;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{MODEL_KEY, Node};
+use crate::api::{self, Added, ApiError, ErrorCode, Progress, Reply};
+use crate::cancel::CancelFlag;
+use crate::collections::Meter;
+use crate::store::{Table, Write};
+
+/// Progress reports on their way from where work is done; later ones are dropped while it is full.
+const PROGRESS_QUEUE: usize = 16;
+
+impl<L: Link> Node<L> {
+    pub(super) async fn add(
+        &self,
+        path: PathBuf,
+        collection: Option<Name>,
+        progress: &mut (dyn FnMut(Progress) + Send),
+        cancel: CancelFlag,
+    ) -> Result<Reply, ApiError> {
+        let collections = self.collections.clone();
+        let work = move |meter: Meter<'_>| collections.add(&path, collection, meter, &cancel);
+        self.timed(progress, work).await.map(Reply::Added)
+    }
+
+    pub(super) async fn reindex(
+        &self,
+        collection: Option<Name>,
+        progress: &mut (dyn FnMut(Progress) + Send),
+        cancel: CancelFlag,
+    ) -> Result<Reply, ApiError> {
+        let one = collection.is_some();
+        let names = collection.map_or_else(|| self.collections.names(), |name| vec![name]);
+        let mut done = Vec::new();
+        for name in names {
+            let (collections, cancel) = (self.collections.clone(), cancel.clone());
+            let work = move |meter: Meter<'_>| collections.reindex(&name, meter, &cancel);
+            done.push(self.timed(progress, work).await?);
+        }
+        match done.pop() {
+            Some(added) if one => Ok(Reply::Added(added)),
+            last => {
+                done.extend(last);
+                Ok(Reply::Reindexed { collections: done })
+            }
+        }
+    }
+
+    pub(super) async fn remove(
+        &self,
+        collection: Name,
+        path: Option<PathBuf>,
+    ) -> Result<Reply, ApiError> {
+        let whole = path.is_none();
+        let (collections, name) = (self.collections.clone(), collection.clone());
+        self.env.compute(move || collections.remove(&name, path.as_deref())).await?;
+        if whole {
+            self.shares.remove(|_, shared| *shared == collection)?;
+        }
+        Ok(Reply::Ok)
+    }
+
+    pub(super) fn share(
+        &self,
+        collection: Name,
+        group: &Name,
+        reveal: api::Reveal,
+    ) -> Result<Reply, ApiError> {
+        let id = self.groups.find(group)?;
+        if !self.collections.contains(&collection) {
+            let message = format!("there is no collection called {collection}");
+            return Err(ApiError::new(ErrorCode::NotFound, message)
+                .hint("`covey status` lists them; `covey add FOLDER` makes one"));
+        }
+        if self.groups.view(id, |log| log.role_of(self.id())).flatten().is_none() {
+            let message = format!("this node is no member of {group} any more");
+            return Err(
+                ApiError::new(ErrorCode::Forbidden, message).hint("ask an admin for a new invite")
+            );
+        }
+        self.shares.put(id, collection, reveal.into())?;
+        Ok(Reply::Ok)
+    }
+
+    pub(super) fn unshare(&self, collection: &Name, group: &Name) -> Result<Reply, ApiError> {
+        let id = self.groups.find(group)?;
+        if !self.shares.remove(|of, name| of == id && name == collection)? {
+            let message = format!("collection {collection} is not shared with {group}");
+            return Err(ApiError::new(ErrorCode::NotFound, message)
+                .hint("`covey status` shows what is shared with whom"));
+        }
+        Ok(Reply::Ok)
+    }
+
+    pub(super) async fn model_list(&self) -> Result<Reply, ApiError> {
+        let models = self.models.clone();
+        let models = self.env.compute(move || models.list()).await?;
+        Ok(Reply::Models { models })
+    }
+
+    pub(super) async fn model_use(&self, name: String) -> Result<Reply, ApiError> {
+        let models = self.models.clone();
+        let handle = self.env.compute(move || models.set_current(&name)).await?;
+        let put = Write::Put(Table::Meta, MODEL_KEY.to_vec(), handle.name.into_bytes());
+        self.kv.write(vec![put])?;
+        self.model_list().await
+    }
+
+    /// Runs long `work` where this node computes, passing on what it tells of its progress.
+    async fn timed(
+        &self,
+        progress: &mut (dyn FnMut(Progress) + Send),
+        work: impl FnOnce(Meter<'_>) -> Result<Added, ApiError> + Send + 'static,
+    ) -> Result<Added, ApiError> {
+        let started = Instant::now();
+        let (tx, mut rx) = mpsc::channel(PROGRESS_QUEUE);
+        let computing = self.env.compute(move || {
+            work(&mut |at| {
+                // A full queue means that whoever listens is slow; the next report says more.
+                let _ = tx.try_send(at);
+            })
+        });
+        tokio::pin!(computing);
+        let result = loop {
+            tokio::select! {
+                biased;
+                Some(at) = rx.recv() => progress(at),
+                result = &mut computing => break result,
+            }
+        };
+        while let Ok(at) = rx.try_recv() {
+            progress(at);
+        }
+        let mut added = result?;
+        added.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(added)
+    }
+}
+
+impl From<api::Reveal> for covey_protocol::search::Reveal {
+    fn from(reveal: api::Reveal) -> Self {
+        match reveal {
+            api::Reveal::Score => Self::Score,
+            api::Reveal::Snippet => Self::Snippet,
+            api::Reveal::Full => Self::Full,
+        }
+    }
+}
+
+impl api::Reveal {
+    /// As the API shows it; `None` for what shares nothing.
+    pub(crate) fn of(reveal: covey_protocol::search::Reveal) -> Option<Self> {
+        use covey_protocol::search::Reveal;
+        match reveal {
+            Reveal::Nothing => None,
+            Reveal::Score => Some(Self::Score),
+            Reveal::Snippet => Some(Self::Snippet),
+            Reveal::Full => Some(Self::Full),
+        }
+    }
+}

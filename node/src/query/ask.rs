@@ -1,0 +1,404 @@
+//! Asking: own collections, and the members of a group.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use covey_net::{Link, LinkError, Protocol};
+use covey_protocol::group::Head;
+use covey_protocol::ids::{GroupId, Name, NodeId};
+use covey_protocol::limits::{MAX_QUESTION, MAX_RESULTS, MAX_SEARCH_REPLY};
+use covey_protocol::search::{
+    self as protocol, Ask, Asker, Effect, Failure, Merged, Outcome, PeerOutcome, PeerReport,
+    Provider,
+};
+use covey_protocol::wire;
+use covey_protocol::wire::v1::search::{
+    Found, ModelQuery, QueryBody, Question, Revealed, SearchRefusal, SearchReply, SearchRequest,
+};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::time::{Instant, sleep};
+
+use super::local::{self, OwnAnswer};
+use super::verify::{Answers, Checked, is_verified};
+use crate::api::{
+    ApiError, Coverage, ErrorCode, MemberOutcome, Reply, SearchCall, SearchHit, SearchReport,
+    Source,
+};
+use crate::cancel::CancelFlag;
+use crate::models::ModelHandle;
+use crate::node::{Job, Node};
+
+const LIMIT: u16 = 10;
+const SOFT_MS: u32 = 1_500;
+const HARD_MS: u32 = 10_000;
+/// The longest that a person may let a question take.
+const MAX_HARD_MS: u32 = 60_000;
+
+/// A question that makes sense.
+pub(super) struct Asked {
+    pub(super) question: Question,
+    pub(super) limit: u16,
+    pub(super) soft_ms: u32,
+    pub(super) hard_ms: u32,
+}
+
+/// The group that is asked, as of now.
+struct Group {
+    id: GroupId,
+    name: Name,
+    head: Head,
+    members: BTreeMap<NodeId, Name>,
+}
+
+/// Everything that came back.
+struct Heard {
+    outcome: Outcome,
+    own: OwnAnswer,
+    replies: BTreeMap<NodeId, Vec<Found>>,
+    took: BTreeMap<NodeId, Duration>,
+}
+
+impl<L: Link> Node<L> {
+    pub(crate) async fn search(
+        &self,
+        call: SearchCall,
+        cancel: CancelFlag,
+    ) -> Result<Reply, ApiError> {
+        let started = Instant::now();
+        let asked = Asked::check(&call)?;
+        let mut report = match (&call.group, call.collection) {
+            (Some(_), Some(_)) => {
+                let message = "one collection or one group can be searched, not both at once";
+                return Err(ApiError::new(ErrorCode::Usage, message));
+            }
+            (Some(group), None) => self.search_group(group, asked, cancel).await?,
+            (None, only) => self.search_own(only, asked).await?,
+        };
+        report.elapsed_us = micros(started.elapsed());
+        Ok(Reply::Search(report))
+    }
+
+    async fn search_own(&self, only: Option<Name>, asked: Asked) -> Result<SearchReport, ApiError> {
+        let (collections, models) = (self.collections.clone(), self.models.clone());
+        let me = self.id();
+        let work = move || {
+            let model = models.current()?;
+            if let Some(name) = &only {
+                collections.check_searchable(name, &model)?;
+            }
+            let only = only.map(|name| [name].into());
+            local::search(&collections, &model, &asked, only.as_ref())
+        };
+        let own = self.env.compute(work).await?;
+        Ok(own.into_report(me))
+    }
+
+    async fn search_group(
+        &self,
+        name: &Name,
+        asked: Asked,
+        cancel: CancelFlag,
+    ) -> Result<SearchReport, ApiError> {
+        let group = self.group_to_ask(name)?;
+        let models = self.models.clone();
+        let model = self.env.compute(move || models.current()).await?;
+        let request = SearchRequest {
+            id: self.request_id(),
+            group: group.id,
+            head: group.head,
+            queries: vec![ModelQuery {
+                model: model.id,
+                query: QueryBody::Text(asked.question.clone()),
+            }],
+            limit: asked.limit,
+            deadline_ms: asked.hard_ms,
+        };
+        let heard = tokio::select! {
+            biased;
+            () = cancel.cancelled() => {
+                return Err(ApiError::new(ErrorCode::Cancelled, "interrupted before the answers were in"));
+            }
+            heard = self.ask(&group, request.clone(), &model, asked) => heard?,
+        };
+        self.learn_from(&group, &heard.outcome.report.peers);
+        self.report(group, request, model, heard).await
+    }
+
+    fn group_to_ask(&self, name: &Name) -> Result<Group, ApiError> {
+        let id = self.groups.find(name)?;
+        let me = self.id();
+        let (head, members, frozen) = self
+            .groups
+            .view(id, |log| {
+                let members = log.members().iter();
+                let members = members.map(|(node, member)| (*node, member.name.clone()));
+                (log.head(), members.collect::<BTreeMap<_, _>>(), log.is_frozen())
+            })
+            .ok_or_else(crate::groups::gone)?;
+        if frozen {
+            return Err(crate::groups::frozen(name));
+        }
+        let mut members = members;
+        if members.remove(&me).is_none() {
+            let message = format!("this node is no member of {name} any more");
+            return Err(
+                ApiError::new(ErrorCode::Forbidden, message).hint("ask an admin for a new invite")
+            );
+        }
+        Ok(Group { id, name: name.clone(), head, members })
+    }
+
+    /// Drives the asker: sends, listens, watches the clock.
+    async fn ask(
+        &self,
+        group: &Group,
+        request: SearchRequest,
+        model: &ModelHandle,
+        asked: Asked,
+    ) -> Result<Heard, ApiError> {
+        let started = Instant::now();
+        let zero = self.env.now();
+        let now = || zero.plus(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let ask = Ask {
+            request,
+            peers: group.members.keys().copied().collect(),
+            soft_ms: asked.soft_ms.into(),
+            hard_ms: asked.hard_ms.into(),
+        };
+        let patience = Duration::from_millis(asked.hard_ms.into());
+        let (mut asker, effects) = Asker::new(ask, true, now())
+            .map_err(|error| ApiError::new(ErrorCode::Usage, error.to_string()))?;
+        let mut inflight = FuturesUnordered::new();
+        for effect in effects {
+            if let Effect::Send { to, request } = effect {
+                let body = wire::encode(&*request);
+                let sent = self.link.request(to, Protocol::Search, body, patience);
+                inflight.push(async move { (to, sent.await) });
+            }
+        }
+        let (collections, handle) = (self.collections.clone(), model.clone());
+        let own = self.env.compute(move || local::search(&collections, &handle, &asked, None));
+        tokio::pin!(own);
+        let mut own_answer: Option<OwnAnswer> = None;
+        let (mut replies, mut took) = (BTreeMap::new(), BTreeMap::new());
+        loop {
+            let wake = asker
+                .wake_at(now())
+                .map_or(patience, |at| Duration::from_millis(at.0.saturating_sub(now().0).max(1)));
+            let effect = tokio::select! {
+                biased;
+                answer = &mut own, if own_answer.is_none() => {
+                    let answer = answer?;
+                    let effect = asker.own(model.id, answer.found(), now());
+                    own_answer = Some(answer);
+                    effect
+                }
+                Some((node, result)) = inflight.next(), if !inflight.is_empty() => {
+                    took.insert(node, started.elapsed());
+                    match heard_from(result) {
+                        Ok(reply) => {
+                            if let SearchReply::Answer { results, .. } = &reply {
+                                replies.insert(node, results.clone());
+                            }
+                            asker.reply(node, reply, now())
+                        }
+                        Err(failure) => asker.failed(node, failure, now()),
+                    }
+                }
+                () = sleep(wake) => asker.tick(now()),
+            };
+            if effect == Some(Effect::Finish) {
+                break;
+            }
+        }
+        let outcome = asker.finish(now());
+        Ok(Heard { outcome, own: own_answer.unwrap_or_default(), replies, took })
+    }
+
+    /// What the replies say about the group's log: where this one may be behind, it is synced.
+    fn learn_from(&self, group: &Group, peers: &[PeerReport]) {
+        for peer in peers {
+            let newer = peer.head.is_some_and(|head| head.epoch > group.head.epoch);
+            let differs = matches!(
+                peer.outcome,
+                PeerOutcome::Refused(
+                    SearchRefusal::Removed
+                        | SearchRefusal::NotAMember
+                        | SearchRefusal::Frozen
+                        | SearchRefusal::Forked { .. }
+                )
+            );
+            if newer || differs {
+                self.schedule(Job::Sync { group: group.id, with: peer.node, gap: Duration::ZERO });
+            }
+            if matches!(peer.outcome, PeerOutcome::Refused(SearchRefusal::NotAMember)) {
+                // It has not heard of this node yet: show it the entries that say so.
+                self.schedule(Job::Announce { group: group.id, also: None });
+            }
+        }
+    }
+
+    async fn report(
+        &self,
+        group: Group,
+        request: SearchRequest,
+        model: ModelHandle,
+        heard: Heard,
+    ) -> Result<SearchReport, ApiError> {
+        let Heard { outcome, own, mut replies, took } = heard;
+        let answered = |peer: &&PeerReport| matches!(peer.outcome, PeerOutcome::Answered { .. });
+        let counted: Vec<NodeId> =
+            outcome.report.peers.iter().filter(answered).map(|peer| peer.node).collect();
+        replies.retain(|node, _| counted.contains(node));
+        let answers = Answers {
+            request,
+            model: model.id,
+            head: group.head,
+            own: own.found(),
+            peers: replies,
+        };
+        let vector = own.vector.clone();
+        let checked = self.env.compute(move || answers.check(&*model.encoder, &vector)).await;
+        let checked =
+            checked.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+        let mut notes = own.notes.clone();
+        for (node, count) in &checked.corrected {
+            let name = group.name_of(*node);
+            notes.push(match checked.left_out.contains(node) {
+                true => format!("{name}'s answer was left out: its scores do not match its texts"),
+                false => {
+                    format!("{count} of {name}'s scores did not match the text and were corrected")
+                }
+            });
+        }
+        let coverage = coverage(&group, outcome.report.peers, &checked, &took);
+        let me = self.id();
+        let results = checked.results.iter().map(|merged| hit(&group, me, &own, merged)).collect();
+        Ok(SearchReport {
+            results,
+            group: Some(group.name),
+            coverage,
+            elapsed_us: 0,
+            recomputed: own.recomputed as u64,
+            stale: own.stale as u64,
+            notes,
+        })
+    }
+}
+
+impl Asked {
+    fn check(call: &SearchCall) -> Result<Self, ApiError> {
+        let usage = |message: String| Err(ApiError::new(ErrorCode::Usage, message));
+        if call.question.trim().is_empty() {
+            return usage("the question is empty".to_owned());
+        }
+        let Ok(question) = Question::new(call.question.clone()) else {
+            return usage(format!("the question is longer than {MAX_QUESTION} bytes"));
+        };
+        let limit = call.limit.unwrap_or(LIMIT);
+        if limit == 0 || usize::from(limit) > MAX_RESULTS {
+            return usage(format!("between 1 and {MAX_RESULTS} results can be asked for"));
+        }
+        let hard_ms = call.hard_ms.unwrap_or(HARD_MS);
+        if hard_ms == 0 || hard_ms > MAX_HARD_MS {
+            return usage(format!("the hard deadline lies between 1 and {MAX_HARD_MS} ms"));
+        }
+        let soft_ms = call.soft_ms.unwrap_or(SOFT_MS).min(hard_ms);
+        Ok(Self { question, limit, soft_ms, hard_ms })
+    }
+}
+
+impl Group {
+    fn name_of(&self, node: NodeId) -> String {
+        self.members.get(&node).map_or_else(|| node.short(), ToString::to_string)
+    }
+}
+
+/// A reply that can be read, or what went wrong, as the asker counts it.
+fn heard_from(result: Result<Vec<u8>, LinkError>) -> Result<SearchReply, Failure> {
+    match result {
+        Ok(body) => wire::decode(&body, MAX_SEARCH_REPLY).map_err(|_| Failure::Unreadable),
+        Err(LinkError::Unreachable { reason }) => Err(Failure::Offline(reason)),
+        Err(LinkError::Timeout | LinkError::Closed | LinkError::Io { .. }) => {
+            Err(Failure::TimedOut)
+        }
+        Err(LinkError::Refused | LinkError::Busy) => {
+            Err(Failure::Offline("it has too much to do right now: retry in a moment".to_owned()))
+        }
+        Err(LinkError::TooLarge { .. } | LinkError::Bad { .. }) => Err(Failure::Unreadable),
+    }
+}
+
+fn hit(group: &Group, me: NodeId, own: &OwnAnswer, merged: &Merged) -> SearchHit {
+    let source = |source: &protocol::Source| match source.provider {
+        Provider::Own => local::own_source(me, &source.collection),
+        Provider::Peer(node) => {
+            Source { node, member: group.name_of(node), collection: source.collection.to_string() }
+        }
+    };
+    let path = merged
+        .sources
+        .iter()
+        .filter(|source| source.provider == Provider::Own)
+        .find_map(|source| own.path(&source.collection, source.score));
+    let (title, text) = match &merged.revealed {
+        Revealed::Score => (None, None),
+        Revealed::Snippet { title, snippet } => (Some(title.as_str()), Some(snippet.as_str())),
+        Revealed::Full { title, text } => (Some(title.as_str()), Some(text.as_str())),
+    };
+    SearchHit {
+        score: merged.score.get(),
+        from: merged.sources.iter().map(source).collect(),
+        title: title.map(str::to_owned),
+        text: text.map(str::to_owned),
+        path,
+        verified: is_verified(merged),
+    }
+}
+
+fn coverage(
+    group: &Group,
+    peers: Vec<PeerReport>,
+    checked: &Checked,
+    took: &BTreeMap<NodeId, Duration>,
+) -> Coverage {
+    let mut coverage = Coverage::default();
+    for peer in peers {
+        let left_out = checked.left_out.contains(&peer.node);
+        let (count, outcome, reason, results) = match peer.outcome {
+            PeerOutcome::Answered { .. } if left_out => {
+                let reason = "its scores do not match its texts".to_owned();
+                (&mut coverage.refused, "refused", Some(reason), 0)
+            }
+            PeerOutcome::Answered { results } => {
+                (&mut coverage.answered, "answered", None, results)
+            }
+            PeerOutcome::Refused(refusal) => {
+                (&mut coverage.refused, "refused", Some(refusal.to_string()), 0)
+            }
+            PeerOutcome::Bad(bad) => (&mut coverage.refused, "refused", Some(bad.to_string()), 0),
+            PeerOutcome::TimedOut => {
+                let reason = "it did not answer in time".to_owned();
+                (&mut coverage.timed_out, "timed_out", Some(reason), 0)
+            }
+            PeerOutcome::Offline(reason) => (&mut coverage.offline, "offline", Some(reason), 0),
+        };
+        *count += 1;
+        coverage.asked += 1;
+        let elapsed = took.get(&peer.node).copied();
+        coverage.members.push(MemberOutcome {
+            node: peer.node,
+            member: group.name_of(peer.node),
+            outcome: outcome.to_owned(),
+            reason,
+            results: u32::try_from(results).unwrap_or(u32::MAX),
+            elapsed_us: elapsed.map_or(peer.latency_ms.saturating_mul(1_000), micros),
+        });
+    }
+    coverage
+}
+
+pub(super) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

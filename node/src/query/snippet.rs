@@ -1,0 +1,74 @@
+//! The few lines of a passage that speak most to a question.
+
+use std::collections::BTreeSet;
+
+use covey_protocol::limits::MAX_SNIPPET;
+
+/// An extract of at most [`MAX_SNIPPET`] bytes: consecutive whole lines or sentences holding the
+/// most different words of `question`, the earliest where several do.
+pub(super) fn snippet(text: &str, question: &str) -> String {
+    let wanted = words(question);
+    let pieces = pieces(text);
+    let mut best: (usize, String) = (0, String::new());
+    for start in 0..pieces.len() {
+        let window = window(&pieces[start..]);
+        let found = words(&window).intersection(&wanted).count();
+        if best.1.is_empty() || found > best.0 {
+            best = (found, window);
+        }
+    }
+    best.1
+}
+
+/// Lines and sentences, trimmed, none empty.
+fn pieces(text: &str) -> Vec<&str> {
+    let lines = text.lines();
+    let sentences = lines.flat_map(|line| line.split_inclusive(['.', '!', '?']));
+    sentences.map(str::trim).filter(|piece| !piece.is_empty()).collect()
+}
+
+/// As many of the first pieces as fit, joined; a first piece that is too long is cut.
+fn window(pieces: &[&str]) -> String {
+    let mut window = String::new();
+    for piece in pieces {
+        if window.is_empty() {
+            window.push_str(&piece[..piece.floor_char_boundary(MAX_SNIPPET)]);
+        } else if window.len() + 1 + piece.len() <= MAX_SNIPPET {
+            window.push(' ');
+            window.push_str(piece);
+        } else {
+            break;
+        }
+    }
+    window
+}
+
+fn words(text: &str) -> BTreeSet<String> {
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| word.chars().count() > 2)
+        .map(str::to_lowercase)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_about_the_question_are_chosen() {
+        let filler = "Nothing of interest stands here, line after line.\n".repeat(12);
+        let text = format!("{filler}Prune apple trees in late winter.\nUse a sharp saw.\n{filler}");
+        let found = snippet(&text, "When do I prune an apple tree?");
+        assert!(found.contains("Prune apple trees in late winter."), "{found}");
+        assert!(found.len() <= MAX_SNIPPET);
+    }
+
+    #[test]
+    fn edges() {
+        assert_eq!(snippet("", "anything"), "");
+        assert_eq!(snippet("short", ""), "short");
+        let long = "ä".repeat(MAX_SNIPPET);
+        let cut = snippet(&long, "x");
+        assert!(cut.len() <= MAX_SNIPPET && long.starts_with(&cut));
+    }
+}

@@ -1,0 +1,157 @@
+//! Checking scores: a peer that shows a whole text is taken at its text, not at its word.
+//!
+//! The best results are merged by the scores that peers claim; each fully revealed text among them
+//! is embedded again and scored against the vector of the question. A claim that is off is replaced
+//! by the true score and everything merged anew, until all that is shown has been checked. A peer
+//! with [`MAX_FORGED`] such claims is left out altogether. Snippets and bare scores cannot be checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use covey_index::{EncodeError, Encoder};
+use covey_protocol::group::Head;
+use covey_protocol::ids::{ModelId, NodeId, UnixMillis};
+use covey_protocol::limits::MAX_FULL_TEXT;
+use covey_protocol::search::{Ask, Asker, Merged, Provider};
+use covey_protocol::wire::v1::search::{Found, Revealed, Score, SearchReply, SearchRequest};
+
+/// How far a claimed score may lie from the true one. Models differ by less than a hundredth of this
+/// from one processor to the next.
+const TOLERANCE: f32 = 5e-3;
+/// A peer with so many wrong scores in one answer is left out of it.
+const MAX_FORGED: usize = 3;
+
+/// What everybody found, before merging.
+pub(super) struct Answers {
+    pub(super) request: SearchRequest,
+    pub(super) model: ModelId,
+    pub(super) head: Head,
+    /// This node's own, with exact scores.
+    pub(super) own: Vec<Found>,
+    pub(super) peers: BTreeMap<NodeId, Vec<Found>>,
+}
+
+/// What is worth showing.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    /// Best first.
+    pub(super) results: Vec<Merged>,
+    /// Peers of whom scores were corrected, and how many.
+    pub(super) corrected: BTreeMap<NodeId, usize>,
+    /// Peers that were left out.
+    pub(super) left_out: BTreeSet<NodeId>,
+}
+
+impl Answers {
+    /// Merges and checks, against the question's `vector`.
+    pub(super) fn check(
+        mut self,
+        encoder: &dyn Encoder,
+        vector: &[f32],
+    ) -> Result<Checked, EncodeError> {
+        let mut checked = Checked::default();
+        let mut known: BTreeMap<String, f32> = BTreeMap::new();
+        for found in &self.own {
+            if let Revealed::Full { text, .. } = &found.revealed {
+                known.insert(text.as_str().to_owned(), found.score.get());
+            }
+        }
+        loop {
+            checked.results = self.merge();
+            let texts = self.unknown(&checked.results, &known);
+            if texts.is_empty() {
+                break;
+            }
+            let views: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let rows = encoder.encode(&views)?;
+            for (text, row) in texts.iter().zip(rows.chunks_exact(vector.len())) {
+                let score = row.iter().zip(vector).map(|(a, b)| a * b).sum();
+                known.insert(text.clone(), score);
+            }
+            self.correct(&known, &mut checked);
+        }
+        Ok(checked)
+    }
+
+    /// Merges what is there, by the rules of the protocol's asker.
+    fn merge(&self) -> Vec<Merged> {
+        let ask = Ask {
+            request: self.request.clone(),
+            peers: self.peers.keys().copied().collect(),
+            soft_ms: 0,
+            hard_ms: 1,
+        };
+        let now = UnixMillis(0);
+        let Ok((mut asker, _effects)) = Asker::new(ask, true, now) else { return Vec::new() };
+        for (node, results) in &self.peers {
+            let (id, model, head) = (self.request.id, self.model, self.head);
+            let reply = SearchReply::Answer { id, model, head, results: results.clone() };
+            asker.reply(*node, reply, now);
+        }
+        asker.own(self.model, self.own.clone(), now);
+        asker.finish(now).results
+    }
+
+    /// Texts among the best results, as peers sent them, whose true score is not known yet: at
+    /// most as many as results are wanted.
+    fn unknown(&self, results: &[Merged], known: &BTreeMap<String, f32>) -> Vec<String> {
+        let wanted = usize::from(self.request.limit);
+        let cut = match results.last() {
+            Some(last) if results.len() >= wanted => last.score,
+            Some(_) | None => match Score::new(-1.0) {
+                Ok(lowest) => lowest,
+                Err(_) => return Vec::new(),
+            },
+        };
+        let all = self.peers.values().flatten().filter(|found| found.score >= cut);
+        let mut unknown: Vec<(&Score, &str)> = all
+            .filter_map(|found| Some((&found.score, checkable(found)?)))
+            .filter(|(_, text)| !known.contains_key(*text))
+            .collect();
+        unknown.sort_by(|a, b| b.0.cmp(a.0).then_with(|| a.1.cmp(b.1)));
+        unknown.dedup_by(|a, b| a.1 == b.1);
+        unknown.into_iter().take(wanted.max(1)).map(|(_, text)| text.to_owned()).collect()
+    }
+
+    /// Puts true scores where claims are off, and drops peers with too many of these.
+    fn correct(&mut self, known: &BTreeMap<String, f32>, checked: &mut Checked) {
+        for (node, results) in &mut self.peers {
+            for found in results.iter_mut() {
+                let truth = checkable(found).and_then(|text| known.get(text));
+                let Some(truth) = truth.and_then(|truth| Score::new(*truth).ok()) else { continue };
+                if (found.score.get() - truth.get()).abs() > TOLERANCE {
+                    found.score = truth;
+                    *checked.corrected.entry(*node).or_default() += 1;
+                }
+            }
+        }
+        for (node, count) in &checked.corrected {
+            if *count >= MAX_FORGED && self.peers.remove(node).is_some() {
+                checked.left_out.insert(*node);
+            }
+        }
+    }
+}
+
+/// The text by which a result can be checked, if it shows all of it.
+fn checkable(found: &Found) -> Option<&str> {
+    match &found.revealed {
+        // One that fills its place may have been cut, and then scores differently.
+        Revealed::Full { text, .. } if text.as_str().len() + 4 <= MAX_FULL_TEXT => {
+            Some(text.as_str())
+        }
+        Revealed::Full { .. } | Revealed::Snippet { .. } | Revealed::Score => None,
+    }
+}
+
+/// Whether the score of a merged result was checked on this node.
+pub(super) fn is_verified(merged: &Merged) -> bool {
+    let own = merged.sources.iter().any(|source| source.provider == Provider::Own);
+    match &merged.revealed {
+        Revealed::Full { text, .. } => own || text.as_str().len() + 4 <= MAX_FULL_TEXT,
+        Revealed::Snippet { .. } | Revealed::Score => own,
+    }
+}
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;
