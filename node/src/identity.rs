@@ -59,12 +59,14 @@ pub fn create(path: &Path, key: &SecretKey) -> Result<(), IdentityError> {
 pub fn load(path: &Path) -> Result<SecretKey, IdentityError> {
     let file = open(path)?;
     let metadata = file.metadata().map_err(io("look at", path))?;
+    // H1
     if !metadata.is_file() {
         return Err(corrupt(path, "it is no regular file").into());
     }
     if !durable::is_ours(metadata.uid()) {
         return Err(StoreError::NotOurs { path: path.to_owned() }.into());
     }
+    // H2
     if metadata.mode() & 0o077 != 0 {
         let mode = metadata.mode() & 0o777;
         return Err(IdentityError::TooOpen { path: path.to_owned(), mode });
@@ -95,6 +97,7 @@ fn encode(key: &SecretKey) -> Zeroizing<[u8; LENGTH]> {
     bytes
 }
 
+/// Checks H3 and H4.
 fn decode(path: &Path, bytes: &[u8]) -> Result<SecretKey, StoreError> {
     let Some((magic, rest)) = bytes.split_first_chunk::<8>() else {
         return Err(corrupt(path, "it is too short"));
@@ -146,6 +149,17 @@ mod tests {
         let again = create(&path, &SecretKey::from_seed(&[8; 32]));
         assert!(matches!(again, Err(IdentityError::Store(StoreError::Exists { .. }))));
         assert_eq!(load(&path).expect("loads").public(), key.public());
+    }
+
+    #[test]
+    fn the_bytes_are_pinned() {
+        let bytes = encode(&SecretKey::from_seed(&[7; 32]));
+        assert_eq!(bytes.len(), 76);
+        assert_eq!(bytes[..12], *b"COVEYKEY\x01\0\0\0");
+        assert_eq!(
+            Digest::sha256(&bytes[..]).to_string(),
+            "32897b140b0b490b4a1e5012cae76d8fb88983f02d7fd12f5d58816f0c6ca8e6"
+        );
     }
 
     #[test]

@@ -116,7 +116,7 @@ fn noted(kv: &dyn Kv) -> Result<Option<Head>, AuditError> {
     Ok(Some(Head { records, digest: Digest::from_bytes(*digest) }))
 }
 
-/// Shows every record to `each`, checking the chain and that it passes through `noted`.
+/// Shows every record to `each`, checking the chain and that it passes through `noted` (AL1 to AL5).
 fn walk(
     log: &dyn AppendLog,
     node: NodeId,

@@ -63,6 +63,15 @@ fn records_come_back_and_the_chain_goes_on_after_reopening() {
 }
 
 #[test]
+fn the_bytes_are_pinned() {
+    let head = AuditChain::open(&chain(2), node(1)).expect("opens").head();
+    assert_eq!(
+        head.digest.to_string(),
+        "416b3955ca57d642327a6d5b92cbe5aff2f6b188f4a0c12ee235adca6f6c7c21"
+    );
+}
+
+#[test]
 fn al1_al2_unreadable_records_are_named() {
     for bytes in [vec![], vec![1; 10], vec![2; 60]] {
         let error = tampered(|records| records[2] = bytes, true).expect_err("is unreadable");

@@ -89,6 +89,7 @@ impl Reader {
             Self { file: BufReader::new(file), path: path.to_owned(), offset: HEADER, frames: 0 };
         let mut header = [0; HEADER as usize];
         reader.fill(&mut header)?;
+        // B1
         let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
         if header[..8] != MAGIC[..] || header[12..] != [0; 4] {
             return Err(reader.damaged("it is no backup of Covey's"));
@@ -106,6 +107,7 @@ impl Reader {
         let bytes = self.bytes()?;
         let item =
             wire::decode(&bytes, MAX_RECORD).map_err(|_| self.damaged("an item is unknown"))?;
+        // B5
         if let Item::End { frames } = item {
             let ends = self.file.read(&mut [0]).map_err(io("read", &self.path))? == 0;
             if frames != before || !ends {
@@ -115,7 +117,7 @@ impl Reader {
         Ok(item)
     }
 
-    /// The next frame's bytes.
+    /// The next frame's bytes (check B2).
     pub(super) fn bytes(&mut self) -> Result<Zeroizing<Vec<u8>>, BackupError> {
         let mut head = [0; HEAD];
         self.fill(&mut head)?;

@@ -26,6 +26,7 @@ const BATCH: usize = 1024 * 1024;
 /// # Errors
 /// If there is a node or a different configuration, if the backup is damaged, or the disk says no.
 pub fn restore(home: &Home, _lock: &HomeLock, path: &Path) -> Result<Summary, BackupError> {
+    // B6
     let target = home.node_dir();
     if target.symlink_metadata().is_ok() {
         return Err(BackupError::Occupied { path: target });
@@ -86,7 +87,7 @@ impl Records<'_> {
     }
 }
 
-/// Reads the backup from its start to its end. Returns what it holds, and the configuration's text.
+/// Reads the backup from its start to its end (check B3). Returns what it holds, and the configuration's text.
 fn read(path: &Path, visitor: &mut dyn Visitor) -> Result<(Summary, Option<Vec<u8>>), BackupError> {
     let mut file = Reader::open(path)?;
     let Item::Start { node, made } = file.item()? else {
@@ -123,6 +124,7 @@ fn read(path: &Path, visitor: &mut dyn Visitor) -> Result<(Summary, Option<Vec<u
     Ok((Summary { bytes: file.offset(), node, made, logs }, config))
 }
 
+/// Check B4.
 fn key_of(seed: &[u8], node: NodeId) -> Option<SecretKey> {
     let mut fixed = Zeroizing::new([0; 32]);
     fixed.copy_from_slice(seed.get(..32).filter(|_| seed.len() == 32)?);

@@ -1,7 +1,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use covey_crypto::SecretKey;
+use covey_crypto::{Digest, SecretKey};
 use covey_protocol::ids::{NodeId, UnixMillis};
 
 use super::*;
@@ -87,6 +87,17 @@ fn a_restored_node_is_the_same_node_and_marked() {
     let mark = stores.kv().get(Table::Meta, RESTORED_KEY).expect("reads");
     assert_eq!(mark, Some(MADE.0.to_le_bytes().to_vec()));
     assert!(!new.state_dir().join("node.part").exists());
+}
+
+#[test]
+fn the_bytes_are_pinned() {
+    let (_dir, _, path, summary) = saved();
+    let bytes = std::fs::read(path).expect("reads");
+    assert_eq!(bytes.len() as u64, summary.bytes);
+    assert_eq!(
+        Digest::sha256(&bytes).to_string(),
+        "855fb8008e23cc599824aaaccad329ea1aa42b04ae1dce245644c401ec4d2ffb"
+    );
 }
 
 #[test]

@@ -257,7 +257,7 @@ fn read_frame<'a>(
     Ok(frame::decode(offset, buffer))
 }
 
-/// Check A4: what follows the last good record may be one append cut short, and nothing else. Every
+/// Check A5: what follows the last good record may be one append cut short, and nothing else. Every
 /// append is synced before the next starts, so it is never longer than a frame and no record follows it.
 fn check_torn(file: &impl LogFile, path: &Path, end: u64, length: u64) -> Result<(), StoreError> {
     let damaged = || corrupt(path, end, "a record is damaged, and more records follow it");

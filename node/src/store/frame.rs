@@ -38,7 +38,7 @@ pub enum Decoded<'a> {
     Bad,
 }
 
-/// Decodes the frame that starts `bytes`, which were read at byte `offset` of a file.
+/// Decodes the frame that starts `bytes`, which were read at byte `offset` of a file (checks A2 to A4).
 pub fn decode(offset: u64, bytes: &[u8]) -> Decoded<'_> {
     let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else {
         return Decoded::Short;
