@@ -11,10 +11,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use covey_embedder::Embedder;
-use covey_node::api::{ApiError, ErrorCode, ModelEntry, Reveal, SearchCall};
+use covey_node::api::{ApiError, Call, ErrorCode, ModelEntry, Reply, Reveal, SearchCall};
 use covey_node::models::{ModelHandle, Models};
-use covey_protocol::ids::ModelId;
-use covey_sim::{Federation, FederationConfig, PeerIndex, virtual_time};
+use covey_protocol::ids::{ModelId, Name};
+use covey_net::memory::NetworkConfig;
+use covey_sim::{World, run as in_virtual_time};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
@@ -26,6 +27,8 @@ use super::report::{Goal, Report};
 
 /// Nodes in the federation.
 const NODES: usize = 4;
+/// The one that asks, and answers from its own part too.
+const ASKER: usize = 0;
 /// Ranks that count.
 const K: usize = 10;
 /// Largest difference from the single node.
@@ -149,55 +152,50 @@ fn group(assigned: &[usize]) -> Parts {
 }
 
 fn measure(set: &Set, parts: &Parts, models: Arc<dyn Models>, seed: u64) -> Result<Quality> {
-    virtual_time(async {
-        let mut federation =
-            Federation::new(FederationConfig { seed, loss_per_million: 0, models });
-        for (number, part) in parts.iter().enumerate() {
-            let peer = federation.add_peer(&format!("node-{number}"))?;
+    in_virtual_time(async {
+        let group: Name = "bench".parse()?;
+        let mut world = World::with_models(seed, NetworkConfig::new(seed), models);
+        for (node, part) in parts.iter().enumerate() {
+            world.add(&format!("node-{node}"))?;
             for document in part.iter().map(|position| &set.documents[*position]) {
                 let text = format!("{}\n\n{}\n", document.title, document.text);
-                federation.peer(peer).write(&format!("{}.txt", document.id), &text);
+                world.write(node, &format!("documents/{}.txt", document.id), &text);
             }
-            federation.index(peer).await?;
+            if node == ASKER {
+                let call = Call::GroupCreate { group: group.clone(), member: None };
+                world.call(node, call).await?;
+            } else {
+                world.invite(ASKER, node, &group).await?;
+            }
+            world.share(node, "documents", &group, Reveal::Snippet).await?;
         }
-        let asker = PeerIndex(0);
-        federation.found(asker, "bench").await?;
-        for peer in (1..parts.len()).map(PeerIndex) {
-            let code = federation.invite(asker, "bench").await?;
-            federation.join(peer, &code).await?;
-            federation.share(peer, "bench", Reveal::Snippet).await?;
-        }
-        federation.pass(Duration::from_secs(60)).await;
         let mut total = Quality { ndcg: 0.0, recall: 0.0 };
         for question in &set.questions {
-            let ranking = ask(&federation, asker, &question.text, parts.len()).await?;
+            // Questions come at a person's pace; nobody's rate limit is the subject here.
+            world.pass(Duration::from_secs(10)).await;
+            let ranking = ask(&world, &group, &question.text, parts.len()).await?;
             let grades = &set.judgements[&question.id];
             total.ndcg += ndcg(&ranking, grades, K);
             total.recall += recall(&ranking, grades, K);
-            // Questions come at a person's pace; nobody's rate limit is the subject here.
-            federation.pass(Duration::from_secs(10)).await;
         }
         let count = set.questions.len() as f64;
         Ok(Quality { ndcg: total.ndcg / count, recall: total.recall / count })
-    })
+    })?
 }
 
 /// The documents found, best first, each once.
-async fn ask(
-    federation: &Federation,
-    asker: PeerIndex,
-    question: &str,
-    nodes: usize,
-) -> Result<Vec<String>> {
-    let call = SearchCall {
+async fn ask(world: &World, group: &Name, question: &str, nodes: usize) -> Result<Vec<String>> {
+    let call = Call::Search(SearchCall {
         question: question.to_owned(),
-        group: Some("bench".parse()?),
+        group: Some(group.clone()),
         collection: None,
         limit: Some(50),
         soft_ms: Some(10_000),
         hard_ms: Some(20_000),
+    });
+    let Reply::Search(report) = world.call(ASKER, call).await? else {
+        anyhow::bail!("the node answered something else than a search");
     };
-    let report = federation.search(asker, call).await?;
     ensure!(report.coverage.answered as usize == nodes - 1, "{:?}", report.coverage);
     let mut ranking: Vec<String> = Vec::new();
     for hit in &report.results {
