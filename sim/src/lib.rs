@@ -1,17 +1,27 @@
-//! Many Covey nodes in one process, on virtual time.
+//! Many Covey nodes in one process: the node's own code, unchanged, over an in-memory link.
 //!
-//! A [`Federation`] builds real [`Node`](covey_node::node::Node)s over an in-memory network: the same code as the daemon
-//! runs, handed in-memory stores and files, a clock that follows tokio's, and generators seeded from
-//! one number. On a single-threaded runtime with its clock paused, hours pass in seconds and the
-//! same seed gives the same messages.
-//!
-//! It holds no copy of any node logic: what a peer does, it does through [`Call`](covey_node::api::Call)s.
+//! [`World`] is the thing to start from: it makes nodes, carries their calls, and breaks their
+//! network. On a current-thread runtime with its clock paused ([`run`]) an hour of their time passes
+//! in seconds, and the same seed gives the same messages. This crate has no copy of any logic of a
+//! node: what happens here is what happens between daemons.
 #![forbid(unsafe_code)]
 
-mod federation;
-mod peer;
-mod runtime;
+mod corpus;
+mod hour;
+mod world;
 
-pub use federation::{Federation, FederationConfig};
-pub use peer::{Peer, PeerIndex};
-pub use runtime::virtual_time;
+use std::future::Future;
+
+pub use corpus::{Topic, document};
+pub use hour::{Hour, HourReport};
+pub use world::{Peer, SimError, World};
+
+/// Runs `work` on one thread in virtual time: while everybody waits, the clock jumps ahead.
+///
+/// # Errors
+/// If the runtime cannot be made.
+pub fn run<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    Ok(runtime.block_on(work))
+}
