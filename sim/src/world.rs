@@ -92,13 +92,19 @@ impl World {
     /// # Errors
     /// If the built-in model does not load.
     pub fn with(seed: u64, network: NetworkConfig) -> Result<Self, SimError> {
-        Ok(Self {
+        let models = Arc::new(BuiltinModels::new().map_err(SimError::Model)?);
+        Ok(Self::with_models(seed, network, models))
+    }
+
+    /// The same, with other models than the built-in one.
+    pub fn with_models(seed: u64, network: NetworkConfig, models: Arc<dyn Models>) -> Self {
+        Self {
             seed,
             network: Network::new(network.recording(Recording::Digest)),
-            models: Arc::new(BuiltinModels::new().map_err(SimError::Model)?),
+            models,
             clock: Arc::new(TokioClock::starting_at(START)),
             peers: Vec::new(),
-        })
+        }
     }
 
     /// Adds a running node; gives its number.
