@@ -166,15 +166,4 @@ mod tests {
             assert_eq!(text(bytes), expected.map(str::to_owned), "{bytes:?}");
         }
     }
-
-    #[test]
-    fn a_broken_pdf_is_a_reason_and_not_a_panic() {
-        for bytes in [&b"%PDF-1.7"[..], b"%PDF-1.4\n1 0 obj <<", b"%PDF-1.5\n%%EOF"] {
-            let got = extract(Format::Pdf, bytes.to_vec());
-            assert!(
-                matches!(got, Err(SkipReason::ExtractionFailed(_) | SkipReason::Empty)),
-                "{got:?}"
-            );
-        }
-    }
 }
