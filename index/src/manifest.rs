@@ -16,6 +16,7 @@ const MAGIC: [u8; 8] = *b"COVEYMAN";
 const META: u32 = 1;
 const ROOTS: u32 = 2;
 const SEGMENTS: u32 = 3;
+const SECTIONS: usize = 3;
 
 /// The state of a collection, as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,10 @@ impl Manifest {
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        self.writer().finish()
+    }
+
+    fn writer(&self) -> Writer {
         let mut meta = Vec::new();
         meta.extend_from_slice(&self.encoder.base);
         meta.extend_from_slice(&self.encoder.release);
@@ -84,11 +89,14 @@ impl Manifest {
         writer.section(META, meta);
         writer.section(ROOTS, roots);
         writer.section(SEGMENTS, segments);
-        writer.finish()
+        writer
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
         let sections = Sections::read(bytes, MAGIC)?;
+        if sections.len() != SECTIONS {
+            return Err("IDX-08: unknown sections".into());
+        }
         let section = |kind| sections.range(kind).map(|range| &bytes[range]);
         let (encoder, dim, next) =
             read_meta(section(META)?).ok_or("IDX-20: the metadata is not valid")?;
@@ -166,5 +174,13 @@ mod tests {
         assert_eq!(Manifest::from_bytes(&manifest.to_bytes()), Ok(manifest.clone()));
         manifest.next = 8;
         assert!(Manifest::from_bytes(&manifest.to_bytes()).is_err(), "IDX-22");
+    }
+
+    #[test]
+    fn a_section_that_no_manifest_has_is_refused() {
+        let mut writer = Manifest::new(EncoderId { base: [1; 32], release: [2; 32] }, 8).writer();
+        writer.section(SEGMENTS + 1, Vec::new());
+        let refusal = Manifest::from_bytes(&writer.finish());
+        assert_eq!(refusal, Err(Refusal::Corrupt("IDX-08: unknown sections")));
     }
 }
