@@ -23,6 +23,8 @@ const SPECIAL_TOKENS: usize = 2;
 const MIN_WINDOW: usize = 8;
 /// Tokens shared by two neighbouring chunks.
 const OVERLAP: usize = 32;
+/// The longest indentation that is kept, in bytes.
+pub(crate) const MAX_INDENT: usize = 64;
 /// A chunk's most bytes, whatever its tokens: some tokenizers make one token of a whole line.
 pub(crate) const MAX_CHUNK_BYTES: usize = 16 * 1024;
 
@@ -171,12 +173,11 @@ fn keep_indent(text: &str, span: Range<usize>, format: Format) -> Range<usize> {
     if format != Format::Code {
         return span;
     }
-    let line = &text[text[..span.start].rfind('\n').map_or(0, |at| at + 1)..span.start];
-    if line.len() <= 64 && line.bytes().all(|b| b == b' ' || b == b'\t') {
-        span.start - line.len()..span.end
-    } else {
-        span
-    }
+    // No further back than an indentation goes: a whole program may be one line.
+    let before = &text.as_bytes()[span.start.saturating_sub(MAX_INDENT + 1)..span.start];
+    let indent = before.iter().rev().take_while(|b| matches!(b, b' ' | b'\t')).count();
+    let starts_line = indent == span.start || before[..before.len() - indent].ends_with(b"\n");
+    if starts_line && indent <= MAX_INDENT { span.start - indent..span.end } else { span }
 }
 
 #[cfg(test)]

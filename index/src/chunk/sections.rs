@@ -80,7 +80,7 @@ fn heading(line: &str, at: usize, previous: (usize, &str)) -> Option<(usize, usi
     if (1..=6).contains(&level) {
         let title = line[level..].strip_prefix([' ', '\t'])?;
         let title = title.trim().trim_end_matches('#').trim();
-        return (!title.is_empty()).then(|| (at, level, title.to_owned()));
+        return (!title.is_empty()).then(|| (at, level, clipped(title)));
     }
     let (level, mark) = match line.bytes().next()? {
         b'=' => (1, '='),
@@ -91,7 +91,12 @@ fn heading(line: &str, at: usize, previous: (usize, &str)) -> Option<(usize, usi
     let plain =
         !title.is_empty() && !title.starts_with(['#', '>', '-', '*', '+', '|', '=', '`', '~']);
     (line.len() >= 3 && line.chars().all(|c| c == mark) && plain)
-        .then(|| (previous.0, level, title.to_owned()))
+        .then(|| (previous.0, level, clipped(title)))
+}
+
+/// A heading as far as a title has room for it: every section below it repeats it.
+fn clipped(heading: &str) -> String {
+    heading[..heading.floor_char_boundary(MAX_TITLE)].to_owned()
 }
 
 #[cfg(test)]

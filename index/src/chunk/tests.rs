@@ -61,6 +61,25 @@ fn code_keeps_the_indentation_of_its_first_line() {
 }
 
 #[test]
+fn an_indentation_is_all_blanks_before_a_lines_first_token_up_to_a_bound() {
+    let blanks = |n| " ".repeat(n);
+    for (before, kept) in [
+        (String::new(), 0),
+        ("a\n \t".to_owned(), 2),
+        ("a ".to_owned(), 0),
+        ("\n".to_owned() + &blanks(MAX_INDENT), MAX_INDENT),
+        ("\n".to_owned() + &blanks(MAX_INDENT + 1), 0),
+        (blanks(MAX_INDENT), MAX_INDENT),
+        (blanks(MAX_INDENT + 1), 0),
+        ("é".to_owned() + &blanks(MAX_INDENT), 0),
+    ] {
+        let text = format!("{before}x");
+        let span = keep_indent(&text, before.len()..text.len(), Format::Code);
+        assert_eq!(span, before.len() - kept..text.len(), "{text:?}");
+    }
+}
+
+#[test]
 fn a_word_without_end_is_cut_into_bounded_chunks() {
     let text = "x".repeat(100_000);
     let chunks = cut(&text, Format::Text, 256);

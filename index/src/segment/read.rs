@@ -8,7 +8,7 @@ use half::f16;
 use super::layout::*;
 use super::{FileEntry, Segment};
 use crate::bytes::{Reader, u32_at};
-use crate::chunk::MAX_CHUNK_BYTES;
+use crate::chunk::{MAX_CHUNK_BYTES, MAX_INDENT};
 use crate::codes::code_bytes;
 use crate::container::{Refusal, Sections};
 use crate::document::{EXTRACTOR, Format, MAX_TEXT};
@@ -192,7 +192,7 @@ fn check_chunks(words: &[u8], files: &[FileEntry], titles: usize) -> Result<(), 
         let length = u32_at(words, at + 1)? as usize;
         let title = u32_at(words, at + 2)?;
         let inside = start.checked_add(length)? <= file.text_len;
-        let bounded = (1..=MAX_CHUNK_BYTES + 64).contains(&length);
+        let bounded = (1..=MAX_CHUNK_BYTES + MAX_INDENT).contains(&length);
         let titled = title == NO_TITLE || (title as usize) < titles;
         Some(inside && bounded && titled)
     };
