@@ -13,6 +13,7 @@ pub mod backup;
 pub mod cancel;
 pub mod collections;
 pub mod config;
+pub mod daemon;
 pub mod durable;
 pub mod env;
 mod errors;

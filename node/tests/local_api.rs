@@ -31,7 +31,7 @@ const CALLS: [&str; 23] = [
     "stop",
     "unshare",
 ];
-const REPLIES: [&str; 20] = [
+const REPLIES: [&str; 21] = [
     "added",
     "audit",
     "audit_verified",
@@ -48,6 +48,7 @@ const REPLIES: [&str; 20] = [
     "models",
     "ok",
     "peers",
+    "reindexed",
     "restored",
     "search",
     "service",

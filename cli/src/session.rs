@@ -1,0 +1,188 @@
+//! One command's way to its node: the running daemon, or the home itself where none runs.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use covey_node::api::client::Client;
+use covey_node::api::{ApiError, Call, ErrorCode, Initialised, Progress, Reply};
+use covey_node::cancel::CancelFlag;
+use covey_node::daemon;
+use covey_node::home::{Home, HomeError, HomeLock};
+use covey_protocol::ids::Name;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::output::Output;
+use crate::progress::Bar;
+
+/// How long a command waits for another one that holds the home.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_RETRY: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(100);
+
+/// A command's home and how it prints.
+pub struct Session<'a> {
+    pub home: Home,
+    /// What `--home` named, absolute.
+    pub explicit_home: Option<PathBuf>,
+    pub output: &'a Output,
+}
+
+impl<'a> Session<'a> {
+    /// Finds the home, without touching it.
+    pub fn new(home: Option<&Path>, output: &'a Output) -> Result<Self, ApiError> {
+        let explicit_home = home.map(std::path::absolute).transpose().map_err(|error| {
+            ApiError::new(ErrorCode::Usage, format!("--home names no place: {error}"))
+        })?;
+        Ok(Self { home: Home::resolve(home)?, explicit_home, output })
+    }
+
+    /// For commands that need a node to be there.
+    pub fn require_node(&self) -> Result<(), ApiError> {
+        if self.home.is_initialised() {
+            return Ok(());
+        }
+        let place = self.home.state_dir().display();
+        Err(ApiError::new(ErrorCode::NotFound, format!("no Covey node lives here yet ({place})"))
+            .hint("make one with `covey init`; `covey add` and `covey join` do so by themselves"))
+    }
+
+    /// For commands with which people start: makes the node if there is none, and says so.
+    pub fn ensure_node(&self, name: Option<Name>) -> Result<(), ApiError> {
+        if !self.home.is_initialised() {
+            let made = self.init(name)?;
+            let notice =
+                format!("Made a new node, {}, at {}.", made.name, made.state_dir.display());
+            self.output.notice(&notice);
+        }
+        Ok(())
+    }
+
+    /// Tells the person `notice` unless a daemon runs.
+    pub fn notice_without_daemon(&self, notice: &str) -> Result<(), ApiError> {
+        let socket = self.home.socket_path()?;
+        if std::os::unix::net::UnixStream::connect(socket).is_err() {
+            self.output.notice(notice);
+        }
+        Ok(())
+    }
+
+    /// Makes the node.
+    pub fn init(&self, name: Option<Name>) -> Result<Initialised, ApiError> {
+        daemon::init(&self.home, name)
+    }
+
+    /// Makes `call` and prints its result.
+    pub fn show(&self, call: Call, what: &str) -> Result<(), ApiError> {
+        self.output.done(self.call(call, what)?)
+    }
+
+    /// Makes `call`, showing progress under the name `what`; Ctrl-C ends it in good order.
+    pub fn call(&self, call: Call, what: &str) -> Result<Reply, ApiError> {
+        self.require_node()?;
+        let bar = Mutex::new(Bar::start(what, self.output));
+        let with_bar = |act: &dyn Fn(&mut Bar)| {
+            act(&mut bar.lock().unwrap_or_else(PoisonError::into_inner));
+        };
+        block_on(async {
+            let cancel = CancelFlag::new();
+            let mut report = |step: Progress| with_bar(&|bar: &mut Bar| bar.update(step.clone()));
+            let work = self.carry_out(call, &mut report, &cancel);
+            tokio::pin!(work);
+            let mut ticks = tokio::time::interval(TICK);
+            loop {
+                tokio::select! {
+                    result = &mut work => return result,
+                    _ = ticks.tick() => with_bar(&Bar::tick),
+                }
+            }
+        })
+    }
+
+    /// Asks the daemon, or does it here; interrupted by the person, it winds up and says so.
+    async fn carry_out(
+        &self,
+        call: Call,
+        progress: &mut (dyn FnMut(Progress) + Send),
+        cancel: &CancelFlag,
+    ) -> Result<Reply, ApiError> {
+        let lock = match self.reach().await? {
+            Reached::Daemon(client) => {
+                return tokio::select! {
+                    result = client.call(&call, progress) => result,
+                    () = interrupted() => Err(cancelled()),
+                };
+            }
+            Reached::Home(lock) => lock,
+        };
+        let work = daemon::call_once(&self.home, lock, call, progress, cancel.clone());
+        tokio::pin!(work);
+        tokio::select! {
+            result = &mut work => return result,
+            () = interrupted() => cancel.cancel(),
+        }
+        // A second Ctrl-C means it.
+        tokio::select! {
+            result = work => result.and_then(|_| Err(cancelled())),
+            () = interrupted() => Err(cancelled()),
+        }
+    }
+
+    /// Connects to the daemon, or else takes the home's lock, waiting a little for whoever has it.
+    async fn reach(&self) -> Result<Reached, ApiError> {
+        let socket = self.home.socket_path()?;
+        let patience = tokio::time::Instant::now() + LOCK_PATIENCE;
+        loop {
+            if let Some(client) = Client::connect(&socket).await? {
+                return Ok(Reached::Daemon(client));
+            }
+            match self.home.lock() {
+                Ok(lock) => return Ok(Reached::Home(lock)),
+                Err(HomeError::Busy { .. }) if tokio::time::Instant::now() < patience => {}
+                Err(error) => return Err(error.into()),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOCK_RETRY) => {}
+                () = interrupted() => return Err(cancelled()),
+            }
+        }
+    }
+}
+
+enum Reached {
+    Daemon(Client),
+    Home(HomeLock),
+}
+
+/// Runs a future on a fresh runtime.
+pub fn block_on<T>(future: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        ApiError::new(ErrorCode::Internal, format!("cannot start threads: {error}"))
+    })?;
+    let result = runtime.block_on(future);
+    // Work that was given up on (a hanging disk, say) must not keep the command.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    result
+}
+
+/// Returns when the person or the system asks this process to end.
+pub async fn interrupted() {
+    let asked = |kind| async move {
+        match signal(kind) {
+            Ok(mut stream) => stream.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = asked(SignalKind::interrupt()) => {}
+        _ = asked(SignalKind::terminate()) => {}
+        _ = asked(SignalKind::hangup()) => {}
+    }
+}
+
+/// The person pressed Ctrl-C.
+pub fn cancelled() -> ApiError {
+    ApiError::new(ErrorCode::Cancelled, "interrupted")
+}

@@ -1,0 +1,82 @@
+//! Results as text for people. Whatever a peer may have written goes through [`crate::text::clean`].
+
+mod group;
+mod home;
+mod search;
+mod status;
+
+use std::io::{self, IsTerminal, Write};
+
+use covey_node::api::Reply;
+
+pub use search::report as search_report;
+
+/// Bold and colour, where the reader is a terminal that wants them.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    coloured: bool,
+}
+
+impl Style {
+    /// For text on stdout.
+    pub fn of_stdout() -> Self {
+        Self::of(io::stdout().is_terminal())
+    }
+
+    /// For a stream that is a terminal or not.
+    pub fn of(terminal: bool) -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let able = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        Self { coloured: terminal && wanted && able }
+    }
+
+    pub fn bold(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    pub fn dim(self, text: &str) -> String {
+        self.paint("2", text)
+    }
+
+    pub fn good(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    pub fn bad(self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.coloured { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// Prints any result.
+pub fn reply(reply: &Reply, out: &mut dyn Write, style: Style) -> io::Result<()> {
+    match reply {
+        Reply::Ok => Ok(()),
+        Reply::Status(it) => status::status(it, out, style),
+        Reply::Added(it) => status::added(it, out),
+        Reply::Reindexed { collections } => {
+            collections.iter().try_for_each(|it| status::added(it, out))
+        }
+        Reply::Search(it) => search::report(it, out, style),
+        Reply::Group(it) => group::group(it, out, style),
+        Reply::Groups { groups } => group::groups(groups, out, style),
+        Reply::Members { group, members } => group::members(group, members, out, style),
+        Reply::Invite { code, expires } => group::invite(code, *expires, out),
+        Reply::Peers { peers } => group::peers(peers, out, style),
+        Reply::Audit { records } => status::audit(records, out, style),
+        Reply::AuditVerified { records, head } => status::audit_verified(*records, head, out),
+        Reply::Models { models } => status::models(models, out, style),
+        Reply::Doctor { checks } => status::doctor(checks, out, style),
+        Reply::Initialised(it) => home::initialised(it, out),
+        Reply::BackedUp(it) => home::backed_up(it, out),
+        Reply::Restored(it) => home::restored(it, out),
+        Reply::Model(it) => status::models(std::slice::from_ref(it), out, style),
+        Reply::Service(it) => home::service(it, out),
+        Reply::Log(it) => home::log(it, out),
+        // The demo tells its story while it happens.
+        Reply::Demo(_) => Ok(()),
+    }
+}

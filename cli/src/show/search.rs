@@ -1,0 +1,163 @@
+//! Search results, and the honest account of who answered.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use covey_node::api::{Coverage, MemberOutcome, SearchHit, SearchReport, Source};
+
+use super::Style;
+use crate::text::{clean, count, duration, wrap};
+
+/// Columns a line of a snippet takes.
+const WIDTH: usize = 88;
+/// Lines shown of a passage.
+const LINES: usize = 3;
+
+/// Prints a report.
+pub fn report(report: &SearchReport, out: &mut dyn Write, style: Style) -> io::Result<()> {
+    for (rank, found) in report.results.iter().enumerate() {
+        hit(rank + 1, found, out, style)?;
+    }
+    if report.results.is_empty() {
+        writeln!(out, "Nothing found.")?;
+    }
+    writeln!(out, "{}", style.dim(&summary(report)))?;
+    for member in &report.coverage.members {
+        if member.outcome != "answered" {
+            writeln!(out, "  {}", style.dim(&absent(member)))?;
+        }
+    }
+    for note in &report.notes {
+        writeln!(out, "note: {}", clean(note))?;
+    }
+    Ok(())
+}
+
+fn hit(rank: usize, hit: &SearchHit, out: &mut dyn Write, style: Style) -> io::Result<()> {
+    let mut holders = hit.from.iter().map(source);
+    let best = holders.next().unwrap_or_default();
+    let title = hit.title.as_deref().map(clean).filter(|title| !title.is_empty());
+    let title = title.unwrap_or_else(|| "(title not shared)".to_owned());
+    writeln!(out, "{rank:>2}. {:.3}  {}  {}", hit.score, style.bold(&title), style.dim(&best))?;
+    for line in wrap(hit.text.as_deref().unwrap_or_default(), WIDTH, LINES) {
+        writeln!(out, "    {line}")?;
+    }
+    if let Some(path) = &hit.path {
+        writeln!(out, "    {}", style.dim(&clean(&path.to_string_lossy())))?;
+    }
+    let others: Vec<_> = holders.collect();
+    if !others.is_empty() {
+        writeln!(out, "    {}", style.dim(&format!("also: {}", others.join(", "))))?;
+    }
+    if !hit.verified {
+        writeln!(out, "    {}", style.dim("score as claimed by its owner"))?;
+    }
+    Ok(())
+}
+
+fn source(source: &Source) -> String {
+    format!("{} · {}", clean(&source.member), clean(&source.collection))
+}
+
+/// One line: how much was found, who answered, how long it took.
+fn summary(report: &SearchReport) -> String {
+    let mut line = count(report.results.len() as u64, "result");
+    line.push_str(&match &report.group {
+        Some(group) => format!(" from {}: {}", clean(group.as_str()), coverage(&report.coverage)),
+        None => " from your own files".to_owned(),
+    });
+    line.push_str(&format!(" · {}", duration(Duration::from_micros(report.elapsed_us))));
+    if report.stale > 0 {
+        let files = count(report.stale, "match");
+        line.push_str(&format!(
+            " · {files} passed over as the file has changed (`covey add` again)"
+        ));
+    }
+    line
+}
+
+/// `asked 3: 2 answered, 1 offline`; what is zero is left out.
+fn coverage(coverage: &Coverage) -> String {
+    let counts = [
+        (coverage.answered, "answered"),
+        (coverage.refused, "refused"),
+        (coverage.timed_out, "timed out"),
+        (coverage.offline, "offline"),
+    ];
+    let parts: Vec<_> = counts
+        .iter()
+        .filter(|(n, what)| *n > 0 || *what == "answered")
+        .map(|(n, what)| format!("{n} {what}"))
+        .collect();
+    format!("asked {}: {}", coverage.asked, parts.join(", "))
+}
+
+fn absent(member: &MemberOutcome) -> String {
+    let outcome = member.outcome.replace('_', " ");
+    let why =
+        member.reason.as_deref().map(clean).map_or_else(String::new, |why| format!(": {why}"));
+    format!("{} {outcome}{why}", clean(&member.member))
+}
+
+#[cfg(test)]
+mod tests {
+    use covey_protocol::ids::NodeId;
+
+    use super::*;
+
+    fn node() -> NodeId {
+        let base_point: Vec<u8> = std::iter::once(0x58).chain([0x66; 31]).collect();
+        covey_protocol::ids::base32().encode(&base_point).parse().expect("a point of the curve")
+    }
+
+    fn outcome(outcome: &str, reason: Option<&str>) -> MemberOutcome {
+        MemberOutcome {
+            node: node(),
+            member: "ben\u{1b}[31m".into(),
+            outcome: outcome.into(),
+            reason: reason.map(Into::into),
+            results: 0,
+            elapsed_us: 5,
+        }
+    }
+
+    #[test]
+    fn a_report_says_who_is_missing_and_lets_no_escape_through() {
+        let from = vec![
+            Source { node: node(), member: "ada".into(), collection: "notes".into() },
+            Source { node: node(), member: "you".into(), collection: "copy".into() },
+        ];
+        let text = Some("first line\nsecond \u{1b}]0;title\u{7} line".into());
+        let hit = SearchHit { score: 0.5, from, title: None, text, path: None, verified: false };
+        let coverage = Coverage {
+            asked: 2,
+            answered: 1,
+            timed_out: 1,
+            members: vec![outcome("answered", None), outcome("timed_out", Some("too slow"))],
+            ..Coverage::default()
+        };
+        let found = SearchReport {
+            results: vec![hit],
+            group: Some("lab".parse().expect("a name")),
+            coverage,
+            elapsed_us: 1_500,
+            recomputed: 0,
+            stale: 0,
+            notes: vec![],
+        };
+        let mut out = Vec::new();
+        report(&found, &mut out, Style::of(false)).expect("writes to memory");
+        let out = String::from_utf8(out).expect("UTF-8");
+        assert!(!out.contains('\u{1b}') && !out.contains('\u{7}'), "{out}");
+        let expected = [
+            " 1. 0.500  (title not shared)  ada · notes",
+            "also: you · copy",
+            "score as claimed",
+            "1 result from lab: asked 2: 1 answered, 1 timed out · 1 ms",
+            "[31m timed out: too slow",
+        ];
+        for line in expected {
+            assert!(out.contains(line), "{line} in {out}");
+        }
+    }
+}

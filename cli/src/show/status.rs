@@ -1,0 +1,156 @@
+//! What this node holds, did and found out about itself.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use covey_node::api::{Added, AuditEntry, Check, CollectionInfo, ModelEntry, Skipped, Status};
+
+use super::Style;
+use crate::text::{bytes, clean, count, duration, time};
+
+/// Skipped files listed one by one; `--json` has more.
+const SKIPPED_SHOWN: usize = 20;
+
+/// The node at a glance.
+pub fn status(it: &Status, out: &mut dyn Write, style: Style) -> io::Result<()> {
+    writeln!(out, "node     {}", it.node)?;
+    let daemon = match it.daemon {
+        true => format!("{}, {}", style.good("running"), count(it.connected.into(), "peer")),
+        false => "not running: nobody can reach this node (`covey daemon`)".to_owned(),
+    };
+    writeln!(out, "daemon   {daemon}  (covey {})", clean(&it.version))?;
+    writeln!(
+        out,
+        "model    {} ({}, {} dimensions)",
+        clean(&it.model.name),
+        it.model.family,
+        it.model.dim
+    )?;
+    for address in &it.addresses {
+        writeln!(out, "address  {}", clean(address))?;
+    }
+    if it.collections.is_empty() {
+        writeln!(out, "\nNo collections yet: covey add FOLDER")?;
+    }
+    for collection in &it.collections {
+        writeln!(out)?;
+        self::collection(collection, out, style)?;
+    }
+    if !it.groups.is_empty() {
+        writeln!(out)?;
+    }
+    it.groups.iter().try_for_each(|group| super::group::group(group, out, style))
+}
+
+fn collection(it: &CollectionInfo, out: &mut dyn Write, style: Style) -> io::Result<()> {
+    writeln!(
+        out,
+        "{}  {} in {}, index {}",
+        style.bold(it.name.as_str()),
+        count(it.chunks, "passage"),
+        count(it.files, "file"),
+        bytes(it.index_bytes),
+    )?;
+    for root in &it.roots {
+        writeln!(out, "    {}", clean(&root.to_string_lossy()))?;
+    }
+    for share in &it.shares {
+        let reveal = format!("{:?}", share.reveal).to_lowercase();
+        writeln!(out, "    shared with {}, revealing {reveal}", share.group)?;
+    }
+    match &it.problem {
+        Some(problem) => writeln!(out, "    {}", style.bad(&clean(problem))),
+        None => Ok(()),
+    }
+}
+
+/// What indexing did.
+pub fn added(it: &Added, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "{}: {} added, {} changed, {} removed, {} unchanged; {} passages ({} embedded) in {}",
+        it.collection,
+        it.added,
+        it.changed,
+        it.removed,
+        it.unchanged,
+        it.chunks,
+        it.embedded,
+        duration(Duration::from_millis(it.elapsed_ms)),
+    )?;
+    if it.skipped_total > 0 {
+        writeln!(out, "skipped {}:", count(it.skipped_total, "file"))?;
+    }
+    for Skipped { path, reason } in it.skipped.iter().take(SKIPPED_SHOWN) {
+        writeln!(out, "  {}: {}", clean(&path.to_string_lossy()), clean(reason))?;
+    }
+    let shown = it.skipped.len().min(SKIPPED_SHOWN) as u64;
+    match it.skipped_total.saturating_sub(shown) {
+        0 => Ok(()),
+        more => writeln!(out, "  and {more} more (`--json` lists up to 1,000)"),
+    }
+}
+
+/// Answers given to others.
+pub fn audit(records: &[AuditEntry], out: &mut dyn Write, style: Style) -> io::Result<()> {
+    if records.is_empty() {
+        writeln!(out, "Nobody has been told anything yet.")?;
+    }
+    for record in records {
+        writeln!(
+            out,
+            "#{}  {}  {} asked {}",
+            record.seq,
+            time(record.at.0),
+            record.asker.short(),
+            style.bold(&format!("“{}”", clean(&record.question))),
+        )?;
+        for item in &record.revealed {
+            let reveal = format!("{:?}", item.reveal).to_lowercase();
+            writeln!(out, "    {reveal} of {} in {}", clean(&item.chunk), clean(&item.collection))?;
+        }
+        if record.revealed.is_empty() {
+            writeln!(out, "    nothing was revealed")?;
+        }
+    }
+    Ok(())
+}
+
+/// That the audit chain is whole.
+pub fn audit_verified(records: u64, head: &str, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "{} checked, the chain is whole. Its head: {}",
+        count(records, "record"),
+        clean(head)
+    )
+}
+
+/// Models, the current one marked.
+pub fn models(models: &[ModelEntry], out: &mut dyn Write, style: Style) -> io::Result<()> {
+    let width = models.iter().map(|model| clean(&model.name).chars().count()).max().unwrap_or(0);
+    for model in models {
+        writeln!(
+            out,
+            "{} {:width$}  {:6}  {:4} dimensions  {}",
+            if model.current { style.good("*") } else { " ".to_owned() },
+            clean(&model.name),
+            clean(&model.family),
+            model.dim,
+            style.dim(&model.id.to_string()),
+        )?;
+    }
+    Ok(())
+}
+
+/// A self-examination.
+pub fn doctor(checks: &[Check], out: &mut dyn Write, style: Style) -> io::Result<()> {
+    for check in checks {
+        let mark = if check.ok { style.good("ok  ") } else { style.bad("FAIL") };
+        writeln!(out, "{mark}  {}: {}", clean(&check.name), clean(&check.detail))?;
+        if let Some(fix) = check.fix.as_deref().filter(|_| !check.ok) {
+            writeln!(out, "      → {}", clean(fix))?;
+        }
+    }
+    Ok(())
+}

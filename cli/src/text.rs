@@ -1,0 +1,181 @@
+//! Text for terminals: peers' words made harmless, lines cut to width, numbers for people.
+
+use std::time::Duration;
+
+/// `text` on one line, without anything that could move the cursor, change colours, reorder
+/// what is seen or hide it.
+pub fn clean(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c.is_whitespace() => {
+                if !line.ends_with(' ') {
+                    line.push(' ');
+                }
+            }
+            c if is_harmful(c) => line.push('\u{fffd}'),
+            c => line.push(c),
+        }
+    }
+    line.trim().to_owned()
+}
+
+/// Control characters, bidirectional overrides, invisible and private-use characters.
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{e007f}' | '\u{f0000}'..='\u{10ffff}')
+}
+
+/// `text`, cleaned and broken into at most `most` lines of about `width` characters; what
+/// does not fit is marked by an ellipsis.
+pub fn wrap(text: &str, width: usize, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let text = clean(text);
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let full = lines.len() == most;
+        let fits = lines
+            .last()
+            .is_some_and(|line| line.chars().count() + 1 + word.chars().count() <= width);
+        match lines.last_mut() {
+            Some(line) if fits => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(line) if full => {
+                line.push('…');
+                break;
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// A duration as a person would say it: `350 µs`, `12 ms`, `1.3 s`, `2 min 5 s`.
+pub fn duration(duration: Duration) -> String {
+    let us = duration.as_micros();
+    match us {
+        0..1_000 => format!("{us} µs"),
+        1_000..1_000_000 => format!("{} ms", us / 1_000),
+        1_000_000..60_000_000 => format!("{:.1} s", duration.as_secs_f64()),
+        _ => format!("{} min {} s", duration.as_secs() / 60, duration.as_secs() % 60),
+    }
+}
+
+/// Bytes in binary units: `812 B`, `3.4 KiB`.
+pub fn bytes(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
+}
+
+/// `1 file`, `2 files`.
+pub fn count(n: u64, noun: &str) -> String {
+    let plural = match noun.strip_suffix('y') {
+        Some(stem) if n != 1 => return format!("{n} {stem}ies"),
+        _ if n == 1 => "",
+        _ => "s",
+    };
+    format!("{n} {noun}{plural}")
+}
+
+/// A UTC time as `2026-11-22 17:31:41Z`.
+pub fn time(unix_ms: u64) -> String {
+    let seconds = unix_ms / 1_000;
+    let (year, month, day) = civil(seconds / 86_400);
+    let (h, m, s) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02} {h:02}:{m:02}:{s:02}Z")
+}
+
+/// Year, month and day of a day since 1970-01-01 (Howard Hinnant's `civil_from_days`).
+fn civil(days: u64) -> (u64, u64, u64) {
+    let z = days + 719_468;
+    let (era, day_of_era) = (z / 146_097, z % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day_of_year - (153 * shifted + 2) / 5 + 1)
+}
+
+/// Reads `90s`, `15m`, `2h` or `7d` as seconds.
+///
+/// # Errors
+/// If it is none of these, or too large.
+pub fn parse_seconds(text: &str) -> Result<u64, String> {
+    let error = || format!("`{text}` is no duration; write for example 90s, 15m, 2h or 7d");
+    let split = text.len() - text.chars().last().map_or(0, char::len_utf8);
+    let (number, unit) = text.split_at(split);
+    let factor = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(error()),
+    };
+    let number: u64 = number.parse().map_err(|_| error())?;
+    number.checked_mul(factor).filter(|seconds| *seconds > 0).ok_or_else(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_a_peer_reaches_the_terminal_raw() {
+        let cases = [
+            ("plain, with ümläuts and 日本", "plain, with ümläuts and 日本"),
+            ("a\u{1b}[2Jb", "a\u{fffd}[2Jb"),
+            ("a\u{9b}2Jb\u{7}", "a\u{fffd}2Jb\u{fffd}"),
+            ("two\r\nlines\tand a tab", "two lines and a tab"),
+            ("gnp\u{202e}exe", "gnp\u{fffd}exe"),
+            ("zero\u{200b}width\u{feff}", "zero\u{fffd}width\u{fffd}"),
+            ("  ", ""),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(clean(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn wrapping_keeps_words_and_marks_what_is_cut() {
+        assert_eq!(wrap("one two three four", 9, 2), ["one two", "three…"]);
+        assert_eq!(wrap("one two", 9, 2), ["one two"]);
+        assert_eq!(wrap("", 9, 2), [""; 0]);
+        assert_eq!(wrap("overlongword x", 4, 3), ["overlongword", "x"]);
+    }
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(duration(Duration::from_micros(12_345)), "12 ms");
+        assert_eq!(duration(Duration::from_secs(125)), "2 min 5 s");
+        assert_eq!(bytes(812), "812 B");
+        assert_eq!(bytes(3_500), "3.4 KiB");
+        assert_eq!(count(1, "file"), "1 file");
+        assert_eq!(count(2, "entry"), "2 entries");
+        assert_eq!(time(0), "1970-01-01 00:00:00Z");
+        assert_eq!(time(1_709_210_096_000), "2024-02-29 12:34:56Z");
+        assert_eq!(time(1_795_368_701_000), "2026-11-22 17:31:41Z");
+    }
+
+    #[test]
+    fn durations_are_read_strictly() {
+        assert_eq!(parse_seconds("15m"), Ok(900));
+        assert_eq!(parse_seconds("7d"), Ok(604_800));
+        for bad in ["", "15", "m", "0s", "-1s", "1.5h", "99999999999999999999s", "1é"] {
+            assert!(parse_seconds(bad).is_err(), "{bad}");
+        }
+    }
+}
