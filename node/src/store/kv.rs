@@ -153,11 +153,19 @@ fn damaged(path: &Path) -> StoreError {
 
 fn failed(path: &Path, error: sled::Error) -> StoreError {
     match error {
-        sled::Error::Io(source) => io("use the state database in", path)(source),
+        sled::Error::Io(source) => io("use the state database in", path)(plain(source)),
         sled::Error::Corruption { .. } => damaged(path),
         sled::Error::CollectionNotFound(_)
         | sled::Error::Unsupported(_)
         | sled::Error::ReportableBug(_) => StoreError::Database(error.to_string()),
+    }
+}
+
+/// sled repeats an error with its debug form as the text; the kind says the same in words.
+fn plain(error: std::io::Error) -> std::io::Error {
+    match error.kind() {
+        std::io::ErrorKind::Other => error,
+        kind => kind.into(),
     }
 }
 

@@ -146,7 +146,8 @@ pub trait Kv: Send + Sync {
     /// Applies all of `writes` or none, and flushes.
     ///
     /// # Errors
-    /// If the database fails.
+    /// If the database fails. Reads may then show `writes` until it is opened again, which shows all or
+    /// none of them.
     fn write(&self, writes: Vec<Write>) -> Result<(), StoreError>;
 }
 
