@@ -11,6 +11,8 @@ mod weights;
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 pub use weights::BertError;
 
 use crate::id::{IdParts, ModelId, sha256};
@@ -20,8 +22,9 @@ use crate::{EmbedError, Embedder};
 use config::BertConfig;
 use encoder::Encoder;
 
-/// Most positions (padding included) that one pass through the encoder holds.
-const BATCH_POSITIONS: usize = 4_096;
+/// Most positions (padding included) that one pass through the encoder holds, unless a
+/// single text has more: passes that fit the cache are faster than larger ones.
+const BATCH_POSITIONS: usize = 512;
 
 /// `[CLS]` and `[SEP]`.
 const MARKERS: usize = 2;
@@ -110,7 +113,20 @@ impl BertModel {
             }
             Ok([self.cls].into_iter().chain(ids).chain([self.sep]).collect())
         };
-        texts.iter().map(row).collect()
+        texts.par_iter().map(row).collect()
+    }
+
+    /// Runs one batch and takes the mean of each row over its own positions.
+    fn pooled(&self, rows: &[&[u32]]) -> Result<Vec<f32>, EmbedError> {
+        let width = self.encoder.width();
+        let states = self.encoder.last_state(rows)?;
+        let padded = states.len() / rows.len();
+        let mut out = vec![0.0; rows.len() * width];
+        for (place, row) in rows.iter().enumerate() {
+            let own = &states[place * padded..][..row.len() * width];
+            mean_into(own, &mut out[place * width..][..width]);
+        }
+        Ok(out)
     }
 }
 
@@ -135,13 +151,15 @@ impl Embedder for BertModel {
         let width = self.encoder.width();
         let mut out = vec![0.0; texts.len() * width];
         let rows = self.rows(texts)?;
-        for batch in batches(&rows) {
+        let batches = batches(&rows);
+        let pooled = batches.par_iter().map(|batch| {
             let tokens: Vec<&[u32]> = batch.iter().map(|&text| rows[text].as_slice()).collect();
-            let states = self.encoder.last_state(&tokens)?;
-            let longest = tokens.iter().map(|row| row.len()).max().unwrap_or(0);
-            for (place, &text) in batch.iter().enumerate() {
-                let own = &states[place * longest * width..][..rows[text].len() * width];
-                mean_into(own, &mut out[text * width..][..width]);
+            self.pooled(&tokens)
+        });
+        let pooled: Vec<Vec<f32>> = pooled.collect::<Result<_, _>>()?;
+        for (batch, pooled) in batches.iter().zip(&pooled) {
+            for (&text, row) in batch.iter().zip(pooled.chunks_exact(width)) {
+                out[text * width..][..width].copy_from_slice(row);
             }
         }
         Ok(out)

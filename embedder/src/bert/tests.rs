@@ -260,6 +260,6 @@ fn batches_hold_every_row_once_and_keep_their_bound() {
     assert_eq!(seen, expected);
     for batch in &batches {
         let longest = batch.iter().map(|&row| rows[row].len()).max().unwrap();
-        assert!(batch.len() * longest <= BATCH_POSITIONS);
+        assert!(batch.len() == 1 || batch.len() * longest <= BATCH_POSITIONS);
     }
 }
