@@ -355,3 +355,31 @@ fn admission_binds_once_and_a_removed_member_needs_a_new_invite() {
     assert_eq!(show(&mut book, &log, 6, &second), Err(InviteRefusal::InviterNotAllowed));
     assert_eq!(show(&mut book, &log, 6, &forged), unknown);
 }
+
+#[test]
+fn a_member_cannot_lay_an_invite_by_for_after_its_removal() {
+    let mut log = lab();
+    let mut book = InviteBook::default();
+    let (secret, expires) = book.issue(log.group(), START, 1_000, &mut rng(1)).expect("issued");
+    let late = expires.plus(1);
+    let mut show =
+        |log: &Log, n: u8, now| admit(&mut book, log, node(BOB), node(n), &secret, &name("x"), now);
+    assert_eq!(show(&log, CLEO, START), Ok(Admission::AlreadyIn));
+    log.sequence(Change::Remove { node: node(CLEO) }, &key(ANN), START).expect("removed");
+    assert_eq!(show(&log, CLEO, late), Err(InviteRefusal::Expired));
+    assert!(matches!(show(&log, DAN, START), Ok(Admission::Add(_))), "it is still unused");
+}
+
+#[test]
+fn whoever_is_in_gets_the_log_again_though_its_inviter_may_not_invite_any_more() {
+    let mut log = lab();
+    let mut book = InviteBook::default();
+    let (secret, _) = book.issue(log.group(), START, 1_000, &mut rng(1)).expect("issued");
+    let shown = admit(&mut book, &log, node(BOB), node(DAN), &secret, &name("dan"), START);
+    let Ok(Admission::Add(wish)) = shown else { panic!("a good invite: {shown:?}") };
+    log.sequence(wish.change(node(ANN)), &key(ANN), START).expect("sequenced");
+    log.sequence(Change::SetRole { node: node(BOB), role: Role::Member }, &key(ANN), START)
+        .expect("demoted");
+    let again = admit(&mut book, &log, node(BOB), node(DAN), &secret, &name("dan"), START);
+    assert_eq!(again, Ok(Admission::AlreadyIn));
+}

@@ -1,7 +1,7 @@
 //! Two logs brought together page by page.
 
 use covey_protocol::group::sync::{Answer, Next, Pull, answer, take_push};
-use covey_protocol::group::{Change, Head, Log, Rejection, Role};
+use covey_protocol::group::{Change, Head, Log, Outcome, Rejection, Role};
 use covey_protocol::ids::{Epoch, NodeId};
 use covey_protocol::limits::{MAX_ENTRIES_PER_PUSH, MAX_ENTRIES_PER_REPLY};
 use proptest::prelude::*;
@@ -126,6 +126,32 @@ fn a_peer_that_promises_and_never_gives_is_let_go() {
     assert_eq!(pull.take(&mut mine, vec![], near).next, Next::AskAgain);
     let page = mine.entries_after(Epoch(0), 100);
     assert_eq!(pull.take(&mut mine, page, near).next, Next::Bad(None));
+}
+
+#[test]
+fn a_peer_that_sends_the_same_again_and_again_is_let_go() {
+    let mut mine = lab();
+    let far = Head { epoch: Epoch(1_000), digest: mine.head().digest };
+    let known = mine.entries_from_start(100);
+    for page in [known[..1].to_vec(), known[2..].to_vec(), known] {
+        let mut pull = Pull::new(&mine);
+        assert_eq!(pull.take(&mut mine, page, far).next, Next::Bad(None));
+    }
+}
+
+#[test]
+fn a_removed_member_is_not_told_of_a_fork_after_its_removal() {
+    let mut theirs = lab();
+    theirs.sequence(Change::Remove { node: node(CLEO) }, &key(ANN), START).expect("removed");
+    let removal = theirs.head();
+    theirs.sequence(add(DAN, ANN, Role::Member), &key(ANN), START).expect("later news");
+    let rival = forge(&next_body(&theirs, add(5, ANN, Role::Member), None), ANN);
+    theirs.sequence(add(6, ANN, Role::Member), &key(ANN), START).expect("and more");
+    let far = Head { epoch: Epoch(1_000), digest: removal.digest };
+    assert!(matches!(theirs.apply(rival), Outcome::Equivocation(_)));
+    let nothing = Answer::Entries { entries: vec![], head: removal, peer_is_ahead: false };
+    assert_eq!(answer(&theirs, node(CLEO), far), nothing);
+    assert!(matches!(answer(&theirs, node(BOB), far), Answer::Frozen(_)));
 }
 
 #[test]

@@ -28,19 +28,18 @@ pub fn admit(
     name: &Name,
     now: UnixMillis,
 ) -> Result<Admission, InviteRefusal> {
-    let may_invite = log.role_of(me).is_some_and(|role| role >= Role::Admin);
-    if !may_invite {
+    if log.role_of(node).is_some() {
+        // Not bound to it: it would keep the invite for coming back after a removal.
+        return book.check(log.group(), node, secret, now).map(|_| Admission::AlreadyIn);
+    }
+    if log.role_of(me).is_none_or(|role| role < Role::Admin) {
         // Whoever does not know the secret is told nothing about the group.
-        let known = book.clone().redeem(log.group(), node, secret, now).is_ok();
-        return Err(match known {
-            true => InviteRefusal::InviterNotAllowed,
-            false => InviteRefusal::UnknownOrForged,
+        return Err(match book.check(log.group(), node, secret, now) {
+            Ok(_) => InviteRefusal::InviterNotAllowed,
+            Err(_) => InviteRefusal::UnknownOrForged,
         });
     }
     let invite = book.redeem(log.group(), node, secret, now)?;
-    if log.role_of(node).is_some() {
-        return Ok(Admission::AlreadyIn);
-    }
     if log.invite_used(&invite) {
         return Err(InviteRefusal::AlreadyUsed);
     }

@@ -90,6 +90,29 @@ impl InviteBook {
         Ok((secret, expires))
     }
 
+    /// What redeeming an invite would come to, without binding it.
+    ///
+    /// # Errors
+    /// [`InviteRefusal`].
+    pub fn check(
+        &self,
+        group: GroupId,
+        node: NodeId,
+        secret: &InviteSecret,
+        now: UnixMillis,
+    ) -> Result<InviteId, InviteRefusal> {
+        let invite = secret.invite();
+        let record = self.invites.get(&invite).filter(|record| record.group == group);
+        let record = record.ok_or(InviteRefusal::UnknownOrForged)?;
+        match record.state {
+            InviteState::Revoked => Err(InviteRefusal::Revoked),
+            InviteState::BoundTo(first) if first == node => Ok(invite),
+            InviteState::BoundTo(_) => Err(InviteRefusal::AlreadyUsed),
+            InviteState::Open if now > record.expires => Err(InviteRefusal::Expired),
+            InviteState::Open => Ok(invite),
+        }
+    }
+
     /// Binds an invite to the first node that shows its secret. The same node showing it again
     /// gets the same answer, whatever the time, so that a lost reply does no harm.
     ///
@@ -102,19 +125,11 @@ impl InviteBook {
         secret: &InviteSecret,
         now: UnixMillis,
     ) -> Result<InviteId, InviteRefusal> {
-        let invite = secret.invite();
-        let record = self.invites.get_mut(&invite).filter(|record| record.group == group);
-        let record = record.ok_or(InviteRefusal::UnknownOrForged)?;
-        match record.state {
-            InviteState::Revoked => Err(InviteRefusal::Revoked),
-            InviteState::BoundTo(first) if first == node => Ok(invite),
-            InviteState::BoundTo(_) => Err(InviteRefusal::AlreadyUsed),
-            InviteState::Open if now > record.expires => Err(InviteRefusal::Expired),
-            InviteState::Open => {
-                record.state = InviteState::BoundTo(node);
-                Ok(invite)
-            }
+        let invite = self.check(group, node, secret, now)?;
+        if let Some(record) = self.invites.get_mut(&invite) {
+            record.state = InviteState::BoundTo(node);
         }
+        Ok(invite)
     }
 
     /// Takes an invite back. False if there is none, or it has been used.

@@ -37,8 +37,9 @@ pub fn answer(log: &Log, from: NodeId, theirs: Head) -> Answer {
         Standing::Removed(epoch) => (log.head_at(epoch).unwrap_or(log.head()), false),
         Standing::Stranger => return Answer::NotAMember,
     };
+    let far = theirs.epoch.min(visible.epoch);
     if let Some(evidence) = log.evidence()
-        && evidence.parent_epoch().is_some_and(|parent| theirs.epoch >= parent)
+        && evidence.parent_epoch().is_some_and(|parent| far >= parent)
     {
         return Answer::Frozen(Box::new(evidence.clone()));
     }
@@ -113,12 +114,12 @@ impl Pull {
 
     /// Takes a page that the peer sent in reply to [`Pull::head`], and the peer's head.
     pub fn take(&mut self, log: &mut Log, page: Vec<Entry>, theirs: Head) -> Taken {
-        let is_empty = page.is_empty();
         let (new, applied) = apply_page(log, page);
         let next = match applied {
             Ok(last) => {
-                self.cursor = last.unwrap_or(self.cursor);
-                self.next(log, theirs, is_empty)
+                let advanced = last.filter(|last| last.epoch > self.cursor.epoch);
+                self.cursor = advanced.unwrap_or(self.cursor);
+                self.next(log, theirs, advanced.is_some())
             }
             Err(Stop::Gap) => Next::Bad(None),
             Err(Stop::Rejected(rejection)) => Next::Bad(Some(rejection)),
@@ -132,9 +133,9 @@ impl Pull {
         self.compare_from_start(log)
     }
 
-    fn next(&mut self, log: &Log, theirs: Head, page_was_empty: bool) -> Next {
+    fn next(&mut self, log: &Log, theirs: Head, advanced: bool) -> Next {
         if theirs.epoch > self.cursor.epoch {
-            return if page_was_empty { Next::Bad(None) } else { Next::AskAgain };
+            return if advanced { Next::AskAgain } else { Next::Bad(None) };
         }
         if log.head_at(theirs.epoch) != Some(theirs) {
             return self.compare_from_start(log);
