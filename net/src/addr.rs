@@ -41,12 +41,13 @@ impl Addr {
         if let Some(Protocol::P2p(_)) = addr.iter().last() {
             addr.pop();
         }
-        check_shape(&addr)?;
         let text = addr.to_string();
-        if text.len() > MAX_ADDRESS {
-            return Err(ParseAddrError { why: "it is longer than 256 bytes" });
+        // A peer may put more into a name than a name: then its text says something else.
+        match text.parse::<Self>() {
+            Ok(parsed) if parsed.to_multiaddr() == addr => Ok(parsed),
+            Ok(_) => Err(ParseAddrError { why: "a name in it is not one" }),
+            Err(error) => Err(error),
         }
-        Ok(Self(text))
     }
 
     pub(crate) fn to_multiaddr(&self) -> Multiaddr {
@@ -150,6 +151,20 @@ mod tests {
             assert_eq!(parsed.is_ok(), valid, "{text}: {parsed:?}");
             let json = serde_json::to_string(&text).expect("encodes");
             assert_eq!(serde_json::from_str::<Addr>(&json).is_ok(), valid, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_a_relay_reports_is_an_address_only_if_its_text_is_one() {
+        let names = [("relay.example", true), ("a/b", false), ("a/tcp/1", false)];
+        for (name, valid) in names {
+            let reported = Multiaddr::empty()
+                .with(Protocol::Dns(name.into()))
+                .with(Protocol::Tcp(1))
+                .with(RELAY["/p2p/".len()..].parse().map(Protocol::P2p).expect("a peer id"))
+                .with(Protocol::P2pCircuit);
+            let addr = Addr::from_multiaddr(&reported).map(|addr| addr.to_multiaddr());
+            assert_eq!(addr.ok(), valid.then_some(reported));
         }
     }
 
