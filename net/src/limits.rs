@@ -21,6 +21,8 @@ pub const MAX_INBOUND_PER_STRANGER: usize = 2;
 pub const MAX_INBOUND_STRANGERS: usize = 32;
 /// Bytes of requests being read or worked on, over all peers.
 pub const MAX_INBOUND_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes taken of [`MAX_INBOUND_BYTES`] at a time, before they are read.
+pub const INBOUND_PIECE: usize = 4 * 1024;
 
 /// Nodes that are no members whose addresses we remember.
 pub const MAX_KNOWN_STRANGERS: usize = 1_024;
@@ -76,3 +78,9 @@ pub const RELAY_STRANGER_LIFE: Duration = Duration::from_secs(60);
 pub const RELAY_RETRY_FIRST: Duration = Duration::from_secs(2);
 /// Longest pause between two attempts at a reservation.
 pub const RELAY_RETRY_LONGEST: Duration = Duration::from_secs(300);
+
+// Strangers whose streams all wait for a piece leave members half of the bytes, at the least.
+const _: () = assert!(
+    MAX_STRANGER_CONNECTIONS * MAX_STREAMS * crate::Protocol::ALL.len() * INBOUND_PIECE
+        <= MAX_INBOUND_BYTES / 2
+);

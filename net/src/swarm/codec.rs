@@ -12,7 +12,9 @@ use libp2p::request_response;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{self, Instant};
 
-use crate::limits::{MAX_INBOUND_BYTES, MAX_TIMEOUT, REPLY_WRITE_DEADLINE, REQUEST_READ_DEADLINE};
+use crate::limits::{
+    INBOUND_PIECE, MAX_INBOUND_BYTES, MAX_TIMEOUT, REPLY_WRITE_DEADLINE, REQUEST_READ_DEADLINE,
+};
 use crate::{LinkError, Protocol};
 
 /// The first byte of a reply.
@@ -93,7 +95,7 @@ impl request_response::Codec for Codec {
         let (limit, bytes) = (protocol.0.max_request(), &self.inbound_bytes);
         let read = time::timeout(REQUEST_READ_DEADLINE, read_request(io, limit, bytes));
         let (body, hold) = match read.await.map_err(|_| io::ErrorKind::TimedOut)?? {
-            Ok((body, hold)) => (Ok(body), Some(hold)),
+            Ok((body, hold)) => (Ok(body), hold),
             Err(error) => (Err(error), None),
         };
         Ok(Request::In { body, hold })
@@ -150,23 +152,37 @@ impl request_response::Codec for Codec {
     }
 }
 
-/// Reads a request and what it takes of `bytes`, or says what is wrong with it.
+/// Reads a request and what it takes of `bytes`, or says what is wrong with it. It takes of them as
+/// it goes: streams that announce much and send nothing would otherwise leave nothing for others.
 async fn read_request<T: AsyncRead + Unpin>(
     io: &mut T,
     limit: usize,
     bytes: &Arc<Semaphore>,
-) -> io::Result<Result<(Vec<u8>, OwnedSemaphorePermit), LinkError>> {
+) -> io::Result<Result<(Vec<u8>, Option<OwnedSemaphorePermit>), LinkError>> {
     let length = read_length(io).await?;
     let Some(length) = usize::try_from(length).ok().filter(|length| *length <= limit) else {
         return Ok(Err(LinkError::TooLarge { limit }));
     };
-    let permits = u32::try_from(length).unwrap_or(u32::MAX);
-    let Ok(hold) = Arc::clone(bytes).try_acquire_many_owned(permits) else {
-        // Take it off the stream, so that the asker gets to read the answer.
-        futures::io::copy(io.take(limit as u64), &mut futures::io::sink()).await?;
-        return Ok(Err(LinkError::Busy));
-    };
-    Ok(read_body(io, length).await?.map(|body| (body, hold)))
+    let mut body = Vec::new();
+    let mut hold: Option<OwnedSemaphorePermit> = None;
+    while body.len() < length {
+        let piece = (length - body.len()).min(INBOUND_PIECE);
+        let permits = u32::try_from(piece).unwrap_or(u32::MAX);
+        let Ok(more) = Arc::clone(bytes).try_acquire_many_owned(permits) else {
+            drop((body, hold));
+            // Take it off the stream, so that the asker gets to read the answer.
+            futures::io::copy(io.take(limit as u64), &mut futures::io::sink()).await?;
+            return Ok(Err(LinkError::Busy));
+        };
+        match &mut hold {
+            Some(hold) => hold.merge(more),
+            None => hold = Some(more),
+        }
+        if io.take(piece as u64).read_to_end(&mut body).await? < piece {
+            return Ok(Err(LinkError::Bad { reason: "its message ends too early" }));
+        }
+    }
+    Ok(read_end(io).await?.map(|()| (body, hold)))
 }
 
 /// Reads a reply; the outer error is the stream's, the inner one the node's.
@@ -215,8 +231,12 @@ async fn read_body<T: AsyncRead + Unpin>(
     if body.len() < length {
         return Ok(Err(LinkError::Bad { reason: "its message ends too early" }));
     }
+    Ok(read_end(io).await?.map(|()| body))
+}
+
+async fn read_end<T: AsyncRead + Unpin>(io: &mut T) -> io::Result<Result<(), LinkError>> {
     match io.read(&mut [0]).await? {
-        0 => Ok(Ok(body)),
+        0 => Ok(Ok(())),
         _ => Ok(Err(LinkError::Bad { reason: "bytes follow its message" })),
     }
 }
@@ -331,6 +351,27 @@ mod tests {
         assert_eq!(again().await, Err(LinkError::Busy));
         held.pop();
         assert!(again().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_that_announce_much_and_send_nothing_leave_room_for_others() {
+        let mut codec = Codec::new();
+        let size = u32::try_from(Protocol::Group.max_request()).expect("small");
+        let silent = (0..1_024).map(|_| {
+            let mut codec = codec.clone();
+            tokio::spawn(async move {
+                let mut io = Cursor::new(size.to_be_bytes()).chain(Silent);
+                // Given up in the end.
+                let _ = codec.read_request(&Name(Protocol::Group), &mut io).await;
+            })
+        });
+        let silent: Vec<_> = silent.collect();
+        // The paused clock moves once all of them wait.
+        time::sleep(REQUEST_READ_DEADLINE / 2).await;
+        let mut io = Cursor::new(frame(3, b"abc"));
+        let request = codec.read_request(&NAME, &mut io).await.expect("reads");
+        assert_eq!(body(&request), &Ok(b"abc".to_vec()));
+        assert!(silent.iter().all(|task| !task.is_finished()), "they were all waiting");
     }
 
     #[tokio::test(start_paused = true)]
