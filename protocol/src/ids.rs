@@ -157,8 +157,8 @@ impl UnixMillis {
     }
 }
 
-/// A name a person chose for a group, member or collection: 1 to 64 bytes, no control
-/// characters or path separators, no leading dot, no blank at either end.
+/// A name a person chose for a group, member or collection: 1 to 64 bytes, no control, directional
+/// or invisible characters, no path separators, no leading dot or dash, no blank at either end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Name(String);
@@ -188,11 +188,21 @@ impl FromStr for Name {
     }
 }
 
-/// Characters that could break a line, reorder it or walk a path.
+/// Characters that could break a line, walk a path, reorder a name or hide in it.
 fn is_forbidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '/' | '\\')
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    c.is_control() || reorders(c) || hides(c) || matches!(c, '/' | '\\' | '\u{2028}' | '\u{2029}')
+}
+
+/// Bidirectional marks, embeddings, overrides and isolates (UAX #9).
+pub(crate) fn reorders(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Characters of no width. A fixed list: whether a log is valid must not depend on a version of Unicode.
+fn hides(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 impl fmt::Display for Name {
@@ -226,6 +236,10 @@ mod tests {
             ("a/b", false),
             ("a\nb", false),
             ("a\u{202e}b", false),
+            ("a\u{61c}b", false),
+            ("a\u{ad}b", false),
+            ("a\u{2060}b", false),
+            ("a\u{e0041}b", false),
             (&long, false),
         ];
         for (text, valid) in cases {

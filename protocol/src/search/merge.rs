@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry as Slot;
 
 use covey_crypto::Digest;
 
-use crate::ids::{ModelId, Name, NodeId};
+use crate::ids::{ModelId, Name, NodeId, reorders};
 use crate::wire::PrivateText;
 use crate::wire::v1::search::{Found, Revealed, Score};
 
@@ -130,9 +130,4 @@ fn replace<const MAX: usize>(
 ) -> PrivateText<MAX> {
     let cleaned: String = text.as_str().chars().map(|c| if bad(c) { ' ' } else { c }).collect();
     PrivateText::clipped(&cleaned)
-}
-
-/// Bidirectional overrides and isolates.
-fn reorders(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
