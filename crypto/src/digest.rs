@@ -28,11 +28,12 @@ impl Digest {
     /// Hashes `parts` under `domain`. Domain and parts are each preceded by their length, so
     /// moving a byte from one part to the next changes the digest.
     pub fn of(domain: &str, parts: &[&[u8]]) -> Self {
-        let mut builder = DigestBuilder::new(domain);
-        for part in parts {
-            builder.part(part);
+        let mut hash = Sha256::new();
+        for part in std::iter::once(domain.as_bytes()).chain(parts.iter().copied()) {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
         }
-        builder.finish()
+        Self(hash.finalize().into())
     }
 
     /// Plain SHA-256 of `bytes`, as `sha256sum` prints it.
@@ -43,30 +44,6 @@ impl Digest {
     /// The first eight hex digits, for people.
     pub fn short(&self) -> String {
         HEXLOWER.encode(&self.0[..4])
-    }
-}
-
-/// Hashes parts one after the other; see [`Digest::of`].
-pub struct DigestBuilder(Sha256);
-
-impl DigestBuilder {
-    /// Starts a digest under `domain`.
-    pub fn new(domain: &str) -> Self {
-        let mut builder = Self(Sha256::new());
-        builder.part(domain.as_bytes());
-        builder
-    }
-
-    /// Adds one framed part.
-    pub fn part(&mut self, part: &[u8]) -> &mut Self {
-        self.0.update((part.len() as u64).to_le_bytes());
-        self.0.update(part);
-        self
-    }
-
-    /// The digest of all parts so far.
-    pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
     }
 }
 

@@ -9,6 +9,6 @@ mod digest;
 mod secret;
 mod sign;
 
-pub use digest::{Digest, DigestBuilder, ParseDigestError};
+pub use digest::{Digest, ParseDigestError};
 pub use secret::Secret32;
 pub use sign::{InvalidKey, InvalidSignature, PublicKey, SecretKey, Signature};

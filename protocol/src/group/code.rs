@@ -97,11 +97,6 @@ impl Code {
         wire::decode(content, MAX_INVITE_CODE).map_err(|_| CodeError::Malformed)
     }
 
-    /// Whether the invite is over by this node's clock. The issuer's clock decides.
-    pub fn looks_expired(&self, now: UnixMillis) -> bool {
-        now > self.expires
-    }
-
     /// The request that redeems this code.
     pub fn redeem(&self, id: RequestId, name: Name, addresses: Vec<String>) -> GroupRequest {
         GroupRequest::Redeem {

@@ -24,7 +24,7 @@ pub struct Ask {
     pub hard_ms: u64,
 }
 
-/// A question to more peers than a group can have.
+/// A question to more peers than one question may go to; a group can have more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a question can go to at most {MAX_ASKED} peers at once")]
 pub struct TooManyPeers;

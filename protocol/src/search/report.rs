@@ -100,9 +100,4 @@ impl Report {
         report.peers = peers;
         report
     }
-
-    /// Whether everybody who was asked answered.
-    pub fn is_complete(&self) -> bool {
-        self.answered == self.asked
-    }
 }
