@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use covey_index::{Files, Hit, SearchOptions};
+use covey_index::{Files, Hit};
 use covey_protocol::ids::Name;
 
 use super::Collections;
@@ -78,8 +78,8 @@ impl Collections {
                 continue;
             }
             let files: &dyn Files = &*self.files;
-            match snapshot.search(vector, limit, files, &*model.encoder, &SearchOptions::default())
-            {
+            let options = model.search_options();
+            match snapshot.search(vector, limit, files, &*model.encoder, &options) {
                 Ok(result) => {
                     found.recomputed += result.recomputed;
                     found.stale += result.stale;

@@ -11,7 +11,7 @@ mod stored;
 use std::sync::Arc;
 
 use covey_embedder::Embedder;
-use covey_index::Encoder;
+use covey_index::{Encoder, SearchOptions};
 use covey_protocol::ids::ModelId;
 
 pub use builtin::BuiltinModels;
@@ -44,6 +44,16 @@ impl ModelHandle {
             dim: embedder.dim(),
             encoder: Arc::new(adapter::Adapter(embedder)),
         }
+    }
+
+    /// How many candidates to embed again in a search with this model. Looking vectors up in a
+    /// table is cheap, and the codes of such vectors order them more coarsely.
+    pub fn search_options(&self) -> SearchOptions {
+        let mut options = SearchOptions::default();
+        if self.family == "static" {
+            (options.rerank, options.beam) = (384, 512);
+        }
+        options
     }
 
     /// How it is listed.
