@@ -56,6 +56,7 @@ impl Answers {
             }
         }
         loop {
+            self.correct(&known, &mut checked);
             checked.results = self.merge();
             let texts = self.unknown(&checked.results, &known);
             if texts.is_empty() {
@@ -67,17 +68,17 @@ impl Answers {
                 let score = row.iter().zip(vector).map(|(a, b)| a * b).sum();
                 known.insert(text.clone(), score);
             }
-            self.correct(&known, &mut checked);
         }
         Ok(checked)
     }
 
-    /// Merges what is there, by the rules of the protocol's asker.
+    /// Merges what is there, by the rules of the protocol's asker. Its clock stands still before
+    /// both deadlines, so that it waits for everybody.
     fn merge(&self) -> Vec<Merged> {
         let ask = Ask {
             request: self.request.clone(),
             peers: self.peers.keys().copied().collect(),
-            soft_ms: 0,
+            soft_ms: 1,
             hard_ms: 1,
         };
         let now = UnixMillis(0);

@@ -1,1 +1,130 @@
+//! An encoder of two known directions is enough to tell true from forged.
 
+use std::ops::Range;
+
+use covey_crypto::{Digest, SecretKey};
+use covey_index::EncoderId;
+use covey_protocol::ids::{Epoch, GroupId, RequestId};
+use covey_protocol::wire::PrivateText;
+use covey_protocol::wire::v1::search::{ModelQuery, QueryBody, Question};
+
+use super::*;
+
+/// `good` texts point at the question, others away from it.
+struct Compass;
+
+impl Encoder for Compass {
+    fn id(&self) -> EncoderId {
+        EncoderId { base: [1; 32], release: [1; 32] }
+    }
+
+    fn dim(&self) -> usize {
+        2
+    }
+
+    fn max_tokens(&self) -> usize {
+        16
+    }
+
+    fn encode(&self, texts: &[&str]) -> Result<Vec<f32>, EncodeError> {
+        let row = |text: &&str| if text.contains("good") { [0.9, 0.1] } else { [0.1, 0.9] };
+        Ok(texts.iter().flat_map(row).collect())
+    }
+
+    fn token_spans(&self, _: &str) -> Result<Vec<Range<usize>>, EncodeError> {
+        Ok(Vec::new())
+    }
+}
+
+const QUESTION: [f32; 2] = [1.0, 0.0];
+
+fn node(seed: u8) -> NodeId {
+    NodeId::new(SecretKey::from_seed(&[seed; 32]).public())
+}
+
+fn found(score: f32, text: &str) -> Found {
+    let (title, text) = (PrivateText::clipped("title"), PrivateText::clipped(text));
+    let score = Score::new(score).expect("a score");
+    let collection = "notes".parse().expect("a name");
+    Found { score, collection, revealed: Revealed::Full { title, text } }
+}
+
+fn snippet(score: f32, snippet: &str) -> Found {
+    let (title, snippet) = (PrivateText::clipped("title"), PrivateText::clipped(snippet));
+    Found { revealed: Revealed::Snippet { title, snippet }, ..found(score, "") }
+}
+
+fn check(limit: u16, own: Vec<Found>, peers: Vec<(NodeId, Vec<Found>)>) -> Checked {
+    let digest = Digest::sha256(b"x");
+    let model = ModelId { base: digest, release: digest };
+    let query = QueryBody::Text(Question::new("?").expect("fits"));
+    let request = SearchRequest {
+        id: RequestId(1),
+        group: GroupId(digest),
+        head: Head { epoch: Epoch(0), digest },
+        queries: vec![ModelQuery { model, query }],
+        limit,
+        deadline_ms: 1,
+    };
+    let head = request.head;
+    let answers = Answers { request, model, head, own, peers: peers.into_iter().collect() };
+    answers.check(&Compass, &QUESTION).expect("encodes")
+}
+
+fn scores(checked: &Checked) -> Vec<f32> {
+    checked.results.iter().map(|merged| merged.score.get()).collect()
+}
+
+#[test]
+fn honest_scores_stay_as_they_are() {
+    let peers = vec![(node(1), vec![found(0.9004, "good"), snippet(0.8, "short")])];
+    let checked = check(10, vec![found(0.1, "own")], peers);
+    assert_eq!(scores(&checked), [0.9004, 0.8, 0.1]);
+    assert!(checked.corrected.is_empty() && checked.left_out.is_empty());
+    let verified: Vec<bool> = checked.results.iter().map(is_verified).collect();
+    assert_eq!(verified, [true, false, true], "a snippet cannot be checked");
+}
+
+#[test]
+fn a_forged_score_is_replaced_by_the_true_one_and_makes_room() {
+    let peers = vec![
+        (node(1), vec![found(1.0, "bad")]),
+        (node(2), vec![found(0.9, "good")]),
+        (node(3), vec![found(0.1, "plain")]),
+    ];
+    let checked = check(1, Vec::new(), peers);
+    assert_eq!(scores(&checked), [0.9]);
+    assert_eq!(checked.corrected, BTreeMap::from([(node(1), 1)]));
+    assert!(checked.left_out.is_empty());
+}
+
+#[test]
+fn a_peer_with_many_forged_scores_is_left_out() {
+    let forged = (0..5).map(|n| found(1.0, &format!("bad {n}"))).collect();
+    let peers = vec![(node(1), forged), (node(2), vec![found(0.9, "good")])];
+    let checked = check(5, vec![found(0.1, "own")], peers);
+    assert_eq!(scores(&checked), [0.9, 0.1]);
+    assert_eq!(checked.left_out, BTreeSet::from([node(1)]));
+}
+
+#[test]
+fn a_score_below_the_truth_is_corrected_too() {
+    let checked = check(5, Vec::new(), vec![(node(1), vec![found(0.2, "good")])]);
+    assert_eq!(scores(&checked), [0.9]);
+}
+
+#[test]
+fn own_texts_need_no_second_look_and_share_their_score() {
+    let peers = vec![(node(1), vec![found(1.0, "the same text")])];
+    let checked = check(5, vec![found(0.3, "the same text")], peers);
+    assert_eq!(scores(&checked), [0.3], "the own score is exact");
+    assert_eq!(checked.results[0].sources.len(), 2);
+}
+
+#[test]
+fn everybodys_results_are_merged() {
+    let peers = (1..=20).map(|n| (node(n), vec![snippet(f32::from(n) / 100.0, &n.to_string())]));
+    let checked = check(20, vec![found(0.9, "own")], peers.collect());
+    assert_eq!(checked.results.len(), 20);
+    assert_eq!(scores(&checked)[..3], [0.9, 0.2, 0.19]);
+}
