@@ -22,9 +22,20 @@ pub(super) fn snippet(text: &str, question: &str) -> String {
 
 /// Lines and sentences, trimmed, none empty.
 fn pieces(text: &str) -> Vec<&str> {
-    let lines = text.lines();
-    let sentences = lines.flat_map(|line| line.split_inclusive(['.', '!', '?']));
+    let sentences = text.lines().flat_map(sentences);
     sentences.map(str::trim).filter(|piece| !piece.is_empty()).collect()
+}
+
+/// `line` cut where a sentence ends. Marks inside a word (`0.75`, `v1.2`, `a.rs`) end none.
+fn sentences(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        let mut ends = rest.match_indices(['.', '!', '?']).map(|(at, mark)| at + mark.len());
+        let end = ends.find(|end| rest[*end..].starts_with(char::is_whitespace));
+        let (sentence, after) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = after;
+        (!sentence.is_empty()).then_some(sentence)
+    })
 }
 
 /// As many of the first pieces as fit, joined; a first piece that is too long is cut.
@@ -61,6 +72,20 @@ mod tests {
         let found = snippet(&text, "When do I prune an apple tree?");
         assert!(found.contains("Prune apple trees in late winter."), "{found}");
         assert!(found.len() <= MAX_SNIPPET);
+    }
+
+    #[test]
+    fn a_text_of_one_line_keeps_its_numbers_and_names_as_written() {
+        let cases = [
+            "Over 0.75 replace the chain. Over 1.0 the cassette, too!",
+            "See src/main.rs (v3.1.4), e.g. the end... or not?",
+            "Wait... what?! Nothing.",
+            "No end",
+        ];
+        for text in cases {
+            assert_eq!(snippet(text, "chain"), text);
+        }
+        assert_eq!(pieces(cases[0]).len(), 2);
     }
 
     #[test]
