@@ -23,6 +23,7 @@ pub mod identity;
 pub mod models;
 pub mod node;
 mod query;
+mod reach;
 mod shares;
 pub mod store;
 mod sync;

@@ -116,6 +116,11 @@ impl Collections {
         self.lock().contains_key(name)
     }
 
+    /// Whether there is no collection at all.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// The models of those of `names` that can be searched.
     pub fn models_of(&self, names: &BTreeSet<Name>) -> BTreeSet<ModelId> {
         let slots = self.slots().into_iter();

@@ -49,8 +49,8 @@ pub fn embed(model: &ModelHandle, question: &str) -> Result<Vec<f32>, ApiError> 
 }
 
 impl Collections {
-    /// The `limit` best matches for `vector`, which `model` made, in the collections called `only`
-    /// (all by default). A collection that cannot be searched is left out and named in the notes.
+    /// The `limit` best matches for `vector`, which `model` made, in each of the collections called
+    /// `only` (all by default). A collection that cannot be searched is left out and named in the notes.
     pub fn search(
         &self,
         only: Option<&BTreeSet<Name>>,
@@ -66,7 +66,9 @@ impl Collections {
             let name = &slot.name;
             let View::Ready(snapshot) = slot.view() else {
                 let problem = slot.problem().unwrap_or_default();
-                found.notes.push(format!("collection {name} was left out: {problem}"));
+                found.notes.push(format!(
+                    "collection {name} was left out: {problem}; rebuild it with `covey reindex {name}`"
+                ));
                 continue;
             };
             if slot.model() != model.id {
@@ -97,7 +99,6 @@ impl Collections {
                 |hit: &LocalHit| (hit.collection.clone(), hit.hit.path.clone(), hit.hit.span.start);
             b.hit.score.total_cmp(&a.hit.score).then_with(|| place(a).cmp(&place(b)))
         });
-        found.hits.truncate(limit);
         found
     }
 

@@ -86,7 +86,7 @@ impl Slot {
     pub(super) fn problem(&self) -> Option<String> {
         match self.view() {
             View::Ready(_) => None,
-            View::Unmade => Some("its first indexing has not finished".to_owned()),
+            View::Unmade => Some("it has not been indexed here to the end yet".to_owned()),
             View::Broken(problem) => Some(problem),
         }
     }

@@ -113,7 +113,11 @@ fn space(dir: &Path) -> Check {
     match rustix::fs::statvfs(dir) {
         Ok(it) => {
             let free = it.f_bavail.saturating_mul(it.f_frsize) >> 20;
-            let detail = format!("{free} MiB at {}", dir.display());
+            let shown = match free {
+                0..10_240 => format!("{free} MiB"),
+                _ => format!("{} GiB", free >> 10),
+            };
+            let detail = format!("{shown} at {}", dir.display());
             if free < LOW_SPACE_MIB {
                 bad(name, &detail, "make room before indexing more")
             } else {

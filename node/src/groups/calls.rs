@@ -9,6 +9,7 @@ use covey_protocol::wire::v1::group::{GroupRefusal, GroupReply, GroupRequest};
 use super::errors;
 use crate::api::{ApiError, ErrorCode, MemberInfo, Reply};
 use crate::node::Node;
+use crate::reach::why_failed;
 use crate::sync::{GROUP_TIMEOUT, Unanswered};
 
 /// Life of an invite, unless the person says otherwise: a day.
@@ -189,7 +190,8 @@ impl<L: Link> Node<L> {
             Err(Unanswered::Link(error)) => {
                 let name = self.member_name(id, owner);
                 let message = format!(
-                    "the group's owner, {name}, confirms every change and cannot be reached: {error}"
+                    "the group's owner, {name}, confirms every change and cannot be reached: {}",
+                    why_failed(&error)
                 );
                 Err(Submission::Failed(ApiError::new(ErrorCode::Unreachable, message).hint(format!(
                     "try again when {name} is online; `covey unshare` works at once and without anybody"

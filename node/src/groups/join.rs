@@ -14,6 +14,7 @@ use super::errors;
 use crate::api::{ApiError, ErrorCode, Progress, Reply};
 use crate::cancel::CancelFlag;
 use crate::node::{Job, Node};
+use crate::reach::why_failed;
 use crate::sync::{GROUP_TIMEOUT, Unanswered};
 
 /// How long to keep trying, unless the person says otherwise.
@@ -129,7 +130,7 @@ impl<L: Link> Node<L> {
             Ok(GroupReply::Frozen { .. }) => Err(errors::frozen(&code.name)),
             Ok(GroupReply::Entries { .. } | GroupReply::Accepted { .. })
             | Err(Unanswered::Unreadable) => Err(untrue("the reply makes no sense")),
-            Err(Unanswered::Link(error)) => Ok(Attempt::Later(error.to_string())),
+            Err(Unanswered::Link(error)) => Ok(Attempt::Later(why_failed(&error))),
         }
     }
 
@@ -209,6 +210,6 @@ fn out_of_patience(code: &Code, why: &str) -> ApiError {
     );
     ApiError::new(ErrorCode::Unreachable, message).hint(
         "the one who invited you must be online (`covey daemon`); then run the same `covey join` again, \
-         or wait longer with `--wait SECONDS`",
+         or wait longer, as with `--wait 10m`",
     )
 }

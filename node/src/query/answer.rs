@@ -123,7 +123,8 @@ impl Work {
         for note in &found.notes {
             tracing::debug!(%note, "while answering");
         }
-        let hits = found.hits.into_iter().map(|hit| hit_of(hit, &question)).collect();
+        let best = found.hits.into_iter().take(plan.limit());
+        let hits = best.map(|hit| hit_of(hit, &question)).collect();
         let composed = plan.compose(hits, self.env.now());
         self.ledger.append(&composed.audit).map_err(|error| {
             internal("an answer was not given, as it could not be recorded", &error)

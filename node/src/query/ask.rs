@@ -28,6 +28,7 @@ use crate::api::{
 use crate::cancel::CancelFlag;
 use crate::models::ModelHandle;
 use crate::node::{Job, Node};
+use crate::reach::why_unreachable;
 
 const LIMIT: u16 = 10;
 const SOFT_MS: u32 = 1_500;
@@ -88,7 +89,11 @@ impl<L: Link> Node<L> {
                 collections.check_searchable(name, &model)?;
             }
             let only = only.map(|name| [name].into());
-            local::search(&collections, &model, &asked, only.as_ref())
+            let mut own = local::search(&collections, &model, &asked, only.as_ref())?;
+            if collections.is_empty() {
+                own.notes.push("there is nothing to search yet: `covey add FOLDER`".to_owned());
+            }
+            Ok::<_, ApiError>(own)
         };
         let own = self.env.compute(work).await?;
         Ok(own.into_report(me))
@@ -319,7 +324,7 @@ impl Group {
 fn heard_from(result: Result<Vec<u8>, LinkError>) -> Result<SearchReply, Failure> {
     match result {
         Ok(body) => wire::decode(&body, MAX_SEARCH_REPLY).map_err(|_| Failure::Unreadable),
-        Err(LinkError::Unreachable { reason }) => Err(Failure::Offline(reason)),
+        Err(LinkError::Unreachable { reason }) => Err(Failure::Offline(why_unreachable(&reason))),
         Err(LinkError::Timeout | LinkError::Closed | LinkError::Io { .. }) => {
             Err(Failure::TimedOut)
         }

@@ -17,7 +17,9 @@ use crate::models::ModelHandle;
 pub(super) struct OwnAnswer {
     /// The question, embedded.
     pub(super) vector: Vec<f32>,
+    /// Best first, up to `limit` of each collection.
     hits: Vec<LocalHit>,
+    limit: usize,
     pub(super) recomputed: usize,
     pub(super) stale: usize,
     pub(super) notes: Vec<String>,
@@ -35,10 +37,12 @@ pub(super) fn search(
         let message = "the question holds no word that the model knows";
         return Err(ApiError::new(ErrorCode::Usage, message).hint("put it in other words"));
     }
-    let found = collections.search(only, model, &vector, usize::from(asked.limit));
+    let limit = usize::from(asked.limit);
+    let found = collections.search(only, model, &vector, limit);
     Ok(OwnAnswer {
         vector,
         hits: found.hits,
+        limit,
         recomputed: found.recomputed,
         stale: found.stale,
         notes: found.notes,
@@ -57,7 +61,7 @@ impl OwnAnswer {
                 revealed: Revealed::Full { title, text },
             })
         };
-        self.hits.iter().filter_map(found).collect()
+        self.hits.iter().take(self.limit).filter_map(found).collect()
     }
 
     /// The file of the own hit with this score.
@@ -79,6 +83,9 @@ impl OwnAnswer {
                 if !from.contains(&source) {
                     from.push(source);
                 }
+                continue;
+            }
+            if results.len() == self.limit {
                 continue;
             }
             places.insert(hit.hit.text_hash, results.len());
