@@ -11,9 +11,9 @@ use crate::commands::{
 
 const EXAMPLES: &str = "\
 First steps:
-  covey demo                              three members search each other's notes; leaves nothing behind
+  covey demo                              three members search each other's notes
   covey add ~/notes                       index a folder
-  covey search \"how to prune a pear tree\" search it
+  covey search \"how to prune a pear tree\"
 
 With others:
   covey daemon                            stay reachable (or: covey service install)

@@ -1,12 +1,13 @@
 //! `covey backup` and `covey restore`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use covey_node::api::{ApiError, BackupInfo, Reply};
+use covey_node::api::{ApiError, BackupInfo, ErrorCode, Reply};
 use covey_node::backup;
 use covey_node::env::{Clock, WallClock};
 
+use super::collections::absolute;
 use super::daemon::already_running;
 use crate::session::Session;
 
@@ -32,19 +33,31 @@ pub struct Restore {
 impl Backup {
     pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
         session.require_node()?;
+        let file = absolute(&self.file)?;
+        if let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) {
+            return Err(missing("folder", folder));
+        }
         let lock = session.home.lock().map_err(already_running)?;
-        let made = backup::save(&session.home, &lock, &self.file, WallClock.now())?;
-        session.output.done(Reply::BackedUp(info(self.file, made)))
+        let made = backup::save(&session.home, &lock, &file, WallClock.now())?;
+        session.output.done(Reply::BackedUp(info(file, made)))
     }
 }
 
 impl Restore {
     pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
+        let file = absolute(&self.file)?;
+        if !file.exists() {
+            return Err(missing("file", &file));
+        }
         session.home.create()?;
         let lock = session.home.lock().map_err(already_running)?;
-        let restored = backup::restore(&session.home, &lock, &self.file)?;
-        session.output.done(Reply::Restored(info(self.file, restored)))
+        let restored = backup::restore(&session.home, &lock, &file)?;
+        session.output.done(Reply::Restored(info(file, restored)))
     }
+}
+
+fn missing(what: &str, path: &Path) -> ApiError {
+    ApiError::new(ErrorCode::NotFound, format!("there is no {what} {}", path.display()))
 }
 
 fn info(path: PathBuf, it: backup::Summary) -> BackupInfo {

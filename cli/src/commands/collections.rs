@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use covey_node::api::{ApiError, Call, ErrorCode, Reply, Reveal};
+use covey_node::api::{ApiError, Call, ErrorCode, Reveal};
 use covey_protocol::ids::Name;
 
 use crate::session::Session;
@@ -28,7 +28,14 @@ impl Add {
     pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
         let path = existing(&self.path)?;
         session.ensure_node(None)?;
-        session.show(Call::Add { path, collection: self.collection }, "indexing")
+        session.show(Call::Add { path, collection: self.collection }, "indexing").map_err(|error| {
+            match error.code {
+                ErrorCode::Cancelled if error.hint.is_none() => {
+                    error.hint("the same command again goes on from there")
+                }
+                _ => error,
+            }
+        })
     }
 }
 
@@ -123,27 +130,28 @@ impl Unshare {
     }
 }
 
-/// Makes a call that has no result, and says in words that it was done.
+/// Makes a call whose result says little, and says in words that it was done.
 pub fn done(session: &Session<'_>, call: Call, notice: &str) -> Result<(), ApiError> {
     let reply = session.call(call, "working")?;
-    if reply == Reply::Ok {
-        session.output.notice(notice);
-    }
+    session.output.notice(notice);
     session.output.done(reply)
 }
 
 /// `path`, absolute and free of links and dots, if there is something.
 fn existing(path: &Path) -> Result<PathBuf, ApiError> {
     path.canonicalize().map_err(|error| {
-        let code = match error.kind() {
-            std::io::ErrorKind::NotFound => ErrorCode::NotFound,
-            _ => ErrorCode::Storage,
-        };
-        ApiError::new(code, format!("cannot use {}: {error}", path.display()))
+        let path = path.display();
+        match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                ApiError::new(ErrorCode::NotFound, format!("there is no file or folder {path}"))
+            }
+            _ => ApiError::new(ErrorCode::Storage, format!("cannot use {path}: {error}")),
+        }
     })
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, ApiError> {
+/// `path` from the root on, whether or not anything is there.
+pub fn absolute(path: &Path) -> Result<PathBuf, ApiError> {
     std::path::absolute(path)
         .map_err(|error| ApiError::new(ErrorCode::Usage, format!("{}: {error}", path.display())))
 }

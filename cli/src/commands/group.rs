@@ -62,7 +62,10 @@ impl Group {
         match self {
             Self::Create { group, member } => {
                 session.ensure_node(member.clone())?;
-                session.show(Call::GroupCreate { group, member }, "founding")
+                let next = format!("Next: covey invite {group}");
+                session.show(Call::GroupCreate { group, member }, "founding")?;
+                session.output.notice(&next);
+                Ok(())
             }
             Self::List => session.show(Call::GroupList, "looking"),
             Self::Members { group } => session.show(Call::GroupMembers { group }, "looking"),
@@ -79,8 +82,9 @@ impl Group {
                 done(session, Call::GroupTransfer { group, member }, &notice)
             }
             Self::Role { group, member, role } => {
-                let notice = format!("In {group}, {member} is now {role}.");
                 let admin = role == "admin";
+                let what = if admin { "an admin" } else { "a plain member" };
+                let notice = format!("In {group}, {member} is now {what}.");
                 done(session, Call::GroupRole { group, member, admin }, &notice)
             }
         }

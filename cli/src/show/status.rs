@@ -13,12 +13,12 @@ const SKIPPED_SHOWN: usize = 20;
 
 /// The node at a glance.
 pub fn status(it: &Status, out: &mut dyn Write, style: Style) -> io::Result<()> {
-    writeln!(out, "node     {}", it.node)?;
+    writeln!(out, "node     {}  (covey {})", it.node, clean(&it.version))?;
     let daemon = match it.daemon {
         true => format!("{}, {}", style.good("running"), count(it.connected.into(), "peer")),
-        false => "not running: nobody can reach this node (`covey daemon`)".to_owned(),
+        false => "not running, so nobody can reach this node: covey daemon".to_owned(),
     };
-    writeln!(out, "daemon   {daemon}  (covey {})", clean(&it.version))?;
+    writeln!(out, "daemon   {daemon}")?;
     writeln!(
         out,
         "model    {} ({}, {} dimensions)",
@@ -59,7 +59,10 @@ fn collection(it: &CollectionInfo, out: &mut dyn Write, style: Style) -> io::Res
         writeln!(out, "    shared with {}, revealing {reveal}", share.group)?;
     }
     match &it.problem {
-        Some(problem) => writeln!(out, "    {}", style.bad(&clean(problem))),
+        Some(problem) => {
+            writeln!(out, "    {}", style.bad(&clean(problem)))?;
+            writeln!(out, "    → covey reindex {}", it.name)
+        }
         None => Ok(()),
     }
 }
@@ -68,13 +71,10 @@ fn collection(it: &CollectionInfo, out: &mut dyn Write, style: Style) -> io::Res
 pub fn added(it: &Added, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
-        "{}: {} added, {} changed, {} removed, {} unchanged; {} passages ({} embedded) in {}",
+        "{}: {}; {} ({} embedded) in {}",
         it.collection,
-        it.added,
-        it.changed,
-        it.removed,
-        it.unchanged,
-        it.chunks,
+        files(it),
+        count(it.chunks, "passage"),
         it.embedded,
         duration(Duration::from_millis(it.elapsed_ms)),
     )?;
@@ -89,6 +89,22 @@ pub fn added(it: &Added, out: &mut dyn Write) -> io::Result<()> {
         0 => Ok(()),
         more => writeln!(out, "  and {more} more (`--json` lists up to 1,000)"),
     }
+}
+
+/// `3 files added, 12 unchanged`; what is zero is left out.
+fn files(it: &Added) -> String {
+    let counts = [
+        (it.added, "added"),
+        (it.changed, "changed"),
+        (it.removed, "removed"),
+        (it.unchanged, "unchanged"),
+    ];
+    let mut parts = counts.iter().filter(|(n, _)| *n > 0);
+    let Some((n, what)) = parts.next() else {
+        return "no files that can be indexed".to_owned();
+    };
+    let first = format!("{} {what}", count(*n, "file"));
+    parts.fold(first, |line, (n, what)| format!("{line}, {n} {what}"))
 }
 
 /// Answers given to others.
@@ -107,7 +123,13 @@ pub fn audit(records: &[AuditEntry], out: &mut dyn Write, style: Style) -> io::R
         )?;
         for item in &record.revealed {
             let reveal = format!("{:?}", item.reveal).to_lowercase();
-            writeln!(out, "    {reveal} of {} in {}", clean(&item.chunk), clean(&item.collection))?;
+            let (title, collection) = (clean(&item.title), clean(&item.collection));
+            writeln!(
+                out,
+                "    {:.3}  {reveal} of {title}  {}",
+                item.score,
+                style.dim(&collection)
+            )?;
         }
         if record.revealed.is_empty() {
             writeln!(out, "    nothing was revealed")?;
@@ -153,4 +175,33 @@ pub fn doctor(checks: &[Check], out: &mut dyn Write, style: Style) -> io::Result
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indexing_is_told_without_zeroes() {
+        let added = |added, changed, removed, unchanged| Added {
+            collection: "notes".parse().expect("a name"),
+            added,
+            changed,
+            removed,
+            unchanged,
+            embedded: 0,
+            chunks: 1,
+            skipped: vec![],
+            skipped_total: 0,
+            elapsed_ms: 12,
+        };
+        let cases = [
+            (added(1, 0, 0, 0), "1 file added"),
+            (added(0, 2, 1, 30), "2 files changed, 1 removed, 30 unchanged"),
+            (added(0, 0, 0, 0), "no files that can be indexed"),
+        ];
+        for (it, expected) in cases {
+            assert_eq!(files(&it), expected);
+        }
+    }
 }
