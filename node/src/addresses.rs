@@ -17,6 +17,15 @@ const MAX_NODES: usize = MAX_GROUPS * MAX_MEMBERS;
 /// Most bytes of one stored record.
 const MAX_STORED: usize = MAX_ADDRESSES * (MAX_ADDRESS + 8);
 
+/// Whose word an address is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SaidBy {
+    /// The node's own.
+    Itself,
+    /// Another member's.
+    Others,
+}
+
 /// The address book of a node.
 pub(crate) struct Addresses {
     kv: Arc<dyn Kv>,
@@ -38,15 +47,27 @@ impl Addresses {
         Ok(Self { kv, known: Mutex::new(known) })
     }
 
-    /// Remembers hints, newest first; gives what is now known, or nothing if that is no news.
-    pub(crate) fn learn(&self, node: NodeId, hints: &[String]) -> Option<Vec<Addr>> {
+    /// Remembers hints; gives what is now known, or nothing if that is no news. What a node says of
+    /// itself comes first, newest first; what others say of it only fills what room is left, so
+    /// that nobody can push a node's good addresses out.
+    pub(crate) fn learn(
+        &self,
+        node: NodeId,
+        hints: &[String],
+        said_by: SaidBy,
+    ) -> Option<Vec<Addr>> {
         let mut known = self.lock();
         if !known.contains_key(&node) && known.len() >= MAX_NODES {
             return None;
         }
         let old = known.get(&node).cloned().unwrap_or_default();
-        let mut new = parse(hints);
-        for addr in &old {
+        let hints = parse(hints);
+        let (first, then) = match said_by {
+            SaidBy::Itself => (hints, &old),
+            SaidBy::Others => (old.clone(), &hints),
+        };
+        let mut new = first;
+        for addr in then {
             if new.len() < MAX_ADDRESSES && !new.contains(addr) {
                 new.push(addr.clone());
             }
@@ -109,9 +130,10 @@ mod tests {
         let book = Addresses::open(kv.clone()).expect("opens");
         let hint = |port: usize| format!("/ip4/192.0.2.1/tcp/{port}");
         let first: Vec<String> = (1..=20).map(hint).chain(["nonsense".into()]).collect();
-        assert_eq!(book.learn(node, &first).expect("news").len(), MAX_ADDRESSES);
-        assert_eq!(book.learn(node, &first), None);
-        let news = book.learn(node, &[hint(99)]).expect("news");
+        assert_eq!(book.learn(node, &first, SaidBy::Itself).expect("news").len(), MAX_ADDRESSES);
+        assert_eq!(book.learn(node, &first, SaidBy::Itself), None);
+        assert_eq!(book.learn(node, &[hint(98)], SaidBy::Others), None, "no room for hearsay");
+        let news = book.learn(node, &[hint(99)], SaidBy::Itself).expect("news");
         assert_eq!((news[0].as_str(), news.len()), (hint(99).as_str(), MAX_ADDRESSES));
 
         let book = Addresses::open(kv.clone()).expect("opens");

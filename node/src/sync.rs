@@ -15,6 +15,7 @@ use covey_protocol::wire::v1::group::{GroupRefusal, GroupReply, GroupRequest, Hi
 use futures::StreamExt;
 use tokio::time::Instant;
 
+use crate::addresses::SaidBy;
 use crate::groups::ChangeError;
 use crate::node::{Job, Node};
 
@@ -131,7 +132,7 @@ impl<L: Link> Node<L> {
             };
             let next = match self.ask_group(with, request, GROUP_TIMEOUT).await? {
                 GroupReply::Entries { entries, head, hints, .. } => {
-                    self.take_hints(id, hints);
+                    self.take_hints(id, with, hints);
                     self.apply(id, |log| pull.take(log, entries, head).next)?
                 }
                 GroupReply::Refused { refusal: GroupRefusal::Forked, .. } => {
@@ -264,18 +265,19 @@ impl<L: Link> Node<L> {
     }
 
     /// Takes hints about where members are; hints about anybody else are nobody's business.
-    pub(crate) fn take_hints(&self, id: GroupId, hints: Vec<Hint>) {
+    pub(crate) fn take_hints(&self, id: GroupId, from: NodeId, hints: Vec<Hint>) {
         for Hint { node, addresses } in hints {
+            let said_by = if node == from { SaidBy::Itself } else { SaidBy::Others };
             let is_member = self.groups.view(id, |log| log.role_of(node).is_some());
             if node != self.id() && is_member == Some(true) {
-                self.learn(node, &addresses);
+                self.learn(node, &addresses, said_by);
             }
         }
     }
 
     /// Remembers where a member can be reached.
-    pub(crate) fn learn(&self, node: NodeId, addresses: &[String]) {
-        if let Some(known) = self.addresses.learn(node, addresses) {
+    pub(crate) fn learn(&self, node: NodeId, addresses: &[String], said_by: SaidBy) {
+        if let Some(known) = self.addresses.learn(node, addresses, said_by) {
             self.link.learn(node, &known);
         }
     }

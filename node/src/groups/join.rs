@@ -11,6 +11,7 @@ use covey_protocol::wire::v1::group::{GroupRefusal, GroupReply, GroupRequest, Hi
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::errors;
+use crate::addresses::SaidBy;
 use crate::api::{ApiError, ErrorCode, Progress, Reply};
 use crate::cancel::CancelFlag;
 use crate::node::{Job, Node};
@@ -81,7 +82,7 @@ impl<L: Link> Node<L> {
             }
         };
         let id = self.settle(code.issuer, welcome).await?;
-        self.learn(code.issuer, &code.addresses);
+        self.learn(code.issuer, &code.addresses, SaidBy::Itself);
         self.announce_briefly(id, None).await;
         self.group_reply(id)
     }
@@ -154,7 +155,7 @@ impl<L: Link> Node<L> {
             self.groups.adopt(log)?;
         }
         self.group_changed(id);
-        self.take_hints(id, hints);
+        self.take_hints(id, issuer, hints);
         self.schedule(Job::Sync { group: id, with: issuer, gap: Duration::ZERO });
         Ok(id)
     }

@@ -270,7 +270,9 @@ impl Groups {
         }
     }
 
-    /// Whether this node must hear from another member before it sequences.
+    /// Whether this node must hear from another member before it sequences. Where the backup knows
+    /// of no other member there is nobody to ask, and the owner goes on alone: members that came
+    /// after the backup was made would then see two histories.
     pub(crate) fn is_unconfirmed(&self, id: GroupId) -> bool {
         let state = self.lock();
         state

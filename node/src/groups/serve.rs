@@ -14,6 +14,7 @@ use covey_protocol::wire;
 use covey_protocol::wire::v1::group::{GroupRefusal, GroupReply, GroupRequest, Hint};
 
 use super::errors;
+use crate::addresses::SaidBy;
 use crate::api::ErrorCode;
 use crate::node::{Job, Node};
 
@@ -63,7 +64,7 @@ impl<L: Link> Node<L> {
             Admission::AlreadyIn => {}
             Admission::Add(wish) => self.let_in(group, wish).await?,
         }
-        self.learn(node, addresses);
+        self.learn(node, addresses, SaidBy::Itself);
         let page = |log: &Log| (log.entries_from_start(MAX_ENTRIES_PER_REPLY), log.head());
         let (entries, head) = self.groups.view(group, page).ok_or(GroupRefusal::NotAMember)?;
         Ok(GroupReply::Joined { id, entries, head, hints: self.hints(group, node) })
@@ -108,7 +109,7 @@ impl<L: Link> Node<L> {
             Answer::Entries { entries, head, peer_is_ahead } => {
                 let is_member = self.is_member(group, from);
                 if is_member {
-                    self.learn(from, addresses);
+                    self.learn(from, addresses, SaidBy::Itself);
                 }
                 if peer_is_ahead {
                     self.schedule(Job::Sync { group, with: from, gap: Duration::ZERO });

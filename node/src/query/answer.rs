@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use covey_net::Link;
 use covey_protocol::group::{Head, Log, Standing};
-use covey_protocol::ids::{GroupId, ModelId, Name, NodeId, RequestId};
+use covey_protocol::ids::{GroupId, ModelId, Name, NodeId, RequestId, UnixMillis};
 use covey_protocol::limits::MAX_SEARCH_REQUEST;
 use covey_protocol::search::{Hit, Plan, Reveal, plan};
 use covey_protocol::wire;
@@ -16,7 +16,6 @@ use tokio::time::{Instant, timeout};
 use super::Ledger;
 use super::snippet::snippet;
 use crate::collections::{Collections, LocalHit, embed};
-use crate::env::Env;
 use crate::models::Models;
 use crate::node::{Job, Node};
 
@@ -57,13 +56,12 @@ impl<L: Link> Node<L> {
         let patience = Duration::from_millis(u64::from(plan.deadline_ms()) / 2).min(LONGEST_WAIT);
         let turn = timeout(patience, self.answers.acquire()).await;
         let _turn = turn.ok().and_then(Result::ok).ok_or(SearchRefusal::Busy)?;
-        let work = Work {
-            collections: self.collections.clone(),
-            models: self.models.clone(),
-            ledger: self.audit.clone(),
-            env: self.env.clone(),
-        };
-        self.env.compute(move || work.answer(plan)).await
+        let work = Work { collections: self.collections.clone(), models: self.models.clone() };
+        let hits = self.env.compute(move || work.search(&plan)).await?;
+        // Searching takes time: what was unshared, or who was removed, meanwhile counts as of now.
+        let plan = self.plan(from, request)?;
+        let (ledger, now) = (self.audit.clone(), self.env.now());
+        self.env.compute(move || give(plan, hits, &ledger, now)).await
     }
 
     fn plan(&self, from: NodeId, request: &SearchRequest) -> Result<Plan, SearchRefusal> {
@@ -101,22 +99,15 @@ impl<L: Link> Node<L> {
 struct Work {
     collections: Arc<Collections>,
     models: Arc<dyn Models>,
-    ledger: Arc<Ledger>,
-    env: Env,
 }
 
 impl Work {
-    /// Searches, cuts what was found to what may be shown, and writes that down before it leaves.
-    fn answer(self, plan: Plan) -> Result<SearchReply, SearchRefusal> {
-        let internal = |what: &str, error: &dyn std::fmt::Display| {
-            tracing::error!(%error, "{what}");
-            SearchRefusal::Internal
-        };
+    /// What the plan's collections hold on its question.
+    fn search(self, plan: &Plan) -> Result<Vec<Hit>, SearchRefusal> {
         let Some(model) = self.models.get(plan.model()) else {
             return Err(internal("the model of a shared collection does not load", &plan.model()));
         };
-        let question = plan.question().to_owned();
-        let vector = embed(&model, &question)
+        let vector = embed(&model, plan.question())
             .map_err(|error| internal("a member's question could not be embedded", &error))?;
         let names: BTreeSet<Name> = plan.scopes().map(|scope| scope.collection.clone()).collect();
         let found = self.collections.search(Some(&names), &model, &vector, plan.limit());
@@ -124,13 +115,27 @@ impl Work {
             tracing::debug!(%note, "while answering");
         }
         let best = found.hits.into_iter().take(plan.limit());
-        let hits = best.map(|hit| hit_of(hit, &question)).collect();
-        let composed = plan.compose(hits, self.env.now());
-        self.ledger.append(&composed.audit).map_err(|error| {
-            internal("an answer was not given, as it could not be recorded", &error)
-        })?;
-        Ok(composed.reply)
+        Ok(best.map(|hit| hit_of(hit, plan.question())).collect())
     }
+}
+
+/// Cuts what was found to what may be shown, and writes that down before it leaves.
+fn give(
+    plan: Plan,
+    hits: Vec<Hit>,
+    ledger: &Ledger,
+    now: UnixMillis,
+) -> Result<SearchReply, SearchRefusal> {
+    let composed = plan.compose(hits, now);
+    ledger.append(&composed.audit).map_err(|error| {
+        internal("an answer was not given, as it could not be recorded", &error)
+    })?;
+    Ok(composed.reply)
+}
+
+fn internal(what: &str, error: &dyn std::fmt::Display) -> SearchRefusal {
+    tracing::error!(%error, "{what}");
+    SearchRefusal::Internal
 }
 
 fn hit_of(found: LocalHit, question: &str) -> Hit {

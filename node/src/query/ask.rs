@@ -37,6 +37,7 @@ const HARD_MS: u32 = 10_000;
 const MAX_HARD_MS: u32 = 60_000;
 
 /// A question that makes sense.
+#[derive(Clone)]
 pub(super) struct Asked {
     pub(super) question: Question,
     pub(super) limit: u16,
@@ -89,7 +90,8 @@ impl<L: Link> Node<L> {
                 collections.check_searchable(name, &model)?;
             }
             let only = only.map(|name| [name].into());
-            let mut own = local::search(&collections, &model, &asked, only.as_ref())?;
+            let vector = local::vector(&model, &asked)?;
+            let mut own = local::search(&collections, &model, &vector, asked.limit, only.as_ref());
             if collections.is_empty() {
                 own.notes.push("there is nothing to search yet: `covey add FOLDER`".to_owned());
             }
@@ -106,8 +108,13 @@ impl<L: Link> Node<L> {
         cancel: CancelFlag,
     ) -> Result<SearchReport, ApiError> {
         let group = self.group_to_ask(name)?;
-        let models = self.models.clone();
-        let model = self.env.compute(move || models.current()).await?;
+        let (models, question) = (self.models.clone(), asked.clone());
+        let embedded = self.env.compute(move || {
+            let model = models.current()?;
+            let vector = local::vector(&model, &question)?;
+            Ok::<_, ApiError>((model, vector))
+        });
+        let (model, vector) = embedded.await?;
         let request = SearchRequest {
             id: self.request_id(),
             group: group.id,
@@ -124,10 +131,10 @@ impl<L: Link> Node<L> {
             () = cancel.cancelled() => {
                 return Err(ApiError::new(ErrorCode::Cancelled, "interrupted before the answers were in"));
             }
-            heard = self.ask(&group, request.clone(), &model, asked) => heard?,
+            heard = self.ask(&group, request.clone(), &model, &vector, &asked) => heard?,
         };
         self.learn_from(&group, &heard.outcome.report.peers);
-        self.report(group, request, model, heard).await
+        self.report(group, request, model, vector, heard).await
     }
 
     fn group_to_ask(&self, name: &Name) -> Result<Group, ApiError> {
@@ -160,7 +167,8 @@ impl<L: Link> Node<L> {
         group: &Group,
         request: SearchRequest,
         model: &ModelHandle,
-        asked: Asked,
+        vector: &[f32],
+        asked: &Asked,
     ) -> Result<Heard, ApiError> {
         let started = Instant::now();
         let zero = self.env.now();
@@ -183,7 +191,9 @@ impl<L: Link> Node<L> {
             }
         }
         let (collections, handle) = (self.collections.clone(), model.clone());
-        let own = self.env.compute(move || local::search(&collections, &handle, &asked, None));
+        let (vector, limit) = (vector.to_vec(), asked.limit);
+        let own =
+            self.env.compute(move || local::search(&collections, &handle, &vector, limit, None));
         tokio::pin!(own);
         let mut own_answer: Option<OwnAnswer> = None;
         let (mut replies, mut took) = (BTreeMap::new(), BTreeMap::new());
@@ -194,7 +204,6 @@ impl<L: Link> Node<L> {
             let effect = tokio::select! {
                 biased;
                 answer = &mut own, if own_answer.is_none() => {
-                    let answer = answer?;
                     let effect = asker.own(model.id, answer.found(), now());
                     own_answer = Some(answer);
                     effect
@@ -218,7 +227,8 @@ impl<L: Link> Node<L> {
             }
         }
         let outcome = asker.finish(now());
-        Ok(Heard { outcome, own: own_answer.unwrap_or_default(), replies, took })
+        let own = own_answer.unwrap_or_else(OwnAnswer::late);
+        Ok(Heard { outcome, own, replies, took })
     }
 
     /// What the replies say about the group's log: where this one may be behind, it is synced.
@@ -249,6 +259,7 @@ impl<L: Link> Node<L> {
         group: Group,
         request: SearchRequest,
         model: ModelHandle,
+        vector: Vec<f32>,
         heard: Heard,
     ) -> Result<SearchReport, ApiError> {
         let Heard { outcome, own, mut replies, took } = heard;
@@ -263,7 +274,6 @@ impl<L: Link> Node<L> {
             own: own.found(),
             peers: replies,
         };
-        let vector = own.vector.clone();
         let checked = self.env.compute(move || answers.check(&*model.encoder, &vector)).await;
         let checked =
             checked.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;

@@ -15,8 +15,6 @@ use crate::models::ModelHandle;
 /// The own part of an answer.
 #[derive(Debug, Default)]
 pub(super) struct OwnAnswer {
-    /// The question, embedded.
-    pub(super) vector: Vec<f32>,
     /// Best first, up to `limit` of each collection.
     hits: Vec<LocalHit>,
     limit: usize,
@@ -25,31 +23,42 @@ pub(super) struct OwnAnswer {
     pub(super) notes: Vec<String>,
 }
 
-/// Searches the collections called `only` (all by default).
-pub(super) fn search(
-    collections: &Collections,
-    model: &ModelHandle,
-    asked: &Asked,
-    only: Option<&BTreeSet<Name>>,
-) -> Result<OwnAnswer, ApiError> {
+/// Embeds the question.
+pub(super) fn vector(model: &ModelHandle, asked: &Asked) -> Result<Vec<f32>, ApiError> {
     let vector = embed(model, asked.question.as_str())?;
     if vector.iter().all(|x| *x == 0.0) {
         let message = "the question holds no word that the model knows";
         return Err(ApiError::new(ErrorCode::Usage, message).hint("put it in other words"));
     }
-    let limit = usize::from(asked.limit);
-    let found = collections.search(only, model, &vector, limit);
-    Ok(OwnAnswer {
-        vector,
+    Ok(vector)
+}
+
+/// Searches the collections called `only` (all by default) for an embedded question.
+pub(super) fn search(
+    collections: &Collections,
+    model: &ModelHandle,
+    vector: &[f32],
+    limit: u16,
+    only: Option<&BTreeSet<Name>>,
+) -> OwnAnswer {
+    let limit = usize::from(limit);
+    let found = collections.search(only, model, vector, limit);
+    OwnAnswer {
         hits: found.hits,
         limit,
         recomputed: found.recomputed,
         stale: found.stale,
         notes: found.notes,
-    })
+    }
 }
 
 impl OwnAnswer {
+    /// Stands for a search that has not ended in time.
+    pub(super) fn late() -> Self {
+        let note = "your own collections are left out: searching them took too long";
+        Self { notes: vec![note.to_owned()], ..Self::default() }
+    }
+
     /// As the asker merges it: to oneself everything is revealed.
     pub(super) fn found(&self) -> Vec<Found> {
         let found = |hit: &LocalHit| {
