@@ -146,12 +146,8 @@ impl<L: Link> Node<L> {
             };
             match next {
                 Next::AskAgain => {}
-                Next::Done => {
-                    self.groups.confirm(id);
-                    return Ok(());
-                }
+                Next::Done => return Ok(()),
                 Next::Push(entries) => {
-                    self.groups.confirm(id);
                     self.push(id, with, entries).await?;
                     return Ok(());
                 }
@@ -213,17 +209,19 @@ impl<L: Link> Node<L> {
         futures::stream::iter(tell).buffer_unordered(ANNOUNCE_AT_ONCE).collect::<()>().await;
     }
 
-    /// After a restore: asks the members what came after the backup, until one has answered.
+    /// After a restore: asks all members what came after the backup. One that is behind, or lies,
+    /// would have this node sign a second history; any other that can be reached prevents it.
     pub(crate) async fn confirm_if_restored(&self, id: GroupId) {
         if !self.groups.is_unconfirmed(id) {
             return;
         }
         let me = self.id();
         let members = self.groups.view(id, |log| log.members().keys().copied().collect::<Vec<_>>());
-        for node in members.unwrap_or_default().into_iter().filter(|node| *node != me) {
-            if self.sync_with(id, node).await.is_ok() && !self.groups.is_unconfirmed(id) {
-                return;
-            }
+        let others = members.unwrap_or_default().into_iter().filter(|node| *node != me);
+        let asked = others.map(|node| async move { self.sync_with(id, node).await.is_ok() });
+        let heard = futures::stream::iter(asked).buffer_unordered(ANNOUNCE_AT_ONCE);
+        if heard.filter(|heard| std::future::ready(*heard)).count().await > 0 {
+            self.groups.confirm(id);
         }
     }
 

@@ -253,7 +253,8 @@ impl Groups {
         Ok(self.view(id, signed).ok_or(ChangeError::Unknown)??)
     }
 
-    /// Another member was heard and knows nothing later: this node may sequence again.
+    /// The members that can be reached were asked, and this log is as new as theirs: this node may
+    /// sequence again.
     pub(crate) fn confirm(&self, id: GroupId) {
         let mut state = self.lock();
         let Some(group) = state.groups.get_mut(&id) else { return };

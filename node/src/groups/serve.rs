@@ -5,8 +5,8 @@ use std::time::Duration;
 use covey_net::Link;
 use covey_protocol::group::sync::{Answer, Next, Pull, answer};
 use covey_protocol::group::{
-    Admission, Entry, Equivocation, Head, InviteSecret, Log, NotProof, SignedRequest, Standing,
-    Wish,
+    Admission, Entry, Equivocation, Head, InviteRefusal, InviteSecret, Log, NotProof,
+    SignedRequest, Standing, Wish,
 };
 use covey_protocol::ids::{GroupId, Name, NodeId, RequestId};
 use covey_protocol::limits::{MAX_ENTRIES_PER_REPLY, MAX_GROUP_REQUEST, MAX_HINTS};
@@ -59,7 +59,8 @@ impl<L: Link> Node<L> {
             .groups
             .admit(group, node, secret, name)
             .map_err(|error| errors::refusal(error.into()))?
-            .ok_or(GroupRefusal::NotAMember)??;
+            // As for a forged secret: who does not know one is not told which groups are here.
+            .ok_or(GroupRefusal::Invite(InviteRefusal::UnknownOrForged))??;
         match admission {
             Admission::AlreadyIn => {}
             Admission::Add(wish) => self.let_in(group, wish).await?,
@@ -113,8 +114,6 @@ impl<L: Link> Node<L> {
                 }
                 if peer_is_ahead {
                     self.schedule(Job::Sync { group, with: from, gap: Duration::ZERO });
-                } else if is_member {
-                    self.groups.confirm(group);
                 }
                 let hints = if is_member { self.hints(group, from) } else { Vec::new() };
                 Ok(GroupReply::Entries { id, entries, head, hints })
