@@ -26,7 +26,11 @@ impl<L: Link> Node<L> {
     ) -> Result<Reply, ApiError> {
         let collections = self.collections.clone();
         let work = move |meter: Meter<'_>| collections.add(&path, collection, meter, &cancel);
-        self.timed(progress, work).await.map(Reply::Added)
+        let added = self.timed(progress, work).await;
+        if added.is_err() {
+            self.drop_orphaned_shares()?;
+        }
+        added.map(Reply::Added)
     }
 
     pub(super) async fn reindex(
@@ -57,13 +61,17 @@ impl<L: Link> Node<L> {
         collection: Name,
         path: Option<PathBuf>,
     ) -> Result<Reply, ApiError> {
-        let whole = path.is_none();
-        let (collections, name) = (self.collections.clone(), collection.clone());
-        self.env.compute(move || collections.remove(&name, path.as_deref())).await?;
-        if whole {
-            self.shares.remove(|_, shared| *shared == collection)?;
-        }
+        let collections = self.collections.clone();
+        self.env.compute(move || collections.remove(&collection, path.as_deref())).await?;
+        self.drop_orphaned_shares()?;
         Ok(Reply::Ok)
+    }
+
+    /// Takes back the shares of collections that are gone: a later collection of the same name is
+    /// another one, and shared with nobody.
+    pub(super) fn drop_orphaned_shares(&self) -> Result<(), ApiError> {
+        self.shares.remove(|_, name| !self.collections.contains(name))?;
+        Ok(())
     }
 
     pub(super) fn share(
@@ -85,6 +93,8 @@ impl<L: Link> Node<L> {
             );
         }
         self.shares.put(id, collection, reveal.into())?;
+        // It may have been removed just now.
+        self.drop_orphaned_shares()?;
         Ok(Reply::Ok)
     }
 

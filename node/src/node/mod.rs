@@ -129,7 +129,7 @@ impl<L: Link> Node<L> {
         let members = groups.fellow_members();
         addresses.retain(|node| members.contains(&node));
         let (jobs, queue) = mpsc::channel(JOB_QUEUE);
-        Ok(Self(Arc::new(Inner {
+        let node = Self(Arc::new(Inner {
             link,
             env,
             models,
@@ -146,7 +146,10 @@ impl<L: Link> Node<L> {
             inbox: Mutex::new(Some((events, queue))),
             known_members: Mutex::new(None),
             pulls: Mutex::new(Pulls::default()),
-        })))
+        }));
+        // A crash may have come between a collection's end and that of its shares.
+        node.drop_orphaned_shares()?;
+        Ok(node)
     }
 
     /// Who this node is.

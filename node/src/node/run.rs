@@ -6,6 +6,7 @@ use std::time::Duration;
 use covey_net::{Inbound, Link, LinkEvent, Protocol};
 use covey_protocol::group::Log;
 use covey_protocol::ids::{GroupId, NodeId};
+use covey_protocol::limits::MAX_ADDRESSES;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -56,8 +57,11 @@ impl<L: Link> Node<L> {
                     Some(LinkEvent::Connected(node)) => self.on_connected(node),
                     Some(LinkEvent::Discovered(node, addrs)) => {
                         // Anybody on the local network can announce anything: only members matter.
+                        // And what they are known to be reached at stays before it.
                         if self.groups.fellow_members().contains(&node) {
-                            self.link.learn(node, &addrs);
+                            let (known, half) = (self.addresses.of(node), MAX_ADDRESSES / 2);
+                            self.link.learn(node, &addrs[..addrs.len().min(half)]);
+                            self.link.learn(node, &known[..known.len().min(half)]);
                         }
                     }
                     Some(LinkEvent::Disconnected(_) | LinkEvent::AddressesChanged) => {}
