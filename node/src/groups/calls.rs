@@ -271,13 +271,17 @@ fn unreadable() -> ApiError {
 }
 
 fn find_member(log: &Log, text: &str) -> Vec<NodeId> {
-    let named = |(_, member): &(&NodeId, &Member)| member.name.as_str().eq_ignore_ascii_case(text);
-    if let Some((node, _)) = log.members().iter().find(named) {
-        return vec![*node];
+    // A member may be called as another's id begins: a whole id is that node, and what could be
+    // either fits both.
+    if let Some(node) = text.parse().ok().filter(|node| log.role_of(*node).is_some()) {
+        return vec![node];
     }
     let start = text.to_ascii_lowercase();
-    let fits = |node: &&NodeId| start.len() >= 4 && node.to_string().starts_with(&start);
-    log.members().keys().filter(fits).copied().collect()
+    let fits = |(node, member): &(&NodeId, &Member)| {
+        member.name.as_str().eq_ignore_ascii_case(text)
+            || (start.len() >= 4 && node.to_string().starts_with(&start))
+    };
+    log.members().iter().filter(fits).map(|(node, _)| *node).collect()
 }
 
 /// When an entry was made, by its owner's clock.

@@ -1,12 +1,12 @@
 //! Asking: own collections, and the members of a group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use covey_net::{Link, LinkError, Protocol};
 use covey_protocol::group::Head;
 use covey_protocol::ids::{GroupId, Name, NodeId};
-use covey_protocol::limits::{MAX_QUESTION, MAX_RESULTS, MAX_SEARCH_REPLY};
+use covey_protocol::limits::{MAX_ASKED, MAX_QUESTION, MAX_RESULTS, MAX_SEARCH_REPLY};
 use covey_protocol::search::{
     self as protocol, Ask, Asker, Effect, Failure, Merged, Outcome, PeerOutcome, PeerReport,
     Provider,
@@ -51,6 +51,8 @@ struct Group {
     name: Name,
     head: Head,
     members: BTreeMap<NodeId, Name>,
+    /// How many more members there are than can be asked.
+    left_out: usize,
 }
 
 /// Everything that came back.
@@ -158,7 +160,24 @@ impl<L: Link> Node<L> {
                 ApiError::new(ErrorCode::Forbidden, message).hint("ask an admin for a new invite")
             );
         }
-        Ok(Group { id, name: name.clone(), head, members })
+        let left_out = self.leave_out(&mut members);
+        Ok(Group { id, name: name.clone(), head, members, left_out })
+    }
+
+    /// Keeps as many members as one question may go to, those that are connected first. Gives the
+    /// number of the others.
+    fn leave_out(&self, members: &mut BTreeMap<NodeId, Name>) -> usize {
+        let more = members.len().saturating_sub(MAX_ASKED);
+        if more > 0 {
+            let connected: BTreeSet<NodeId> =
+                self.link.peers().into_iter().map(|peer| peer.node).collect();
+            let mut order: Vec<NodeId> = members.keys().copied().collect();
+            order.sort_by_key(|node| !connected.contains(node));
+            for node in &order[MAX_ASKED..] {
+                members.remove(node);
+            }
+        }
+        more
     }
 
     /// Drives the asker: sends, listens, watches the clock.
@@ -278,6 +297,12 @@ impl<L: Link> Node<L> {
         let checked =
             checked.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
         let mut notes = own.notes.clone();
+        if group.left_out > 0 {
+            notes.push(format!(
+                "{} members were not asked: one question goes to at most {MAX_ASKED}",
+                group.left_out
+            ));
+        }
         for (node, count) in &checked.corrected {
             let name = group.name_of(*node);
             notes.push(match checked.left_out.contains(node) {
