@@ -11,7 +11,7 @@ use covey_node::cancel::CancelFlag;
 use covey_node::daemon;
 use covey_node::home::{Home, HomeError, HomeLock};
 use covey_protocol::ids::Name;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::output::Output;
 use crate::progress::Bar;
@@ -107,11 +107,12 @@ impl<'a> Session<'a> {
         progress: &mut (dyn FnMut(Progress) + Send),
         cancel: &CancelFlag,
     ) -> Result<Reply, ApiError> {
-        let lock = match self.reach().await? {
+        let mut interrupts = Interrupts::catch()?;
+        let lock = match self.reach(&mut interrupts).await? {
             Reached::Daemon(client) => {
                 return tokio::select! {
                     result = client.call(&call, progress) => result,
-                    () = interrupted() => Err(cancelled()),
+                    () = interrupts.next() => Err(cancelled()),
                 };
             }
             Reached::Home(lock) => lock,
@@ -120,17 +121,17 @@ impl<'a> Session<'a> {
         tokio::pin!(work);
         tokio::select! {
             result = &mut work => return result,
-            () = interrupted() => cancel.cancel(),
+            () = interrupts.next() => cancel.cancel(),
         }
         // A second Ctrl-C means it.
         tokio::select! {
             result = work => result.and_then(|_| Err(cancelled())),
-            () = interrupted() => Err(cancelled()),
+            () = interrupts.next() => Err(cancelled()),
         }
     }
 
     /// Connects to the daemon, or else takes the home's lock, waiting a little for whoever has it.
-    async fn reach(&self) -> Result<Reached, ApiError> {
+    async fn reach(&self, interrupts: &mut Interrupts) -> Result<Reached, ApiError> {
         let socket = self.home.socket_path()?;
         let patience = tokio::time::Instant::now() + LOCK_PATIENCE;
         loop {
@@ -144,7 +145,7 @@ impl<'a> Session<'a> {
             }
             tokio::select! {
                 () = tokio::time::sleep(LOCK_RETRY) => {}
-                () = interrupted() => return Err(cancelled()),
+                () = interrupts.next() => return Err(cancelled()),
             }
         }
     }
@@ -167,18 +168,36 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, ApiError>>) -> Result<
     result
 }
 
-/// Returns when the person or the system asks this process to end.
-pub async fn interrupted() {
-    let asked = |kind| async move {
-        match signal(kind) {
-            Ok(mut stream) => stream.recv().await,
-            Err(_) => std::future::pending().await,
+/// The person's or the system's wish that this process end. Made before anything is started that has
+/// to be cleaned up: until then a signal ends the process at once.
+pub struct Interrupts([Signal; 3]);
+
+impl Interrupts {
+    /// Catches Ctrl-C, termination and hang-up from now on.
+    ///
+    /// # Errors
+    /// If the system does not let us.
+    pub fn catch() -> Result<Self, ApiError> {
+        let catch = |kind| {
+            signal(kind).map_err(|error| {
+                ApiError::new(ErrorCode::Internal, format!("cannot catch signals: {error}"))
+            })
+        };
+        Ok(Self([
+            catch(SignalKind::interrupt())?,
+            catch(SignalKind::terminate())?,
+            catch(SignalKind::hangup())?,
+        ]))
+    }
+
+    /// Returns at the next of them.
+    pub async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = asked(SignalKind::interrupt()) => {}
-        _ = asked(SignalKind::terminate()) => {}
-        _ = asked(SignalKind::hangup()) => {}
     }
 }
 

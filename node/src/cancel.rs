@@ -44,7 +44,10 @@ impl CancelFlag {
     /// [`ErrorCode::Cancelled`].
     pub fn check(&self) -> Result<(), ApiError> {
         if self.is_cancelled() {
-            return Err(ApiError::new(ErrorCode::Cancelled, "interrupted; what was finished is kept"));
+            return Err(ApiError::new(
+                ErrorCode::Cancelled,
+                "interrupted; what was finished is kept",
+            ));
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use covey_node::daemon::{self, DaemonOptions};
 use covey_node::home::HomeError;
 
 use crate::logfile;
-use crate::session::{Session, block_on, interrupted};
+use crate::session::{Interrupts, Session, block_on};
 
 /// How long `covey stop` waits for the daemon to be gone.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
@@ -60,7 +60,7 @@ impl Daemon {
             stop_at_end_of_input(stop.clone());
         }
         block_on(async {
-            tokio::spawn(stop_when_interrupted(stop.clone()));
+            tokio::spawn(stop_when_interrupted(Interrupts::catch()?, stop.clone()));
             daemon::run(&session.home, lock, options, stop, |addresses| {
                 let listed: Vec<_> = addresses.iter().map(|it| format!("  {it}")).collect();
                 session.output.notice(&format!(
@@ -74,10 +74,10 @@ impl Daemon {
 }
 
 /// The first signal ends the daemon in good order, the second one at once.
-async fn stop_when_interrupted(stop: CancelFlag) {
-    interrupted().await;
+async fn stop_when_interrupted(mut interrupts: Interrupts, stop: CancelFlag) {
+    interrupts.next().await;
     stop.cancel();
-    interrupted().await;
+    interrupts.next().await;
     std::process::exit(ErrorCode::Cancelled.exit_code().into());
 }
 

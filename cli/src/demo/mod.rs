@@ -19,7 +19,7 @@ use futures::future::try_join_all;
 use self::corpus::{PEOPLE, Person};
 use self::member::Member;
 use crate::output::Output;
-use crate::session::{block_on, cancelled, interrupted};
+use crate::session::{Interrupts, block_on, cancelled};
 use crate::show::{Style, search_report};
 use crate::text::{count, duration};
 
@@ -50,9 +50,10 @@ const LAST_QUESTION: &str = "which bicycle tyres for snow and ice";
 /// Runs the demo.
 pub fn run(output: &Output) -> Result<(), ApiError> {
     block_on(async {
+        let mut interrupts = Interrupts::catch()?;
         tokio::select! {
             result = story(output) => result,
-            () = interrupted() => Err(cancelled()),
+            () = interrupts.next() => Err(cancelled()),
         }
     })
 }
@@ -220,7 +221,7 @@ impl Demo<'_> {
             question: question.into(),
             group: Some(name(GROUP)?),
             collection: None,
-            limit: Some(3),
+            limit: Some(2),
             soft_ms: None,
             hard_ms: None,
         });

@@ -39,7 +39,7 @@ fn hit(rank: usize, hit: &SearchHit, out: &mut dyn Write, style: Style) -> io::R
     let title = hit.title.as_deref().map(clean).filter(|title| !title.is_empty());
     let title = title.unwrap_or_else(|| "(title not shared)".to_owned());
     writeln!(out, "{rank:>2}. {:.3}  {}  {}", hit.score, style.bold(&title), style.dim(&best))?;
-    for line in wrap(hit.text.as_deref().unwrap_or_default(), WIDTH, LINES) {
+    for line in wrap(body(hit.text.as_deref().unwrap_or_default()), WIDTH, LINES) {
         writeln!(out, "    {line}")?;
     }
     if let Some(path) = &hit.path {
@@ -53,6 +53,14 @@ fn hit(rank: usize, hit: &SearchHit, out: &mut dyn Write, style: Style) -> io::R
         writeln!(out, "    {}", style.dim("score as claimed by its owner"))?;
     }
     Ok(())
+}
+
+/// A passage without its Markdown heading, which the title shows already.
+fn body(text: &str) -> &str {
+    match text.trim_start().split_once('\n') {
+        Some((heading, rest)) if heading.starts_with('#') && !rest.trim().is_empty() => rest,
+        _ => text,
+    }
 }
 
 fn source(source: &Source) -> String {
@@ -127,7 +135,7 @@ mod tests {
             Source { node: node(), member: "ada".into(), collection: "notes".into() },
             Source { node: node(), member: "you".into(), collection: "copy".into() },
         ];
-        let text = Some("first line\nsecond \u{1b}]0;title\u{7} line".into());
+        let text = Some("# Heading\nfirst line\nsecond \u{1b}]0;title\u{7} line".into());
         let hit = SearchHit { score: 0.5, from, title: None, text, path: None, verified: false };
         let coverage = Coverage {
             asked: 2,
@@ -156,6 +164,7 @@ mod tests {
             "1 result from lab: asked 2: 1 answered, 1 timed out · 1 ms",
             "[31m timed out: too slow",
         ];
+        assert!(!out.contains("Heading"), "the title says it: {out}");
         for line in expected {
             assert!(out.contains(line), "{line} in {out}");
         }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -230,11 +232,23 @@ async fn read_call(
     if line.last() != Some(&b'\n') {
         return Err(usage(format!("a call is one line of at most {MAX_CALL} bytes")));
     }
-    serde_json::from_slice(&line).map(Some).map_err(|error| {
-        usage(format!("not a call this version knows: {error}")).hint(
+    parse(&line).map(Some).map_err(|what| {
+        usage(format!("not a call this version knows: {what}")).hint(
             "update the older of `covey` and its daemon; the calls are in docs/spec/local-api.md",
         )
     })
+}
+
+/// Check L3. serde refuses unknown fields only of calls that have fields of their own.
+fn parse(line: &[u8]) -> Result<Call, String> {
+    let json: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let call = Call::deserialize(&json).map_err(|error| error.to_string())?;
+    let known = serde_json::to_value(&call).map_err(|error| error.to_string())?;
+    let fields = json.as_object().into_iter().flatten();
+    match fields.map(|(name, _)| name).find(|name| known.get(name).is_none()) {
+        Some(unknown) => Err(format!("unknown field `{unknown}`")),
+        None => Ok(call),
+    }
 }
 
 /// Returns when the caller closes its end, or sends more than its one call.

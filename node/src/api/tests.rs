@@ -95,10 +95,11 @@ async fn a_call_gets_its_progress_and_its_reply() {
 async fn nonsense_is_refused_in_words_and_the_server_goes_on() {
     let fixture = serve().await;
     let oversize = format!("{{\"call\":\"{}\"}}\n", "x".repeat(MAX_CALL as usize));
-    let cases: [&[u8]; 5] = [
+    let cases: [&[u8]; 6] = [
         b"garbage\n",
         b"{\"call\":\"dance\"}\n",
         b"{\"call\":\"invite\",\"group\":\"../etc\"}\n",
+        b"{\"call\":\"status\",\"also\":1}\n",
         b"\xff\xfe\x00\n",
         oversize.as_bytes(),
     ];

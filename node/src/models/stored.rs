@@ -54,8 +54,11 @@ impl StoredModels {
             info.name == name_or_id || adapter::model_id(info.id).to_string() == name_or_id
         };
         self.infos()?.into_iter().find(is_it).ok_or_else(|| {
-            ApiError::new(ErrorCode::NotFound, format!("there is no model called {name_or_id} here"))
-                .hint("list the models with `covey model list`, or get one with `covey model pull`")
+            ApiError::new(
+                ErrorCode::NotFound,
+                format!("there is no model called {name_or_id} here"),
+            )
+            .hint("list the models with `covey model list`, or get one with `covey model pull`")
         })
     }
 }
@@ -76,7 +79,8 @@ impl Models for StoredModels {
 
     fn list(&self) -> Result<Vec<ModelEntry>, ApiError> {
         let current = self.state().current.clone();
-        let entry = |info: &ModelInfo| ModelEntry { current: info.name == current, ..model_entry(info) };
+        let entry =
+            |info: &ModelInfo| ModelEntry { current: info.name == current, ..model_entry(info) };
         Ok(self.infos()?.iter().map(entry).collect())
     }
 
