@@ -30,7 +30,8 @@ fn findings(root: &Path) -> Result<Vec<String>> {
         if lines > MAX_LINES {
             findings.push(format!("{name}: {lines} lines, at most {MAX_LINES}"));
         }
-        if name != UNSAFE_MODULE && text.lines().any(|line| line.contains(concat!("unsafe", " {"))) {
+        if name != UNSAFE_MODULE && text.lines().any(|line| line.contains(concat!("unsafe", " {")))
+        {
             findings.push(format!("{name}: unsafe outside {UNSAFE_MODULE}"));
         }
     }
@@ -58,7 +59,10 @@ mod tests {
 
     #[test]
     fn the_workspace_is_tidy() {
-        assert_eq!(findings(&crate::root()).expect("the sources are readable"), Vec::<String>::new());
+        assert_eq!(
+            findings(&crate::root()).expect("the sources are readable"),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
@@ -68,6 +72,8 @@ mod tests {
         fs::write(folder.path().join("raw.rs"), concat!("unsafe", " {}\n")).expect("writes");
         let found = findings(folder.path()).expect("readable");
         assert_eq!(found.len(), 2);
-        assert!(found[0].starts_with("long.rs: 501 lines") && found[1].starts_with("raw.rs: unsafe"));
+        assert!(
+            found[0].starts_with("long.rs: 501 lines") && found[1].starts_with("raw.rs: unsafe")
+        );
     }
 }

@@ -47,18 +47,21 @@ impl Set {
 }
 
 fn lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     text.lines()
         .map(|line| serde_json::from_str(line).with_context(|| format!("in {}", path.display())))
         .collect()
 }
 
 fn judgements(path: &Path) -> Result<Judgements> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut judgements = Judgements::new();
     for line in text.lines().skip(1) {
         let mut fields = line.split('\t');
-        let (Some(question), Some(document), Some(grade)) = (fields.next(), fields.next(), fields.next())
+        let (Some(question), Some(document), Some(grade)) =
+            (fields.next(), fields.next(), fields.next())
         else {
             anyhow::bail!("{}: a line has fewer than three fields", path.display());
         };

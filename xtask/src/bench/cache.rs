@@ -81,7 +81,8 @@ impl Encoder for Remembering {
     }
 
     fn encode(&self, texts: &[&str]) -> Result<Vec<f32>, EncodeError> {
-        let digests: Vec<Digest> = texts.iter().map(|text| Digest::sha256(text.as_bytes())).collect();
+        let digests: Vec<Digest> =
+            texts.iter().map(|text| Digest::sha256(text.as_bytes())).collect();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let new: Vec<usize> =
             (0..texts.len()).filter(|row| !known.vectors.contains_key(&digests[*row])).collect();

@@ -11,10 +11,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use covey_embedder::Embedder;
+use covey_net::memory::NetworkConfig;
 use covey_node::api::{ApiError, Call, ErrorCode, ModelEntry, Reply, Reveal, SearchCall};
 use covey_node::models::{ModelHandle, Models};
 use covey_protocol::ids::{ModelId, Name};
-use covey_net::memory::NetworkConfig;
 use covey_sim::{World, run as in_virtual_time};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -130,8 +130,7 @@ type Parts = Vec<Vec<usize>>;
 fn splits(set: &Set, model: &FixedModel, seed: u64) -> Result<Vec<(&'static str, Parts)>> {
     let count = set.documents.len();
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
-    let random: Vec<usize> =
-        (0..count).map(|_| (rng.next_u64() % NODES as u64) as usize).collect();
+    let random: Vec<usize> = (0..count).map(|_| (rng.next_u64() % NODES as u64) as usize).collect();
     let texts: Vec<String> = set.documents.iter().map(|document| document.title.clone()).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let vectors = model.0.encoder.encode(&texts)?;

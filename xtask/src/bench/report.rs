@@ -50,8 +50,11 @@ impl Report {
         fs::create_dir_all(&folder)?;
         let json = serde_json::to_string_pretty(self)?;
         let path = folder.join(format!("{}.json", self.name));
-        fs::write(&path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
-        let mut page = format!("{text}\n## Goals\n\n| goal | wanted | reached | met |\n| --- | --- | --- | --- |\n");
+        fs::write(&path, json + "\n")
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        let mut page = format!(
+            "{text}\n## Goals\n\n| goal | wanted | reached | met |\n| --- | --- | --- | --- |\n"
+        );
         for goal in &self.goals {
             let met = if goal.met { "yes" } else { "**no**" };
             page += &format!("| {} | {} | {:.4} | {met} |\n", goal.name, goal.goal, goal.value);
