@@ -1,5 +1,7 @@
 //! Invites that must not work, and members that are none any more.
 
+use std::fs::File;
+
 use covey_protocol::group::{Code, InviteSecret};
 use covey_tests::{Lab, Person, wait_until};
 use serde_json::json;
@@ -23,7 +25,12 @@ fn code(ada: &Person, options: &[&str]) -> String {
 fn an_invite_works_once() {
     let (ada, _daemon) = owner();
     let code = code(&ada, &[]);
-    let joined = Person::without_node("ben").json(&["join", &code, "--as", "ben"]);
+    let ben = Person::without_node("ben");
+    let file = File::open(ben.write("code.txt", format!("{code}\n"))).expect("opens");
+    let output = ben.command().args(["--json", "join", "-", "--as", "ben"]).stdin(file).output();
+    let joined: serde_json::Value =
+        serde_json::from_slice(&output.expect("starts").stdout).expect("JSON");
+    let joined = &joined["reply"];
     assert_eq!((&joined["name"], &joined["members"]), (&json!("lab"), &json!(2)));
     let failure = Person::new("eve").fails(&["join", &code]);
     assert_eq!((failure.code, failure.kind.as_str()), (13, "bad_invite"), "{failure:?}");

@@ -1,12 +1,17 @@
 //! Groups: founding, joining, membership.
 
+use std::io::{BufRead, Read};
+
 use clap::{Args, Subcommand};
-use covey_node::api::{ApiError, Call};
+use covey_node::api::{ApiError, Call, ErrorCode};
 use covey_protocol::ids::Name;
 
 use super::collections::done;
 use crate::session::Session;
 use crate::text::parse_seconds;
+
+/// More of standard input than this is no invite code.
+const MAX_TYPED: u64 = 64 * 1024;
 
 /// Found a group, see and change its membership
 #[derive(Debug, Subcommand)]
@@ -120,7 +125,8 @@ impl Invite {
 #[derive(Debug, Args)]
 #[command(after_help = "Example: covey join covey1… --as ben")]
 pub struct Join {
-    /// The code, as `covey invite` printed it
+    /// The code, as `covey invite` printed it; `-` reads it from standard input, where other users of this
+    /// machine cannot see it
     code: String,
     /// The name members see for this node (by default the node's)
     #[arg(long = "as", value_name = "NAME")]
@@ -132,11 +138,21 @@ pub struct Join {
 
 impl Join {
     pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
+        let code = if self.code == "-" { read_code()? } else { self.code };
         session.ensure_node(self.member.clone())?;
-        let call = Call::Join { code: self.code, member: self.member, wait_s: self.wait };
+        let call = Call::Join { code, member: self.member, wait_s: self.wait };
         session.show(call, "joining")?;
         session.notice_without_daemon(
             "Run `covey daemon` so that the others can search what you share",
         )
     }
+}
+
+/// One line of standard input, of bounded length.
+fn read_code() -> Result<String, ApiError> {
+    let mut line = String::new();
+    std::io::stdin().lock().take(MAX_TYPED).read_line(&mut line).map_err(|error| {
+        ApiError::new(ErrorCode::Usage, format!("cannot read the code: {error}"))
+    })?;
+    Ok(line.trim().to_owned())
 }
