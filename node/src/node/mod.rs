@@ -149,6 +149,8 @@ impl<L: Link> Node<L> {
         }));
         // A crash may have come between a collection's end and that of its shares.
         node.drop_orphaned_shares()?;
+        // Before the first call, which may well need to reach a member.
+        node.members_changed();
         Ok(node)
     }
 

@@ -40,7 +40,6 @@ impl<L: Link> Node<L> {
     pub async fn run(&self) {
         let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((mut events, mut jobs)) = inbox else { return };
-        self.members_changed();
         self.sync_at_start();
         let mut tasks = JoinSet::new();
         let mut next_sync = self.next_sync();
