@@ -150,6 +150,9 @@ fn the_demo_in_json() {
     let both = &questions[2]["report"]["results"][0]["from"];
     assert_eq!(both.as_array().map(Vec::len), Some(2), "two hold the sourdough note: {both}");
     let last = &questions.last().expect("five questions")["report"]["coverage"];
-    assert_eq!((&last["answered"], &last["offline"]), (&json!(1), &json!(1)), "one is gone");
+    // A node killed a moment ago is offline once its connection is known to be gone, timed out before.
+    let missing = ["offline", "timed_out"].map(|outcome| last[outcome].as_u64());
+    assert_eq!(last["answered"], 1, "{last}");
+    assert!([[Some(1), Some(0)], [Some(0), Some(1)]].contains(&missing), "one is gone: {last}");
     assert!(!somebody.home().exists(), "the demo touches no home");
 }
