@@ -29,10 +29,10 @@ pub struct Search {
     /// Results wanted (10 by default)
     #[arg(long, short = 'n', value_parser = clap::value_parser!(u16).range(1..=100))]
     limit: Option<u16>,
-    /// Once somebody has answered, wait no longer than this for the others (1.5 by default)
+    /// Once somebody has answered, wait no longer than this for the others (1.5 by default, 20 with a transformer)
     #[arg(long, value_name = "SECONDS", value_parser = milliseconds, requires = "group")]
     soft: Option<u32>,
-    /// Wait no longer than this for anybody (10 by default)
+    /// Wait no longer than this for anybody (10 by default, 60 with a transformer)
     #[arg(long, value_name = "SECONDS", value_parser = milliseconds, requires = "group")]
     hard: Option<u32>,
 }

@@ -160,10 +160,12 @@ pub struct SearchCall {
     /// Results wanted; 10 by default, at most 100.
     #[serde(default)]
     pub limit: Option<u16>,
-    /// After so many milliseconds stragglers are no longer waited for once anybody answered; 1500 by default.
+    /// After so many milliseconds stragglers are no longer waited for once anybody answered; 1500 by
+    /// default, 20000 with a transformer.
     #[serde(default)]
     pub soft_ms: Option<u32>,
-    /// After so many milliseconds the answer is what there is; 10000 by default.
+    /// After so many milliseconds the answer is what there is; 10000 by default, 60000 with a
+    /// transformer.
     #[serde(default)]
     pub hard_ms: Option<u32>,
 }

@@ -31,8 +31,10 @@ use crate::node::{Job, Node};
 use crate::reach::why_unreachable;
 
 const LIMIT: u16 = 10;
-const SOFT_MS: u32 = 1_500;
-const HARD_MS: u32 = 10_000;
+/// The soft and the hard deadline where the person names none.
+const PATIENCE_MS: [u32; 2] = [1_500, 10_000];
+/// The same with a transformer, which takes seconds to embed its candidates again.
+const PATIENCE_WITH_TRANSFORMER_MS: [u32; 2] = [20_000, MAX_HARD_MS];
 /// The longest that a person may let a question take.
 const MAX_HARD_MS: u32 = 60_000;
 
@@ -70,7 +72,7 @@ impl<L: Link> Node<L> {
         cancel: CancelFlag,
     ) -> Result<Reply, ApiError> {
         let started = Instant::now();
-        let asked = Asked::check(&call)?;
+        let asked = Asked::check(&call, self.patience_ms())?;
         let mut report = match (&call.group, call.collection) {
             (Some(_), Some(_)) => {
                 let message = "one collection or one group can be searched, not both at once";
@@ -81,6 +83,15 @@ impl<L: Link> Node<L> {
         };
         report.elapsed_us = micros(started.elapsed());
         Ok(Reply::Search(report))
+    }
+
+    /// How long to wait for others unless the person says so.
+    fn patience_ms(&self) -> [u32; 2] {
+        let models = self.models.list().unwrap_or_default();
+        match models.iter().find(|model| model.current) {
+            Some(model) if model.family != "static" => PATIENCE_WITH_TRANSFORMER_MS,
+            Some(_) | None => PATIENCE_MS,
+        }
     }
 
     async fn search_own(&self, only: Option<Name>, asked: Asked) -> Result<SearchReport, ApiError> {
@@ -328,7 +339,7 @@ impl<L: Link> Node<L> {
 }
 
 impl Asked {
-    fn check(call: &SearchCall) -> Result<Self, ApiError> {
+    fn check(call: &SearchCall, [soft_ms, hard_ms]: [u32; 2]) -> Result<Self, ApiError> {
         let usage = |message: String| Err(ApiError::new(ErrorCode::Usage, message));
         if call.question.trim().is_empty() {
             return usage("the question is empty".to_owned());
@@ -340,11 +351,11 @@ impl Asked {
         if limit == 0 || usize::from(limit) > MAX_RESULTS {
             return usage(format!("between 1 and {MAX_RESULTS} results can be asked for"));
         }
-        let hard_ms = call.hard_ms.unwrap_or(HARD_MS);
+        let hard_ms = call.hard_ms.unwrap_or(hard_ms);
         if hard_ms == 0 || hard_ms > MAX_HARD_MS {
             return usage(format!("the hard deadline lies between 1 and {MAX_HARD_MS} ms"));
         }
-        let soft_ms = call.soft_ms.unwrap_or(SOFT_MS).min(hard_ms);
+        let soft_ms = call.soft_ms.unwrap_or(soft_ms).min(hard_ms);
         Ok(Self { question, limit, soft_ms, hard_ms })
     }
 }
