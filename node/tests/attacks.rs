@@ -15,7 +15,7 @@ use covey_node::backup;
 use covey_node::cancel::CancelFlag;
 use covey_node::env::Env;
 use covey_node::home::Home;
-use covey_node::models::BuiltinModels;
+use covey_node::models::OneModel;
 use covey_node::node::{Node, Parts, Settings};
 use covey_node::store::{DiskStores, MemoryStores, Stores};
 use covey_protocol::ids::{Name, NodeId, UnixMillis};
@@ -92,7 +92,7 @@ fn open(
         env: Env::system().expect("randomness"),
         stores,
         files,
-        models: Arc::new(BuiltinModels::new().expect("loads")),
+        models: Arc::new(OneModel::builtin().expect("loads")),
         settings: Settings { name: name(&format!("node-{seed}")), max_file_bytes: 1 << 20 },
     })
     .expect("opens")

@@ -15,7 +15,7 @@ use covey_node::api::{
 use covey_node::cancel::CancelFlag;
 use covey_node::env::Env;
 use covey_node::home::Home;
-use covey_node::models::{BuiltinModels, ModelHandle, Models};
+use covey_node::models::{ModelHandle, Models, OneModel};
 use covey_node::node::{Node, Parts, Settings};
 use covey_node::store::DiskStores;
 use covey_protocol::ids::{ModelId, Name, NodeId};
@@ -29,7 +29,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        Self::with(Arc::new(BuiltinModels::new().expect("loads")))
+        Self::with(Arc::new(OneModel::builtin().expect("loads")))
     }
 
     fn with(models: Arc<dyn Models>) -> Self {

@@ -13,7 +13,7 @@ use covey_node::api::{
 };
 use covey_node::cancel::CancelFlag;
 use covey_node::env::{Compute, Env, TokioClock};
-use covey_node::models::{BuiltinModels, Models};
+use covey_node::models::{Models, OneModel};
 use covey_node::node::{Node, Parts, Settings};
 use covey_node::store::MemoryStores;
 use covey_protocol::ids::{Name, NodeId, UnixMillis};
@@ -92,7 +92,7 @@ impl World {
     /// # Errors
     /// If the built-in model does not load.
     pub fn with(seed: u64, network: NetworkConfig) -> Result<Self, SimError> {
-        let models = Arc::new(BuiltinModels::new().map_err(SimError::Model)?);
+        let models = Arc::new(OneModel::builtin().map_err(SimError::Model)?);
         Ok(Self::with_models(seed, network, models))
     }
 

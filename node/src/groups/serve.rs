@@ -134,15 +134,7 @@ impl<L: Link> Node<L> {
         let next = self
             .apply(group, |log| Pull::new(log).take(log, entries, theirs).next)
             .map_err(errors::refusal)?;
-        let (standing, head, evidence) = self
-            .groups
-            .view(group, |log| (log.standing(from), log.head(), log.evidence().cloned()))
-            .ok_or(GroupRefusal::NotAMember)?;
-        match standing {
-            Standing::Stranger => return Err(GroupRefusal::NotAMember),
-            Standing::Removed(_) => return Err(GroupRefusal::Removed),
-            Standing::Member(_) => {}
-        }
+        let (head, evidence) = self.for_member(group, from, Log::head)?;
         if let Some(evidence) = evidence {
             return Ok(GroupReply::Frozen { id, evidence: Box::new(evidence) });
         }
@@ -162,15 +154,7 @@ impl<L: Link> Node<L> {
         from: NodeId,
         request: SignedRequest,
     ) -> Result<GroupReply, GroupRefusal> {
-        let (standing, owner, evidence) = self
-            .groups
-            .view(group, |log| (log.standing(from), log.owner(), log.evidence().cloned()))
-            .ok_or(GroupRefusal::NotAMember)?;
-        match standing {
-            Standing::Stranger => return Err(GroupRefusal::NotAMember),
-            Standing::Removed(_) => return Err(GroupRefusal::Removed),
-            Standing::Member(_) => {}
-        }
+        let (owner, evidence) = self.for_member(group, from, Log::owner)?;
         if let Some(evidence) = evidence {
             return Ok(GroupReply::Frozen { id, evidence: Box::new(evidence) });
         }
@@ -187,6 +171,24 @@ impl<L: Link> Node<L> {
         self.schedule(Job::Announce { group, also: removed });
         let head = self.groups.view(group, Log::head).ok_or(GroupRefusal::NotAMember)?;
         Ok(GroupReply::Accepted { id, head })
+    }
+
+    /// What `look` sees of a group, and the proof if it is frozen, for a member; others are refused.
+    fn for_member<T>(
+        &self,
+        group: GroupId,
+        from: NodeId,
+        look: impl FnOnce(&Log) -> T,
+    ) -> Result<(T, Option<Equivocation>), GroupRefusal> {
+        let (standing, seen, evidence) = self
+            .groups
+            .view(group, |log| (log.standing(from), look(log), log.evidence().cloned()))
+            .ok_or(GroupRefusal::NotAMember)?;
+        match standing {
+            Standing::Stranger => Err(GroupRefusal::NotAMember),
+            Standing::Removed(_) => Err(GroupRefusal::Removed),
+            Standing::Member(_) => Ok((seen, evidence)),
+        }
     }
 
     fn on_evidence(

@@ -1,11 +1,11 @@
 //! The embedding models of a node, as its services see them.
 //!
 //! [`Models`] is what a node is handed: the daemon gives it the folder of pulled models, tests and
-//! the simulator give it [`BuiltinModels`]. [`ModelHandle::new`] turns any embedder into what the
+//! the simulator give it [`OneModel`]. [`ModelHandle::new`] turns any embedder into what the
 //! index understands.
 
 mod adapter;
-mod builtin;
+mod one;
 mod stored;
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use covey_embedder::Embedder;
 use covey_index::{Encoder, SearchOptions};
 use covey_protocol::ids::ModelId;
 
-pub use builtin::BuiltinModels;
+pub use one::OneModel;
 pub use stored::{StoredModels, model_entry, model_error};
 
 use crate::api::{ApiError, ModelEntry};

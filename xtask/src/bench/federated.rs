@@ -12,9 +12,9 @@ use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use covey_embedder::Embedder;
 use covey_net::memory::NetworkConfig;
-use covey_node::api::{ApiError, Call, ErrorCode, ModelEntry, Reply, Reveal, SearchCall};
-use covey_node::models::{ModelHandle, Models};
-use covey_protocol::ids::{ModelId, Name};
+use covey_node::api::{Call, Reply, Reveal, SearchCall};
+use covey_node::models::{ModelHandle, Models, OneModel};
+use covey_protocol::ids::Name;
 use covey_sim::{World, run as in_virtual_time};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -78,11 +78,12 @@ pub fn run(options: &Options, root: &Path) -> Result<()> {
     for (embedder, family) in embedders {
         let model = embedder.name().to_owned();
         let cache = root.join("target/bench-vectors");
-        let fixed = FixedModel::new(embedder, family, &cache)?;
+        let handle = remembering(embedder, family, &cache)?;
         let mut single = None;
-        for (split, parts) in splits(&set, &fixed, options.seed)? {
+        for (split, parts) in splits(&set, &handle, options.seed)? {
             eprintln!("{model}: {split}");
-            let quality = measure(&set, &parts, Arc::new(fixed.clone()), options.seed)?;
+            let quality =
+                measure(&set, &parts, Arc::new(OneModel::of(handle.clone())), options.seed)?;
             let base = *single.get_or_insert(quality);
             let differences = [quality.ndcg - base.ndcg, quality.recall - base.recall];
             let worst = differences.map(f64::abs).into_iter().fold(0.0, f64::max);
@@ -127,14 +128,14 @@ fn published(set: &str) -> String {
 /// Which documents (by position) each node holds.
 type Parts = Vec<Vec<usize>>;
 
-fn splits(set: &Set, model: &FixedModel, seed: u64) -> Result<Vec<(&'static str, Parts)>> {
+fn splits(set: &Set, model: &ModelHandle, seed: u64) -> Result<Vec<(&'static str, Parts)>> {
     let count = set.documents.len();
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let random: Vec<usize> = (0..count).map(|_| (rng.next_u64() % NODES as u64) as usize).collect();
     let texts: Vec<String> = set.documents.iter().map(|document| document.title.clone()).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let vectors = model.0.encoder.encode(&texts)?;
-    let topics = kmeans::clusters(&vectors, model.0.dim, NODES, seed);
+    let vectors = model.encoder.encode(&texts)?;
+    let topics = kmeans::clusters(&vectors, model.dim, NODES, seed);
     Ok(vec![
         ("one node", vec![(0..count).collect()]),
         ("four nodes, at random", group(&random)),
@@ -208,32 +209,9 @@ async fn ask(world: &World, group: &Name, question: &str, nodes: usize) -> Resul
     Ok(ranking)
 }
 
-/// One model, wrapped so that it remembers.
-#[derive(Clone)]
-struct FixedModel(ModelHandle);
-
-impl FixedModel {
-    fn new(embedder: Arc<dyn Embedder>, family: &str, cache: &Path) -> Result<Self> {
-        let mut handle = ModelHandle::new(embedder, family);
-        handle.encoder = Arc::new(Remembering::new(handle.encoder, cache)?);
-        Ok(Self(handle))
-    }
-}
-
-impl Models for FixedModel {
-    fn current(&self) -> Result<ModelHandle, ApiError> {
-        Ok(self.0.clone())
-    }
-
-    fn get(&self, id: ModelId) -> Option<ModelHandle> {
-        (id == self.0.id).then(|| self.0.clone())
-    }
-
-    fn list(&self) -> Result<Vec<ModelEntry>, ApiError> {
-        Ok(vec![self.0.entry(true)])
-    }
-
-    fn set_current(&self, name: &str) -> Result<ModelHandle, ApiError> {
-        Err(ApiError::new(ErrorCode::NotFound, format!("no model {name} in this benchmark")))
-    }
+/// The model, with an encoder that remembers below `cache`.
+fn remembering(embedder: Arc<dyn Embedder>, family: &str, cache: &Path) -> Result<ModelHandle> {
+    let mut model = ModelHandle::new(embedder, family);
+    model.encoder = Arc::new(Remembering::new(model.encoder, cache)?);
+    Ok(model)
 }

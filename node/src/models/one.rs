@@ -1,26 +1,32 @@
-//! Only the model inside the binary: for tests, the simulator, and homes without others.
+//! A single model, such as the one inside the binary: for tests, the simulator and benchmarks.
 
 use covey_protocol::ids::ModelId;
 
 use super::{ModelHandle, Models};
 use crate::api::{ApiError, ErrorCode, ModelEntry};
 
-/// The built-in static English model and nothing else.
-pub struct BuiltinModels(ModelHandle);
+/// One model and no other.
+#[derive(Clone)]
+pub struct OneModel(ModelHandle);
 
-impl BuiltinModels {
-    /// Loads it.
+impl OneModel {
+    /// `model` alone.
+    pub fn of(model: ModelHandle) -> Self {
+        Self(model)
+    }
+
+    /// The static English model in the binary.
     ///
     /// # Errors
     /// If the bytes in the binary do not load, which is a bug.
-    pub fn new() -> Result<Self, ApiError> {
+    pub fn builtin() -> Result<Self, ApiError> {
         covey_embedder::builtin()
             .map(|embedder| Self(ModelHandle::new(embedder, "static")))
             .map_err(|error| ApiError::new(ErrorCode::Internal, format!("built-in model: {error}")))
     }
 }
 
-impl Models for BuiltinModels {
+impl Models for OneModel {
     fn current(&self) -> Result<ModelHandle, ApiError> {
         Ok(self.0.clone())
     }
