@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::commands::{
-    audit, backup, collections, daemon, group, init, logs, model, search, service,
+    audit, backup, collections, daemon, group, index, init, logs, model, search, service, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -61,6 +61,11 @@ pub enum Command {
     Remove(collections::Remove),
     /// Rebuild collections with the current model
     Reindex(collections::Reindex),
+    /// Keep collections up to date while their files change
+    Watch(watch::Watch),
+    /// See, check, shrink and tune the index of a collection
+    #[command(subcommand)]
+    Index(index::Index),
     /// Search your own files, or a group's
     Search(search::Search),
     /// Let the members of a group search a collection

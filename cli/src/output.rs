@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use covey_node::api::{API_VERSION, ApiError, ErrorCode, Event, Reply};
 
 use crate::show::{self, Style};
-use crate::text::clean;
+use crate::text::visible;
 
 /// How this command prints.
 #[derive(Debug, Clone, Copy)]
@@ -77,9 +77,9 @@ impl Output {
     }
 }
 
-/// An error's text may quote a peer; it keeps its line breaks and nothing else.
+/// An error's text may quote a peer; it keeps its line breaks and spaces and nothing else.
 fn paragraphs(text: &str) -> String {
-    text.lines().map(clean).collect::<Vec<_>>().join("\n  ")
+    text.lines().map(visible).collect::<Vec<_>>().join("\n  ")
 }
 
 fn json(event: &Event) -> Result<String, ApiError> {

@@ -101,7 +101,7 @@ impl<'a> Session<'a> {
     }
 
     /// Asks the daemon, or does it here; interrupted by the person, it winds up and says so.
-    async fn carry_out(
+    pub async fn carry_out(
         &self,
         call: Call,
         progress: &mut (dyn FnMut(Progress) + Send),

@@ -20,6 +20,16 @@ pub fn clean(text: &str) -> String {
     line.trim().to_owned()
 }
 
+/// `text` as it stands, spaces included, with what [`clean`] replaces replaced.
+pub fn visible(text: &str) -> String {
+    let shown = text.trim_end().chars().map(|c| match c {
+        c if c.is_whitespace() => ' ',
+        c if is_harmful(c) => '\u{fffd}',
+        c => c,
+    });
+    shown.collect()
+}
+
 /// Control characters, bidirectional overrides, invisible and private-use characters.
 fn is_harmful(c: char) -> bool {
     c.is_control()
@@ -147,6 +157,7 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(clean(text), expected, "{text:?}");
         }
+        assert_eq!(visible("  a\t b\u{1b}[2J  \n"), "  a  b\u{fffd}[2J");
     }
 
     #[test]

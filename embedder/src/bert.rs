@@ -4,15 +4,21 @@
 //! and the mean of the last layer over its own positions, scaled to unit length, is its
 //! embedding (Reimers and Gurevych, "Sentence-BERT", 2019). Agreement with the reference
 //! implementation is tested against golden/minilm.json.
+//!
+//! `fast` does that for searching and indexing, in the numbers that [`Precision`] names;
+//! `encoder` does it on a tensor library, for distillation and to check the other.
 
 mod config;
 mod encoder;
+mod fast;
+mod runner;
 mod weights;
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
+pub use runner::Precision;
 pub use weights::BertError;
 
 use crate::id::{IdParts, ModelId, sha256};
@@ -20,7 +26,7 @@ use crate::tokens::ContentTokenizer;
 use crate::vector::normalise;
 use crate::{EmbedError, Embedder};
 use config::BertConfig;
-use encoder::Encoder;
+use runner::Runner;
 
 /// Most positions (padding included) that one pass through the encoder holds, unless a
 /// single text has more: passes that fit the cache are faster than larger ones.
@@ -39,6 +45,7 @@ pub(crate) struct BertFiles<'a> {
     pub(crate) max_tokens: usize,
     /// What the lineage started from, if not these very weights.
     pub(crate) root_weights: Option<[u8; 32]>,
+    pub(crate) precision: Precision,
 }
 
 /// A sentence encoder with its tokenizer.
@@ -50,7 +57,7 @@ pub struct BertModel {
     cls: u32,
     sep: u32,
     tokenizer: ContentTokenizer,
-    encoder: Encoder,
+    runner: Runner,
 }
 
 impl BertModel {
@@ -67,7 +74,7 @@ impl BertModel {
         let (cls, sep) = (marker("[CLS]")?, marker("[SEP]")?);
         let most = config.max_position_embeddings - MARKERS;
         let max_tokens = files.max_tokens.clamp(1, most);
-        let encoder = Encoder::new(&config, weights::read(&config, files.weights)?);
+        let runner = Runner::new(&config, weights::read(&config, files.weights)?, files.precision);
         let weights_hash = sha256(files.weights);
         let id = ModelId::of(&IdParts {
             architecture: &config.describe(),
@@ -77,7 +84,7 @@ impl BertModel {
             max_tokens,
         });
         let name = files.name.to_owned();
-        Ok(Self { name, id, weights_hash, max_tokens, cls, sep, tokenizer, encoder })
+        Ok(Self { name, id, weights_hash, max_tokens, cls, sep, tokenizer, runner })
     }
 
     /// SHA-256 of the weights file.
@@ -87,7 +94,7 @@ impl BertModel {
     }
 
     pub(crate) fn vocabulary(&self) -> impl Iterator<Item = (u32, String)> + '_ {
-        let ids = 0..u32::try_from(self.encoder.vocab_size()).unwrap_or(u32::MAX);
+        let ids = 0..u32::try_from(self.runner.vocab_size()).unwrap_or(u32::MAX);
         ids.filter_map(|id| self.tokenizer.token_of(id).map(|token| (id, token)))
     }
 
@@ -97,11 +104,11 @@ impl BertModel {
     pub(crate) fn token_states(&self, ids: &[u32]) -> Result<[Vec<f32>; 2], EmbedError> {
         let rows: Vec<[u32; 3]> = ids.iter().map(|&id| [self.cls, id, self.sep]).collect();
         let rows: Vec<&[u32]> = rows.iter().map(<[u32; 3]>::as_slice).collect();
-        let width = self.encoder.width();
+        let width = self.runner.width();
         let middle = |state: Vec<f32>| {
             state.chunks_exact(3 * width).flat_map(|row| &row[width..2 * width]).copied().collect()
         };
-        Ok(self.encoder.outer_states(&rows)?.map(middle))
+        Ok(self.runner.outer_states(&rows)?.map(middle))
     }
 
     /// Token rows with their markers; a text without tokens stays empty.
@@ -116,17 +123,29 @@ impl BertModel {
         texts.par_iter().map(row).collect()
     }
 
-    /// Runs one batch and takes the mean of each row over its own positions.
-    fn pooled(&self, rows: &[&[u32]]) -> Result<Vec<f32>, EmbedError> {
-        let width = self.encoder.width();
-        let states = self.encoder.last_state(rows)?;
-        let padded = states.len() / rows.len();
-        let mut out = vec![0.0; rows.len() * width];
-        for (place, row) in rows.iter().enumerate() {
-            let own = &states[place * padded..][..row.len() * width];
-            mean_into(own, &mut out[place * width..][..width]);
+    /// Groups the non-empty rows, by number, into batches of similar length.
+    fn batches(&self, rows: &[Vec<u32>]) -> Vec<Vec<usize>> {
+        let mut order: Vec<usize> = (0..rows.len()).filter(|&row| !rows[row].is_empty()).collect();
+        order.sort_by_key(|&row| rows[row].len());
+        let mut out: Vec<Vec<usize>> = Vec::new();
+        let mut tokens = 0;
+        for row in order {
+            // In ascending order the newest row is the longest, so it sets the padded size.
+            let length = rows[row].len();
+            tokens += length;
+            match out.last_mut() {
+                Some(batch)
+                    if self.runner.rows(batch.len() + 1, length, tokens) <= BATCH_POSITIONS =>
+                {
+                    batch.push(row);
+                }
+                _ => {
+                    out.push(vec![row]);
+                    tokens = length;
+                }
+            }
         }
-        Ok(out)
+        out
     }
 }
 
@@ -140,7 +159,7 @@ impl Embedder for BertModel {
     }
 
     fn dim(&self) -> usize {
-        self.encoder.width()
+        self.runner.width()
     }
 
     fn max_tokens(&self) -> usize {
@@ -148,18 +167,20 @@ impl Embedder for BertModel {
     }
 
     fn embed(&self, texts: &[&str]) -> Result<Vec<f32>, EmbedError> {
-        let width = self.encoder.width();
+        let width = self.runner.width();
         let mut out = vec![0.0; texts.len() * width];
         let rows = self.rows(texts)?;
-        let batches = batches(&rows);
+        let batches = self.batches(&rows);
         let pooled = batches.par_iter().map(|batch| {
             let tokens: Vec<&[u32]> = batch.iter().map(|&text| rows[text].as_slice()).collect();
-            self.pooled(&tokens)
+            self.runner.pooled(&tokens)
         });
         let pooled: Vec<Vec<f32>> = pooled.collect::<Result<_, _>>()?;
         for (batch, pooled) in batches.iter().zip(&pooled) {
             for (&text, row) in batch.iter().zip(pooled.chunks_exact(width)) {
-                out[text * width..][..width].copy_from_slice(row);
+                let out = &mut out[text * width..][..width];
+                out.copy_from_slice(row);
+                normalise(out);
             }
         }
         Ok(out)
@@ -168,32 +189,6 @@ impl Embedder for BertModel {
     fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, EmbedError> {
         self.tokenizer.spans(text)
     }
-}
-
-/// Groups the non-empty rows, by number, into batches of similar length.
-fn batches(rows: &[Vec<u32>]) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..rows.len()).filter(|&row| !rows[row].is_empty()).collect();
-    order.sort_by_key(|&row| rows[row].len());
-    let mut out: Vec<Vec<usize>> = Vec::new();
-    for row in order {
-        // In ascending order the newest row is the longest, so it sets the padded size.
-        match out.last_mut() {
-            Some(batch) if (batch.len() + 1) * rows[row].len() <= BATCH_POSITIONS => {
-                batch.push(row);
-            }
-            _ => out.push(vec![row]),
-        }
-    }
-    out
-}
-
-fn mean_into(states: &[f32], out: &mut [f32]) {
-    for state in states.chunks_exact(out.len()) {
-        for (sum, value) in out.iter_mut().zip(state) {
-            *sum += value;
-        }
-    }
-    normalise(out);
 }
 
 #[cfg(test)]

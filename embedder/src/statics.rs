@@ -16,6 +16,7 @@ use rayon::prelude::*;
 pub use format::FormatError;
 
 use crate::id::{IdParts, ModelId, sha256};
+use crate::kernels::{Level, rows};
 use crate::tokens::ContentTokenizer;
 use crate::vector::normalise;
 use crate::{EmbedError, Embedder};
@@ -56,6 +57,7 @@ pub struct StaticModel {
     parts: StaticParts,
     id: ModelId,
     tokenizer: ContentTokenizer,
+    level: Level,
 }
 
 impl StaticModel {
@@ -69,7 +71,7 @@ impl StaticModel {
         let tokenizer = ContentTokenizer::word_piece(parts.vocabulary.iter().map(String::as_str))
             .map_err(|error| FormatError::Vocabulary(error.to_string()))?;
         let id = id_of(&parts);
-        Ok(Self { parts, id, tokenizer })
+        Ok(Self { parts, id, tokenizer, level: Level::best() })
     }
 
     /// Reads a file in the static model format.
@@ -107,15 +109,13 @@ impl StaticModel {
     }
 
     fn embed_into(&self, text: &str, sum: &mut [f32]) -> Result<(), EmbedError> {
-        for token in self.tokenizer.ids(text, self.parts.max_tokens)? {
+        self.tokenizer.each_id(text, self.parts.max_tokens, |token| {
             // The tokenizer marks unknown words with the number after the last row.
             let token = token as usize;
-            let Some(&scale) = self.parts.scales.get(token) else { continue };
+            let Some(&scale) = self.parts.scales.get(token) else { return };
             let row = &self.parts.rows[token * sum.len()..][..sum.len()];
-            for (sum, &entry) in sum.iter_mut().zip(row) {
-                *sum += scale * f32::from(entry.cast_signed());
-            }
-        }
+            rows::add_bytes(self.level, sum, scale, row);
+        })?;
         normalise(sum);
         Ok(())
     }
@@ -140,9 +140,15 @@ impl Embedder for StaticModel {
 
     fn embed(&self, texts: &[&str]) -> Result<Vec<f32>, EmbedError> {
         let mut out = vec![0.0; texts.len() * self.parts.dim];
-        out.par_chunks_mut(self.parts.dim)
-            .zip(texts)
-            .try_for_each(|(row, text)| self.embed_into(text, row))?;
+        // Below this, handing work to other threads costs more than it saves.
+        const SHARE: usize = 16;
+        let places = out.par_chunks_mut(self.parts.dim).zip(texts).with_min_len(SHARE);
+        if texts.len() <= SHARE {
+            let mut places = out.chunks_mut(self.parts.dim).zip(texts);
+            places.try_for_each(|(row, text)| self.embed_into(text, row))?;
+        } else {
+            places.try_for_each(|(row, text)| self.embed_into(text, row))?;
+        }
         Ok(out)
     }
 

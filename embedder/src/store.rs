@@ -27,7 +27,7 @@ pub use error::ModelError;
 pub use manifest::Family;
 pub use pull::{PullProgress, PullSource, PullStage};
 
-use crate::bert::{BertFiles, BertModel};
+use crate::bert::{BertFiles, BertModel, Precision};
 use crate::{BUILTIN_NAME, Embedder, ModelId, StaticModel, builtin};
 use error::io_at;
 use manifest::Manifest;
@@ -98,17 +98,31 @@ impl ModelStore {
     ///
     /// When there is no such model, or its files are missing, damaged or changed.
     pub fn load(&self, name_or_id: &str) -> Result<Arc<dyn Embedder>, ModelError> {
+        self.load_with(name_or_id, Precision::default())
+    }
+
+    /// The same with a choice of the numbers that a model of the `bert` family computes with;
+    /// the others have none.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_with(
+        &self,
+        name_or_id: &str,
+        precision: Precision,
+    ) -> Result<Arc<dyn Embedder>, ModelError> {
         if name_or_id == BUILTIN_NAME {
             return Ok(builtin()?);
         }
         if manifest::is_name(name_or_id) && self.dir.join(name_or_id).is_dir() {
-            return self.load_folder(name_or_id);
+            return self.load_folder(name_or_id, precision);
         }
         let models = self.list()?;
         let mut matching = models.iter().filter(|model| is_id_of(name_or_id, &model.id));
         match matching.next() {
             Some(model) if model.builtin => Ok(builtin()?),
-            Some(model) => self.load_folder(&model.name),
+            Some(model) => self.load_folder(&model.name, precision),
             None => Err(unknown(name_or_id, models)),
         }
     }
@@ -127,7 +141,7 @@ impl ModelStore {
         if manifest.family != Family::Bert {
             return Err(ModelError::Family { name: name.to_owned(), family: manifest.family });
         }
-        let model = load_bert(&folder, name, &manifest)?;
+        let model = load_bert(&folder, name, &manifest, Precision::Reference)?;
         manifest.expect_id(&folder, model.id())?;
         Ok(model)
     }
@@ -170,11 +184,15 @@ impl ModelStore {
         install::Installer::begin(&self.dir)?.remove(name)
     }
 
-    fn load_folder(&self, name: &str) -> Result<Arc<dyn Embedder>, ModelError> {
+    fn load_folder(
+        &self,
+        name: &str,
+        precision: Precision,
+    ) -> Result<Arc<dyn Embedder>, ModelError> {
         let folder = self.dir.join(name);
         let manifest = Manifest::read(&folder)?;
         let model: Arc<dyn Embedder> = match manifest.family {
-            Family::Bert => Arc::new(load_bert(&folder, name, &manifest)?),
+            Family::Bert => Arc::new(load_bert(&folder, name, &manifest, precision)?),
             Family::Static => {
                 let bytes = manifest.read_file(&folder, manifest::STATIC_MODEL)?;
                 let model = StaticModel::from_bytes(&bytes);
@@ -202,7 +220,12 @@ pub fn default_cache() -> Option<PathBuf> {
     Some(cache.join("covey").join("models"))
 }
 
-fn load_bert(folder: &Path, name: &str, manifest: &Manifest) -> Result<BertModel, ModelError> {
+fn load_bert(
+    folder: &Path,
+    name: &str,
+    manifest: &Manifest,
+    precision: Precision,
+) -> Result<BertModel, ModelError> {
     let [config, tokenizer, weights] =
         manifest::BERT_FILES.map(|file| manifest.read_file(folder, file));
     let files = BertFiles {
@@ -212,6 +235,7 @@ fn load_bert(folder: &Path, name: &str, manifest: &Manifest) -> Result<BertModel
         weights: &weights?,
         max_tokens: manifest.max_tokens,
         root_weights: manifest.root_weights()?,
+        precision,
     };
     BertModel::load(&files).map_err(|source| ModelError::Bert { folder: folder.to_owned(), source })
 }

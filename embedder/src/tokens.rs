@@ -1,29 +1,48 @@
-//! Text to token numbers and byte spans, over the `tokenizers` crate.
+//! Text to token numbers and byte spans.
+//!
+//! BERT's uncased WordPiece, which static models and most of the `bert` family use, is
+//! done here by [`WordPiece`]; whatever else a `tokenizer.json` asks for is left to the
+//! `tokenizers` crate, and both give the same answer wherever both apply.
 
-use std::ops::Range;
+mod characters;
+mod pieces;
+mod word;
+mod wordpiece;
 
-use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::bert::BertNormalizer;
-use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::{Encoding, Tokenizer};
+use std::ops::{ControlFlow, Range};
+
+use tokenizers::{
+    ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer,
+};
 
 use crate::EmbedError;
+use wordpiece::WordPiece;
 
 /// Bytes of text tried per wanted token before looking further into a long text.
 const BYTES_PER_TOKEN: usize = 12;
 
+/// Most characters of a word that BERT's uncased models cut into pieces.
+const MOST_CHARS: usize = 100;
+
 /// A tokenizer that yields content tokens only, never padded, cut where asked.
 pub(crate) struct ContentTokenizer {
-    inner: Tokenizer,
+    /// BERT's uncased WordPiece, if that is what is wanted.
+    fast: Option<WordPiece>,
+    /// What `tokenizer.json` describes, if there is one.
+    described: Option<Tokenizer>,
+    /// Tokens that `described` finds in text before anything else; `fast` does not.
+    added: Vec<String>,
 }
 
 impl ContentTokenizer {
     /// Reads a `tokenizer.json`, dropping the truncation and padding it ships with.
     pub(crate) fn from_json(json: &[u8]) -> Result<Self, EmbedError> {
-        let mut inner = Tokenizer::from_bytes(json).map_err(failed)?;
-        inner.with_truncation(None).map_err(failed)?;
-        inner.with_padding(None);
-        Ok(Self { inner })
+        let mut tokenizer = Tokenizer::from_bytes(json).map_err(failed)?;
+        tokenizer.with_truncation(None).map_err(failed)?;
+        tokenizer.with_padding(None);
+        let added = tokenizer.get_added_tokens_decoder().into_values();
+        let added = added.map(|token| token.content).collect();
+        Ok(Self { fast: uncased_bert(&tokenizer), described: Some(tokenizer), added })
     }
 
     /// Builds BERT's uncased WordPiece over `vocabulary`, whose order gives the numbers.
@@ -31,42 +50,56 @@ impl ContentTokenizer {
     pub(crate) fn word_piece<'a>(
         vocabulary: impl ExactSizeIterator<Item = &'a str>,
     ) -> Result<Self, EmbedError> {
-        // A control character keeps the marker from ever matching text.
-        const UNKNOWN: &str = "\u{1}unknown";
-        let mut numbers = WordPiece::read_bytes(b"").map_err(failed)?;
-        for (number, token) in vocabulary.chain([UNKNOWN]).enumerate() {
-            numbers.insert(token.to_owned(), u32::try_from(number).map_err(failed)?);
-        }
-        let model = WordPiece::builder()
-            .vocab(numbers)
-            .unk_token(UNKNOWN.to_owned())
-            .build()
-            .map_err(failed)?;
-        let mut inner = Tokenizer::new(model);
-        inner.with_normalizer(Some(BertNormalizer::default())).map_err(failed)?;
-        inner.with_pre_tokenizer(Some(BertPreTokenizer));
-        Ok(Self { inner })
+        let unknown = u32::try_from(vocabulary.len()).map_err(failed)?;
+        let fast = WordPiece::new(vocabulary.zip(0..), unknown, MOST_CHARS);
+        let fast = Some(fast.ok_or_else(|| failed("the vocabulary is too large"))?);
+        Ok(Self { fast, described: None, added: Vec::new() })
     }
 
-    /// The number of `token`, if the vocabulary has it.
+    /// The number of `token`, if a `tokenizer.json` has it.
     pub(crate) fn id_of(&self, token: &str) -> Option<u32> {
-        self.inner.token_to_id(token)
+        self.described.as_ref()?.token_to_id(token)
     }
 
-    /// The token with this number.
+    /// The token with this number, if a `tokenizer.json` has it.
     pub(crate) fn token_of(&self, id: u32) -> Option<String> {
-        self.inner.id_to_token(id)
+        self.described.as_ref()?.id_to_token(id)
     }
 
     /// The first `limit` content tokens, looking only as far into the text as needed.
     pub(crate) fn ids(&self, text: &str, limit: usize) -> Result<Vec<u32>, EmbedError> {
+        let mut ids = Vec::new();
+        self.each_id(text, limit, |id| ids.push(id))?;
+        Ok(ids)
+    }
+
+    /// Hands each of the first `limit` content tokens to `sink`.
+    pub(crate) fn each_id(
+        &self,
+        text: &str,
+        limit: usize,
+        mut sink: impl FnMut(u32),
+    ) -> Result<(), EmbedError> {
+        let mut left = limit;
+        if left == 0 {
+            return Ok(());
+        }
+        if let Some(fast) = self.fast_for(text) {
+            let taken = fast.tokens(text, |id, _| {
+                sink(id);
+                left -= 1;
+                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            return taken.map_err(failed);
+        }
+        let Some(described) = &self.described else { return Ok(()) };
         let mut budget = limit.saturating_mul(BYTES_PER_TOKEN);
         loop {
             let prefix = whole_words(text, budget);
-            let encoding = self.encode(prefix)?;
+            let encoding = described.encode(prefix, false).map_err(failed)?;
             if encoding.len() >= limit || prefix.len() == text.len() {
-                let ids = encoding.get_ids();
-                return Ok(ids[..ids.len().min(limit)].to_vec());
+                encoding.get_ids().iter().take(limit).for_each(|&id| sink(id));
+                return Ok(());
             }
             budget = budget.saturating_mul(4);
         }
@@ -74,13 +107,53 @@ impl ContentTokenizer {
 
     /// Byte span of every content token.
     pub(crate) fn spans(&self, text: &str) -> Result<Vec<Range<usize>>, EmbedError> {
-        let encoding = self.encode(text)?;
+        if let Some(fast) = self.fast_for(text) {
+            let mut spans = Vec::new();
+            let taken = fast.tokens(text, |_, span| {
+                spans.push(span);
+                ControlFlow::Continue(())
+            });
+            return taken.map(|()| spans).map_err(failed);
+        }
+        let Some(described) = &self.described else { return Ok(Vec::new()) };
+        let encoding = described.encode(text, false).map_err(failed)?;
         Ok(encoding.get_offsets().iter().map(|&(start, end)| start..end).collect())
     }
 
-    fn encode(&self, text: &str) -> Result<Encoding, EmbedError> {
-        self.inner.encode(text, false).map_err(failed)
+    fn fast_for(&self, text: &str) -> Option<&WordPiece> {
+        let spoken = |token: &String| text.contains(token.as_str());
+        self.fast.as_ref().filter(|_| !self.added.iter().any(spoken))
     }
+}
+
+/// The same tokenizer done here, if it is BERT's uncased WordPiece with tokens added, if
+/// at all, that text is searched for as it is.
+fn uncased_bert(tokenizer: &Tokenizer) -> Option<WordPiece> {
+    let ModelWrapper::WordPiece(model) = tokenizer.get_model() else { return None };
+    let Some(NormalizerWrapper::BertNormalizer(normalizer)) = tokenizer.get_normalizer() else {
+        return None;
+    };
+    let uncased = normalizer.clean_text
+        && normalizer.handle_chinese_chars
+        && normalizer.lowercase
+        && normalizer.strip_accents.unwrap_or(true);
+    let words =
+        matches!(tokenizer.get_pre_tokenizer(), Some(PreTokenizerWrapper::BertPreTokenizer(_)));
+    // Others may move spans.
+    let as_it_is = matches!(
+        tokenizer.get_post_processor(),
+        None | Some(PostProcessorWrapper::Bert(_) | PostProcessorWrapper::Template(_))
+    );
+    let added = tokenizer.get_added_tokens_decoder();
+    let verbatim = added.values().all(|token| !token.normalized && !token.content.is_empty());
+    let continued = model.continuing_subword_prefix == pieces::CONTINUATION;
+    if !(uncased && words && as_it_is && verbatim && continued) {
+        return None;
+    }
+    let vocabulary = tokenizer.get_vocab(false);
+    let unknown = *vocabulary.get(&model.unk_token)?;
+    let pieces = vocabulary.iter().map(|(piece, id)| (piece.as_str(), *id));
+    WordPiece::new(pieces, unknown, model.max_input_chars_per_word)
 }
 
 /// The shortest prefix of at least `budget` bytes that ends before whitespace, where
@@ -89,7 +162,9 @@ fn whole_words(text: &str, budget: usize) -> &str {
     if text.len() <= budget {
         return text;
     }
-    let rest = text.as_bytes()[budget..].iter().position(u8::is_ascii_whitespace);
+    // Form feeds are left out: BERT removes them, which joins what they part.
+    let ends = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let rest = text.as_bytes()[budget..].iter().position(ends);
     rest.map_or(text, |offset| &text[..budget + offset])
 }
 
@@ -98,43 +173,4 @@ fn failed(error: impl std::fmt::Display) -> EmbedError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn toy() -> ContentTokenizer {
-        let vocabulary = ["the", "cat", "##s", "sat", ",", "naive"];
-        ContentTokenizer::word_piece(vocabulary.into_iter()).unwrap()
-    }
-
-    #[test]
-    fn word_piece_lowercases_strips_accents_and_marks_the_unknown() {
-        let check = |text: &str, expected: &[u32]| {
-            assert_eq!(toy().ids(text, 100).unwrap(), expected, "{text}");
-        };
-        check("", &[]);
-        check(" \n\t", &[]);
-        check("The cats sat", &[0, 1, 2, 3]);
-        check("cats,Naïve", &[1, 2, 4, 5]);
-        check("the dog", &[0, 6]);
-        check("\u{1}unknown", &[6]);
-    }
-
-    #[test]
-    fn a_long_text_is_read_only_as_far_as_needed_and_gives_the_same_tokens() {
-        let text = "the cats sat ".repeat(500) + &"x".repeat(5_000);
-        let all = toy().ids(&text, usize::MAX).unwrap();
-        assert_eq!(all.len(), 2_001);
-        for limit in [0, 1, 3, 100, 1_999, 2_001, 5_000] {
-            let some = toy().ids(&text, limit).unwrap();
-            assert_eq!(some, all[..limit.min(all.len())], "{limit}");
-        }
-    }
-
-    #[test]
-    fn spans_are_bytes_of_the_original_text() {
-        let text = "  Naïve, cats";
-        let spans = toy().spans(text).unwrap();
-        let pieces: Vec<&str> = spans.iter().map(|span| &text[span.clone()]).collect();
-        assert_eq!(pieces, ["Naïve", ",", "cat", "s"]);
-    }
-}
+mod tests;

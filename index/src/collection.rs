@@ -1,12 +1,15 @@
 //! A collection: immutable segments, a manifest that names them, and the steps between its states.
 
 mod ingest;
+mod load;
 mod merge;
+mod recode;
 mod report;
 mod scan;
 mod snapshot;
 mod update;
 mod upkeep;
+mod words;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,18 +17,26 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use load::{load_all, load_manifest, refused, save_manifest};
+pub use recode::RecodeReport;
 pub use report::{CollectionStats, Progress, Stage, UpdateOptions, UpdateReport, VerifyReport};
 pub(crate) use snapshot::Part;
 pub use snapshot::Snapshot;
 
-use crate::container::Refusal;
+use crate::codec::Codec;
+use crate::coded::CodedBuilder;
+use crate::content::{Content, ContentBuilder};
 use crate::encoder::{Encoder, EncoderId};
 use crate::error::IndexError;
 use crate::files::Files;
-use crate::manifest::{Manifest, NAME, SegmentRef, segment_name};
+use crate::lexical::Lexical;
+use crate::manifest::{
+    CODEC, CODES, CONTENT, CodesRef, FileRef, Manifest, NAME, SegmentRef, file_name,
+};
 use crate::search::{SearchOptions, SearchResult};
 use crate::segment::Segment;
-use crate::store::{DirStore, MemoryStore, Store};
+use crate::settings::Settings;
+use crate::store::{Blob, DirStore, MemoryStore, Store};
 use update::Updater;
 
 /// An index over some folders.
@@ -37,7 +48,10 @@ pub struct Collection {
     store: Box<dyn Store>,
     writable: bool,
     manifest: Manifest,
+    codecs: BTreeMap<u64, Arc<Codec>>,
     snapshot: Snapshot,
+    /// Opened when it is first needed.
+    words: Option<Box<Lexical>>,
 }
 
 impl Collection {
@@ -101,6 +115,28 @@ impl Collection {
         Updater::new(self, files, encoder, options, progress).run(root)
     }
 
+    /// Makes the index as small as it gets without embedding anything again: one segment without
+    /// what is dead, and one part of the lexical index. Gives the bytes it takes before and after.
+    pub fn compact(
+        &mut self,
+        files: &dyn Files,
+        encoder: &dyn Encoder,
+        options: &UpdateOptions,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<(u64, u64), IndexError> {
+        self.check_writable()?;
+        self.snapshot.check_encoder(encoder)?;
+        let bytes = |collection: &Self| {
+            let stats = collection.stats();
+            stats.index_bytes + stats.lexical_bytes
+        };
+        let before = bytes(self);
+        Updater::new(self, files, encoder, options, progress).merge_all()?;
+        self.sync_words(files)?;
+        self.compact_words()?;
+        Ok((before, bytes(self)))
+    }
+
     /// Forgets a root, by the name [`roots`](Self::roots) has for it, and the files it owns. Gives
     /// their number.
     pub fn remove_root(&mut self, root: &Path) -> Result<usize, IndexError> {
@@ -115,7 +151,7 @@ impl Collection {
         k: usize,
         files: &dyn Files,
         encoder: &dyn Encoder,
-        options: &SearchOptions,
+        options: &SearchOptions<'_>,
     ) -> Result<SearchResult, IndexError> {
         self.snapshot.search(query, k, files, encoder, options)
     }
@@ -141,6 +177,22 @@ impl Collection {
         self.snapshot.stats()
     }
 
+    /// What it may cost and how hard it looks.
+    pub fn settings(&self) -> Settings {
+        self.manifest.settings
+    }
+
+    /// Changes the settings. What searches may do changes at once; how chunks are coded changes for
+    /// what is indexed from now on, and for all of it with [`recode`](Self::recode).
+    pub fn set_settings(&mut self, settings: Settings) -> Result<(), IndexError> {
+        self.check_writable()?;
+        if !settings.are_sane() {
+            return Err(IndexError::BadSettings);
+        }
+        let manifest = Manifest { settings, ..self.manifest.clone() };
+        self.commit(manifest, BTreeMap::new())
+    }
+
     fn create_in(store: Box<dyn Store>, encoder: &dyn Encoder) -> Result<Self, IndexError> {
         let dim = u32::try_from(encoder.dim()).unwrap_or(u32::MAX);
         if dim == 0 || dim as usize > crate::segment::MAX_DIM {
@@ -151,68 +203,109 @@ impl Collection {
         let manifest = Manifest::new(encoder.id(), dim);
         save_manifest(&*store, &manifest)?;
         let snapshot = Snapshot::empty(encoder.id(), dim as usize);
-        Ok(Self { store, writable: true, manifest, snapshot })
+        Ok(Self { store, writable: true, manifest, codecs: BTreeMap::new(), snapshot, words: None })
     }
 
     fn open_in(store: Box<dyn Store>, writable: bool) -> Result<Self, IndexError> {
         let manifest = load_manifest(&*store)?;
-        let mut segments = BTreeMap::new();
-        for reference in &manifest.segments {
-            let segment = load_segment(&*store, &manifest, reference)?;
-            segments.insert(reference.id, Arc::new(segment));
-        }
+        let (codecs, segments) = load_all(&*store, &manifest)?;
         let empty = Snapshot::empty(manifest.encoder, manifest.dim as usize);
         let snapshot = empty.next(&manifest, segments);
-        Ok(Self { store, writable, manifest, snapshot })
+        let mut collection = Self { store, writable, manifest, codecs, snapshot, words: None };
+        collection.open_words();
+        Ok(collection)
     }
 
     fn check_writable(&self) -> Result<(), IndexError> {
         if self.writable { Ok(()) } else { Err(IndexError::ReadOnly) }
     }
 
-    /// Saves a segment under the next number, not yet part of the collection.
-    fn write_segment(
-        &mut self,
-        manifest: &mut Manifest,
-        bytes: &[u8],
-    ) -> Result<(u64, Arc<Segment>), IndexError> {
+    /// Saves a file under the next number, not yet part of the collection.
+    fn write(&mut self, kind: &str, bytes: &[u8]) -> Result<(u64, Blob), IndexError> {
         // Taken even if the save fails: it may have failed after the rename.
         let id = self.manifest.next;
         self.manifest.next += 1;
-        let name = segment_name(id);
+        let name = file_name(kind, id);
         self.store.save(&name, bytes).map_err(|error| self.io(&name, error))?;
-        let mut reference =
-            SegmentRef { id, head: [0; 16], dead: Default::default(), touched: Default::default() };
-        let segment = open_segment(&*self.store, &name)?;
-        reference.head = segment.head();
+        let blob = self.store.load(&name).map_err(|error| self.io(&name, error))?;
+        Ok((id, blob))
+    }
+
+    /// Saves a codec; the one to use is the one given back.
+    fn write_codec(&mut self, codec: &Codec) -> Result<(FileRef, Arc<Codec>), IndexError> {
+        let (id, blob) = self.write(CODEC, &codec.to_bytes())?;
+        let refused = |refusal| refused(&file_name(CODEC, id), refusal);
+        let codec = Arc::new(Codec::from_bytes(&blob).map_err(refused)?);
+        self.codecs.insert(id, codec.clone());
+        Ok((FileRef { id, head: codec.head() }, codec))
+    }
+
+    /// Saves codes of the chunks of a content file.
+    fn write_codes(
+        &mut self,
+        content: &Arc<Content>,
+        codes: CodedBuilder,
+        seed: u64,
+    ) -> Result<(FileRef, Segment), IndexError> {
+        let codec = codes.codec().clone();
+        let flat = self.manifest.settings.flat as usize;
+        let (id, blob) = self.write(CODES, &codes.finish(content.head(), flat, seed))?;
+        let refused = |refusal| refused(&file_name(CODES, id), refusal);
+        let segment = Segment::open(content.clone(), blob, &codec).map_err(refused)?;
+        Ok((FileRef { id, head: segment.coded.head() }, segment))
+    }
+
+    /// Saves a segment and lists it in `manifest`. `codec` is the number of the codes' codec.
+    fn write_segment(
+        &mut self,
+        manifest: &mut Manifest,
+        content: ContentBuilder,
+        codes: CodedBuilder,
+        codec: u64,
+        seed: u64,
+    ) -> Result<(u64, Arc<Segment>), IndexError> {
+        let (id, blob) = self.write(CONTENT, &content.finish())?;
+        let refused = |refusal| refused(&file_name(CONTENT, id), refusal);
+        let content = Arc::new(Content::open(blob).map_err(refused)?);
+        let (file, segment) = self.write_codes(&content, codes, seed)?;
         manifest.next = self.manifest.next;
-        manifest.segments.push(reference);
+        manifest.segments.push(SegmentRef {
+            content: FileRef { id, head: content.head() },
+            codes: CodesRef { file, codec },
+            dead: Default::default(),
+            touched: Default::default(),
+        });
         Ok((id, Arc::new(segment)))
     }
 
     /// Makes `manifest` the state of the collection, leaving out segments with nothing alive in
-    /// them, whose files are then removed.
+    /// them; files that are no longer needed are then removed.
     fn commit(
         &mut self,
         mut manifest: Manifest,
-        mut segments: BTreeMap<u64, Arc<Segment>>,
+        segments: BTreeMap<u64, Arc<Segment>>,
     ) -> Result<(), IndexError> {
-        segments.extend(self.snapshot.segments());
+        let mut all: BTreeMap<u64, Arc<Segment>> = self.snapshot.segments().collect();
+        all.extend(segments);
+        manifest.next = self.manifest.next;
         manifest.segments.retain(|reference| {
-            let files = segments.get(&reference.id).map(|segment| segment.files().len());
+            let files = all.get(&reference.content.id).map(|segment| segment.content.files().len());
             files.is_some_and(|files| reference.dead.len() < files)
         });
+        manifest.tidy();
         if manifest == self.manifest {
             return Ok(());
         }
         save_manifest(&*self.store, &manifest)?;
-        for old in &self.manifest.segments {
-            if !manifest.segments.iter().any(|reference| reference.id == old.id) {
-                // One that stays is an orphan, which the next opening removes.
-                let _ = self.store.remove(&segment_name(old.id));
-            }
+        for old in self.manifest.names().difference(&manifest.names()) {
+            // One that stays is an orphan, which the next opening removes.
+            let _ = self.store.remove(old);
         }
-        self.snapshot = self.snapshot.next(&manifest, segments);
+        let moving = manifest.moving.as_ref().map(|moving| moving.codec.id);
+        self.codecs.retain(|id, _| {
+            moving == Some(*id) || manifest.codecs.iter().any(|codec| codec.id == *id)
+        });
+        self.snapshot = self.snapshot.next(&manifest, all);
         self.manifest = manifest;
         Ok(())
     }
@@ -235,55 +328,6 @@ fn lock(dir: &Path) -> Result<DirStore, IndexError> {
         io::ErrorKind::WouldBlock => IndexError::Locked { dir: dir.into() },
         _ => IndexError::io(dir, error),
     })
-}
-
-fn save_manifest(store: &dyn Store, manifest: &Manifest) -> Result<(), IndexError> {
-    store
-        .save(NAME, &manifest.to_bytes())
-        .map_err(|error| IndexError::io(&store.place().join(NAME), error))
-}
-
-fn load_manifest(store: &dyn Store) -> Result<Manifest, IndexError> {
-    let blob =
-        store.load(NAME).map_err(|error| IndexError::io(&store.place().join(NAME), error))?;
-    Manifest::from_bytes(&blob).map_err(|refusal| refused(NAME, refusal))
-}
-
-fn open_segment(store: &dyn Store, name: &str) -> Result<Segment, IndexError> {
-    let blob =
-        store.load(name).map_err(|error| IndexError::io(&store.place().join(name), error))?;
-    Segment::open(blob).map_err(|refusal| refused(name, refusal))
-}
-
-/// Opens a segment and checks that it is the one the manifest means.
-fn load_segment(
-    store: &dyn Store,
-    manifest: &Manifest,
-    reference: &SegmentRef,
-) -> Result<Segment, IndexError> {
-    let name = segment_name(reference.id);
-    let segment = open_segment(store, &name)?;
-    let files = segment.files().len() as u64;
-    let numbers = reference.dead.iter().chain(reference.touched.keys());
-    let belongs = segment.head() == reference.head
-        && segment.encoder() == manifest.encoder
-        && segment.dim() == manifest.dim as usize
-        && numbers.max().is_none_or(|&file| u64::from(file) < files);
-    if !belongs {
-        let what = "IDX-23: it is not the segment the manifest names";
-        return Err(refused(&name, what.into()));
-    }
-    Ok(segment)
-}
-
-fn refused(file: &str, refusal: Refusal) -> IndexError {
-    let file = file.to_owned();
-    match refusal {
-        Refusal::Version(found) => {
-            IndexError::Version { file, found, supported: crate::container::VERSION }
-        }
-        Refusal::Corrupt(what) => IndexError::Corrupt { file, what: what.to_owned() },
-    }
 }
 
 #[cfg(test)]

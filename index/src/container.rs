@@ -1,4 +1,4 @@
-//! The container both kinds of index file share: a header, a table of sections, a checksum each.
+//! The container all kinds of index file share: a header, a table of sections, a checksum each.
 //!
 //! Written and read as `docs/spec/index-format.md` section 2 says. Every byte of a file is covered
 //! by a checksum or required to be zero, so a flipped bit anywhere is found.
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::bytes::{Put, Reader};
 
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 pub(crate) const ALIGN: usize = 64;
 const HEADER: usize = 64;
 const ENTRY: usize = 40;
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn another_version_is_named() {
         let mut file = sample();
-        file[8] = 2;
-        assert_eq!(Sections::read(&file, MAGIC).err(), Some(Refusal::Version(2)));
+        file[8] = 1;
+        assert_eq!(Sections::read(&file, MAGIC).err(), Some(Refusal::Version(1)));
     }
 }

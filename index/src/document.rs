@@ -1,18 +1,42 @@
-//! From a file's bytes to text.
+//! From a file's bytes to text and its sections.
 //!
-//! The text is what spans count in, and extraction happens again at query time, so it must be a
-//! pure function of the bytes and the format: a change to it is a new [`EXTRACTOR`] number, which
-//! makes files of the older one stale until they are indexed again.
+//! The text is what spans count in, and extraction may happen again at query time, so it must be a
+//! pure function of the bytes, the name and the format: a change to it is a new [`EXTRACTOR`] number,
+//! which makes files of the older one stale until they are indexed again.
 
+mod attributes;
+mod code;
+mod date;
+mod docx;
+mod draft;
+mod epub;
 mod format;
+mod front_matter;
+mod html;
+mod json;
+mod mail;
+mod markdown;
+mod notebook;
+mod package;
 mod pdf;
+mod plain;
+mod record;
+mod table;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
-pub(crate) use format::{Format, guess};
+pub(crate) use attributes::Attributes;
+pub(crate) use draft::Section;
+pub(crate) use format::{Format, classify, guess};
+pub(crate) use plain::is_binary;
+
+use draft::{Draft, too_long, whole};
+use plain::decode;
 
 /// Version of everything in this module that decides what the text of a file is.
-pub(crate) const EXTRACTOR: u8 = 1;
+pub(crate) const EXTRACTOR: u8 = 2;
 
 /// How much of a file shows whether it is text.
 pub(crate) const SNIFF: u64 = 8 * 1024;
@@ -23,6 +47,17 @@ pub(crate) const MAX_PDF: u64 = 32 << 20;
 /// Most text one file may yield; offsets are 32 bits wide, and a PDF may unpack to much more than
 /// its size.
 pub(crate) const MAX_TEXT: usize = 256 << 20;
+
+/// What a file's bytes say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Extracted {
+    /// All of its text; never blank.
+    pub(crate) text: String,
+    /// Facts about the file.
+    pub(crate) attributes: Attributes,
+    /// Parts of the text, in order, none empty, together all of it.
+    pub(crate) sections: Vec<Section>,
+}
 
 /// Why a file was left out of the index.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +90,9 @@ pub enum SkipReason {
     /// Its text could not be extracted.
     #[error("its text could not be extracted ({0})")]
     ExtractionFailed(String),
+    /// It needs a password or a key.
+    #[error("is encrypted; save a copy without a password to have it indexed")]
+    Encrypted,
     /// A symbolic link; what it points to is indexed where it lies, if that folder is added.
     #[error("is a symbolic link")]
     Link,
@@ -63,107 +101,78 @@ pub enum SkipReason {
     Special,
 }
 
-/// The text of a file of this format.
-pub(crate) fn extract(format: Format, bytes: Vec<u8>) -> Result<String, SkipReason> {
-    let text = match format {
-        Format::Text | Format::Markdown | Format::Code => decode(bytes)?,
-        Format::Pdf => pdf::text(bytes)?,
+/// Text, facts and sections of a file of this format. Of its path only the name matters.
+pub(crate) fn extract(
+    format: Format,
+    path: &Path,
+    bytes: Vec<u8>,
+) -> Result<Extracted, SkipReason> {
+    let (text, attributes, sections) = match format {
+        Format::Text => {
+            let text = decode(bytes)?;
+            let sections = whole(&text);
+            (text, Attributes::default(), sections)
+        }
+        Format::Markdown => {
+            let text = decode(bytes)?;
+            let matter = markdown::front_matter(&text);
+            let attributes = matter.map(|matter| front_matter::facts(&text[matter]));
+            let sections = markdown::sections(&text);
+            (text, attributes.unwrap_or_default(), sections)
+        }
+        Format::Code => {
+            let text = decode(bytes)?;
+            let (sections, attributes) = code::sections(path, &text);
+            (text, attributes, sections)
+        }
+        _ => {
+            let mut draft = Draft::new();
+            let attributes = write(format, bytes, &mut draft)?;
+            let (text, sections) = draft.finish();
+            (text, attributes, sections)
+        }
     };
+    Ok(Extracted { text: sound(text)?, attributes, sections })
+}
+
+/// The text alone, as [`extract`] gives it, at less cost.
+pub(crate) fn text(format: Format, _path: &Path, bytes: Vec<u8>) -> Result<String, SkipReason> {
+    sound(match format {
+        Format::Text | Format::Markdown | Format::Code => decode(bytes)?,
+        _ => {
+            let mut draft = Draft::of_text();
+            write(format, bytes, &mut draft)?;
+            draft.finish().0
+        }
+    })
+}
+
+/// Puts together the text of a format that is not its own text, and gives the facts about the file.
+fn write(format: Format, bytes: Vec<u8>, draft: &mut Draft) -> Result<Attributes, SkipReason> {
+    match format {
+        Format::Pdf => return pdf::read(bytes, draft),
+        Format::Html => return html::page(&bytes, draft),
+        Format::Docx => return docx::read(bytes, draft),
+        Format::Epub => return epub::read(bytes, draft),
+        Format::Notebook => return notebook::read(&decode(bytes)?, draft),
+        Format::Mail => mail::one(&bytes, draft)?,
+        Format::Mbox => mail::many(&bytes, draft)?,
+        Format::Csv => table::read(&decode(bytes)?, None, draft)?,
+        Format::Tsv => table::read(&decode(bytes)?, Some(b'\t'), draft)?,
+        Format::JsonLines => record::json_lines(&decode(bytes)?, draft)?,
+        Format::Text | Format::Markdown | Format::Code => draft.push(&decode(bytes)?)?,
+    }
+    // Each record has its own.
+    Ok(Attributes::default())
+}
+
+/// Refuses a text that is too long or blank.
+fn sound(text: String) -> Result<String, SkipReason> {
     if text.len() > MAX_TEXT {
-        return Err(SkipReason::TooLarge { size: text.len() as u64, limit: MAX_TEXT as u64 });
+        return Err(too_long(text.len()));
     }
     if text.trim().is_empty() {
         return Err(SkipReason::Empty);
     }
     Ok(text)
-}
-
-/// Whether the first bytes of a file show that it is not text.
-pub(crate) fn is_binary(head: &[u8]) -> bool {
-    decode_utf16(head).is_none() && looks_binary(head)
-}
-
-/// Whether there are zero bytes, or more than one in fifty is a control character.
-fn looks_binary(bytes: &[u8]) -> bool {
-    let head = &bytes[..bytes.len().min(SNIFF as usize)];
-    let control = head
-        .iter()
-        .filter(|&&b| b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b))
-        .count();
-    head.contains(&0) || control * 50 > head.len()
-}
-
-fn decode(bytes: Vec<u8>) -> Result<String, SkipReason> {
-    if let Some(text) = decode_utf16(&bytes) {
-        return Ok(text);
-    }
-    let mut bytes = bytes;
-    if bytes.starts_with(b"\xef\xbb\xbf") {
-        bytes.drain(..3);
-    }
-    if looks_binary(&bytes) {
-        return Err(SkipReason::Binary);
-    }
-    let bytes = match String::from_utf8(bytes) {
-        Ok(text) => return Ok(text),
-        Err(error) => error.into_bytes(),
-    };
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let (mut all, mut broken) = (0usize, 0usize);
-    for c in text.chars() {
-        all += 1;
-        broken += usize::from(c == char::REPLACEMENT_CHARACTER);
-    }
-    if broken * 10 > all {
-        return Err(SkipReason::NotUtf8);
-    }
-    Ok(text)
-}
-
-/// UTF-16 is read where a byte order mark announces it.
-fn decode_utf16(bytes: &[u8]) -> Option<String> {
-    let (mark, rest) = bytes.split_first_chunk::<2>()?;
-    let unit: fn([u8; 2]) -> u16 = match mark {
-        [0xff, 0xfe] => u16::from_le_bytes,
-        [0xfe, 0xff] => u16::from_be_bytes,
-        _ => return None,
-    };
-    let units = rest.as_chunks::<2>().0.iter().map(|&pair| unit(pair));
-    let text = char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER));
-    Some(text.collect())
-}
-
-/// Format of a file from its name and first bytes, or why there is none.
-pub(crate) fn classify(path: &Path, head: &[u8]) -> Result<Format, SkipReason> {
-    if head.starts_with(b"%PDF-") {
-        return Ok(Format::Pdf);
-    }
-    guess(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(bytes: &[u8]) -> Result<String, SkipReason> {
-        extract(Format::Text, bytes.to_vec())
-    }
-
-    #[test]
-    fn bytes_become_text_or_a_reason() {
-        let cases: [(&[u8], Result<&str, SkipReason>); 9] = [
-            (b"plain", Ok("plain")),
-            (b"\xef\xbb\xbfmarked", Ok("marked")),
-            (b"\xff\xfeh\0i\0", Ok("hi")),
-            (b"\xfe\xff\0h\0i", Ok("hi")),
-            (b"mostly good text \xe4 here", Ok("mostly good text \u{fffd} here")),
-            (b"\xe4\xf6\xfc\xe4\xf6", Err(SkipReason::NotUtf8)),
-            (b"zero\0byte", Err(SkipReason::Binary)),
-            (b"", Err(SkipReason::Empty)),
-            (b" \n\t ", Err(SkipReason::Empty)),
-        ];
-        for (bytes, expected) in cases {
-            assert_eq!(text(bytes), expected.map(str::to_owned), "{bytes:?}");
-        }
-    }
 }

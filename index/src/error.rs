@@ -82,6 +82,18 @@ pub enum IndexError {
         /// Which bound.
         what: &'static str,
     },
+    /// The lexical index failed.
+    #[error("searching by words failed: {what}")]
+    Lexical {
+        /// What happened.
+        what: String,
+    },
+    /// The collection has no lexical index.
+    #[error("this index cannot be searched by words; switch its lexical part on and update it")]
+    NoWords,
+    /// Settings outside their bounds.
+    #[error("these settings are out of bounds: 8 to 65536 bytes a chunk, a confidence of 0 to 10")]
+    BadSettings,
     /// The disk is full. The index is as it was before.
     #[error("no space left on the disk while writing {}; free some and try again, nothing was lost", path.display())]
     DiskFull {

@@ -7,7 +7,7 @@ mod disk;
 mod memory;
 
 use std::io;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
 pub use disk::Disk;
@@ -68,4 +68,11 @@ pub trait Files: Send + Sync {
 
     /// The first `limit` bytes of a regular file, or all of a shorter one.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
+
+    /// The bytes of a regular file in `range`; fewer where it ends before.
+    fn read_range(&self, path: &Path, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let mut bytes = self.read(path, range.end)?;
+        let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(bytes.len());
+        Ok(bytes.split_off(start))
+    }
 }

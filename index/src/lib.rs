@@ -16,20 +16,28 @@
 //! The file format is in `docs/spec/index-format.md`; the checks numbered there (`IDX-01` ...) are
 //! named where the code makes them.
 
+mod bits;
 mod bytes;
 mod chunk;
-mod codes;
+mod codec;
+mod coded;
 mod collection;
 mod container;
+mod content;
 mod document;
 mod encoder;
 mod error;
 mod files;
+mod filter;
 mod graph;
+mod grep;
+mod hybrid;
+mod lexical;
 mod manifest;
 mod paths;
 mod search;
 mod segment;
+mod settings;
 mod store;
 mod vectors;
 
@@ -39,11 +47,14 @@ extern crate self as covey_index;
 mod fixture;
 
 pub use collection::{
-    Collection, CollectionStats, Progress, Snapshot, Stage, UpdateOptions, UpdateReport,
-    VerifyReport,
+    Collection, CollectionStats, Progress, RecodeReport, Snapshot, Stage, UpdateOptions,
+    UpdateReport, VerifyReport,
 };
 pub use document::SkipReason;
 pub use encoder::{EncodeError, Encoder, EncoderId};
 pub use error::{IndexError, WrongModel};
 pub use files::{Disk, FileStat, Files, MemoryFiles, Walked};
-pub use search::{Hit, SearchOptions, SearchResult, Traversal};
+pub use filter::{Facts, Filter, FilterError, MAX_FILTER_BYTES};
+pub use grep::{Case, Grep, GrepError, GrepOptions, LineMatch};
+pub use search::{GrepHit, GrepResult, Hit, SearchOptions, SearchResult, Stopped};
+pub use settings::{Profile, Settings};

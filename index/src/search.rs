@@ -1,9 +1,14 @@
-//! Answering a query: codes find candidates, files give back their text, the encoder their vectors.
+//! Answering a query: codes find candidates and bound their scores, files give back the text of those
+//! that could matter, the encoder their vectors.
 
 mod candidates;
+mod lines;
+mod mask;
 mod recompute;
 mod texts;
+mod words;
 
+use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -11,36 +16,52 @@ use crate::collection::Snapshot;
 use crate::encoder::Encoder;
 use crate::error::IndexError;
 use crate::files::Files;
+use crate::filter::Filter;
 
+pub use lines::{GrepHit, GrepResult};
 pub(crate) use texts::TextCache;
 
-/// How to search.
-#[derive(Clone, Copy, Debug)]
+/// How to search. What is `None` is as the collection's [`Settings`](crate::Settings) have it.
+#[derive(Clone, Copy, Default)]
 #[non_exhaustive]
-pub struct SearchOptions {
-    /// How many candidates are embedded again and ranked exactly; never fewer than asked for.
-    pub rerank: usize,
-    /// Width of the beam that walks the graph; never below `rerank`.
-    pub beam: usize,
-    /// How candidates are found.
-    pub traversal: Traversal,
+pub struct SearchOptions<'a> {
+    /// Most chunks recomputed; never fewer than asked for where scores are to be exact.
+    pub recompute: Option<usize>,
+    /// Blocks scanned of each segment that has blocks.
+    pub probes: Option<usize>,
+    /// How sure to be that what is left out is no better, in standard deviations.
+    pub confidence: Option<f32>,
+    /// Whether every hit's score is recomputed, or only those whose place is in doubt.
+    pub exact: Option<bool>,
+    /// Which chunks may be found.
+    pub filter: Option<&'a Filter>,
+    /// Asked before each batch of recomputation: `true` ends the search with what it has.
+    pub out_of_time: Option<&'a (dyn Fn() -> bool + Sync)>,
 }
 
-impl Default for SearchOptions {
-    fn default() -> Self {
-        Self { rerank: 96, beam: 192, traversal: Traversal::Auto }
+impl fmt::Debug for SearchOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SearchOptions")
+            .field("recompute", &self.recompute)
+            .field("probes", &self.probes)
+            .field("confidence", &self.confidence)
+            .field("exact", &self.exact)
+            .field("filter", &self.filter)
+            .field("out_of_time", &self.out_of_time.is_some())
+            .finish()
     }
 }
 
-/// How candidates are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Traversal {
-    /// By whichever is cheaper for a segment of its size.
-    Auto,
-    /// By walking the graph.
-    Graph,
-    /// By estimating every chunk from its code.
-    Scan,
+/// Why a search recomputed no more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stopped {
+    /// Nothing that was left out can belong to the answer, as sure as was asked for.
+    #[default]
+    Bound,
+    /// As many chunks were recomputed as were allowed.
+    Budget,
+    /// It ran out of time.
+    Time,
 }
 
 /// The answer to a query.
@@ -54,13 +75,19 @@ pub struct SearchResult {
     pub visited: usize,
     /// Chunks passed over since their file changed, vanished or cannot be read: update its folder.
     pub stale: usize,
+    /// Why no more were recomputed.
+    pub stopped: Stopped,
+    /// The largest score that a chunk which is not among the hits may have, as sure as was asked for.
+    pub bound: f32,
 }
 
 /// A chunk found.
 #[derive(Clone, Debug)]
 pub struct Hit {
-    /// Inner product of the query with the chunk's recomputed vector.
+    /// Inner product of the query with the chunk's vector.
     pub score: f32,
+    /// How far off the score may be, as sure as was asked for; 0 for a recomputed one.
+    pub margin: f32,
     /// The file.
     pub path: PathBuf,
     /// The headings the chunk stands under, or the file's name below its root.
@@ -74,27 +101,42 @@ pub struct Hit {
 }
 
 impl Snapshot {
-    /// The `k` chunks whose vectors have the largest inner product with `query`, with the exact
-    /// scores. `query` must have been made by the encoder the collection was built with.
+    /// The `k` chunks whose vectors have the largest inner product with `query`. `query` must have been
+    /// made by the encoder the collection was built with.
     pub fn search(
         &self,
         query: &[f32],
         k: usize,
         files: &dyn Files,
         encoder: &dyn Encoder,
-        options: &SearchOptions,
+        options: &SearchOptions<'_>,
     ) -> Result<SearchResult, IndexError> {
         self.check_encoder(encoder)?;
         self.check_query(query)?;
         if k == 0 {
             return Ok(SearchResult::default());
         }
-        let wanted = options.rerank.max(k);
-        let (candidates, visited) = self.candidates(query, wanted, options);
-        let mut result = self.recompute(query, &candidates, wanted, files, encoder)?;
-        result.visited = visited;
-        result.hits.truncate(k);
-        Ok(result)
+        let plan = self.plan(k, options);
+        let found = self.candidates(query, &plan);
+        Ok(self.race(query, k, found, &plan, files, encoder)?.0)
+    }
+
+    /// The options with the settings filled in.
+    fn plan<'a>(&self, k: usize, options: &SearchOptions<'a>) -> Plan<'a> {
+        let settings = self.settings();
+        let chunks = self.parts().iter().map(|part| part.segment.len() as usize).sum();
+        let exact = options.exact.unwrap_or(settings.exact);
+        let budget = options.recompute.unwrap_or_else(|| settings.recompute_at(chunks));
+        let confidence = options.confidence.filter(|z| z.is_finite() && *z >= 0.0);
+        Plan {
+            budget: if exact { budget.max(k) } else { budget },
+            keep: k.max(budget.saturating_mul(4)).max(MIN_KEPT),
+            probes: options.probes.or((settings.probes > 0).then_some(settings.probes as usize)),
+            confidence: confidence.unwrap_or(settings.confidence),
+            exact,
+            filter: options.filter,
+            out_of_time: options.out_of_time,
+        }
     }
 
     fn check_query(&self, query: &[f32]) -> Result<(), IndexError> {
@@ -107,4 +149,19 @@ impl Snapshot {
         }
         Ok(())
     }
+}
+
+/// Candidates that are kept at least.
+const MIN_KEPT: usize = 128;
+
+/// What one search may do.
+struct Plan<'a> {
+    budget: usize,
+    /// Candidates kept.
+    keep: usize,
+    probes: Option<usize>,
+    confidence: f32,
+    exact: bool,
+    filter: Option<&'a Filter>,
+    out_of_time: Option<&'a (dyn Fn() -> bool + Sync)>,
 }

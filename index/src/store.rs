@@ -18,6 +18,10 @@ pub(crate) use memory::MemoryStore;
 pub(crate) trait Store: Send + Sync {
     /// What to call this place in a message.
     fn place(&self) -> &Path;
+    /// The folder that this is, if it is one.
+    fn folder(&self) -> Option<&Path> {
+        None
+    }
     /// Names of all blobs, in no order; remains of interrupted saves are among them.
     fn names(&self) -> io::Result<Vec<String>>;
     fn load(&self, name: &str) -> io::Result<Blob>;

@@ -51,7 +51,7 @@ impl Home {
         entries
             .map(|entry| entry.expect("entry").path())
             .find(|path| {
-                path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"segment-"))
+                path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"content-"))
             })
             .expect("there is a segment")
     }
@@ -81,7 +81,8 @@ fn only_the_user_can_read_the_index() {
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(&home.index()), 0o700);
     for entry in fs::read_dir(home.index()).expect("lists") {
-        assert_eq!(mode(&entry.expect("entry").path()), 0o600);
+        let path = entry.expect("entry").path();
+        assert_eq!(mode(&path), if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
     }
 }
 
@@ -110,7 +111,7 @@ fn a_place_without_an_index_or_with_one_is_named() {
 fn remains_of_an_interrupted_write_are_removed() {
     let home = Home::new();
     drop(home.build());
-    let stray = ["tmp-segment-0000000000000009", "segment-0000000000000009", "tmp-manifest"];
+    let stray = ["tmp-content-0000000000000009", "codes-0000000000000009", "tmp-manifest"];
     for name in stray {
         fs::write(home.index().join(name), b"half").expect("written");
     }

@@ -43,6 +43,9 @@ pub(crate) fn index(collection: &Name, error: IndexError) -> ApiError {
         IndexError::WrongModel { .. } => {
             ApiError::new(ErrorCode::WrongModel, message).hint(reindex)
         }
+        IndexError::NoWords => {
+            ApiError::new(ErrorCode::Usage, message).hint(make_words(collection))
+        }
         IndexError::Locked { .. } => ApiError::new(ErrorCode::Busy, message),
         IndexError::RootUnreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
             ApiError::new(ErrorCode::NotFound, message).hint("check the path")
@@ -56,4 +59,9 @@ pub(crate) fn index(collection: &Name, error: IndexError) -> ApiError {
         // Whatever the index adds later is nothing a person can be told more about.
         _ => ApiError::new(ErrorCode::Internal, message),
     }
+}
+
+/// How a collection comes to be searchable by words.
+pub(crate) fn make_words(collection: &Name) -> String {
+    format!("give it an index of its words with `covey index profile {collection} balanced`")
 }

@@ -110,7 +110,7 @@ async fn call(node: &Node<MemoryLink>, call: Call) -> Result<Reply, ApiError> {
 
 async fn note(node: &Node<MemoryLink>, files: &Hooked, text: &str, reveal: Option<Reveal>) {
     files.files.insert("/home/notes/apple.md", text);
-    let add = Call::Add { path: "/home/notes".into(), collection: None };
+    let add = Call::Add { path: "/home/notes".into(), collection: None, profile: None };
     call(node, add).await.expect("indexes");
     if let Some(reveal) = reveal {
         let share = Call::Share { collection: name("notes"), group: name("lab"), reveal };
@@ -133,10 +133,8 @@ async fn ask(node: &Node<MemoryLink>, hard_ms: Option<u32>) -> SearchReport {
     let search = SearchCall {
         question: QUESTION.to_owned(),
         group: Some(name("lab")),
-        collection: None,
-        limit: None,
-        soft_ms: None,
         hard_ms,
+        ..SearchCall::default()
     };
     match call(node, Call::Search(search)).await {
         Ok(Reply::Search(report)) => report,

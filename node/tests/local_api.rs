@@ -6,7 +6,7 @@ use covey_node::api::{Call, Event};
 use serde_json::Value;
 
 /// Every call and every reply, as `the_lists_above_name_what_the_code_knows` makes sure.
-const CALLS: [&str; 23] = [
+const CALLS: [&str; 28] = [
     "add",
     "audit_list",
     "audit_verify",
@@ -18,6 +18,11 @@ const CALLS: [&str; 23] = [
     "group_remove",
     "group_role",
     "group_transfer",
+    "index_compact",
+    "index_info",
+    "index_profile",
+    "index_recode",
+    "index_verify",
     "invite",
     "join",
     "model_list",
@@ -31,7 +36,7 @@ const CALLS: [&str; 23] = [
     "stop",
     "unshare",
 ];
-const REPLIES: [&str; 21] = [
+const REPLIES: [&str; 25] = [
     "added",
     "audit",
     "audit_verified",
@@ -40,6 +45,10 @@ const REPLIES: [&str; 21] = [
     "doctor",
     "group",
     "groups",
+    "index",
+    "index_compacted",
+    "index_recoded",
+    "index_verified",
     "initialised",
     "invite",
     "log",

@@ -196,7 +196,8 @@ impl World {
     ) -> Result<(), SimError> {
         let collection: Name = folder.parse()?;
         let path = Path::new("/home").join(folder);
-        self.must(number, Call::Add { path, collection: Some(collection.clone()) }).await?;
+        self.must(number, Call::Add { path, collection: Some(collection.clone()), profile: None })
+            .await?;
         self.must(number, Call::Share { collection, group: group.clone(), reveal }).await?;
         Ok(())
     }
@@ -235,10 +236,7 @@ impl World {
         let search = SearchCall {
             question: question.to_owned(),
             group: Some(group.clone()),
-            collection: None,
-            limit: None,
-            soft_ms: None,
-            hard_ms: None,
+            ..SearchCall::default()
         };
         match self.must(number, Call::Search(search)).await? {
             Reply::Search(report) => Ok(report),

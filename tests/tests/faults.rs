@@ -84,8 +84,8 @@ fn a_daemon_killed_while_it_indexes_loses_nothing() {
     let added = ada.json(&["add", notes.to_str().expect("a plain path")]);
     let files = added["added"].as_u64().zip(added["unchanged"].as_u64());
     assert_eq!(files.map(|(added, kept)| added + kept), Some(1_501), "{added}");
-    let best = &ada.json(&["search", "counting meteors in August"])["results"][0];
-    assert_eq!(best["path"], json!(meteors));
+    let found = ada.json(&["search", "counting meteors in August"]);
+    assert_eq!(found["results"][0]["path"], json!(meteors), "{added}: {found}");
     assert_eq!(ada.json(&["audit", "verify"])["records"], 0);
 }
 

@@ -32,6 +32,8 @@ enum Chore {
 enum Bench {
     /// Search quality of four federated nodes beside one node that holds everything.
     Federated(bench::federated::Options),
+    /// Size, recall, time and memory of the index beside other engines.
+    Index(Box<bench::index::Options>),
 }
 
 fn main() -> Result<()> {
@@ -39,6 +41,7 @@ fn main() -> Result<()> {
         Chore::Ci => ci(),
         Chore::Tidy => tidy::report(&root()),
         Chore::Bench(Bench::Federated(options)) => bench::federated::run(&options, &root()),
+        Chore::Bench(Bench::Index(options)) => bench::index::run(&options, &root()),
     }
 }
 

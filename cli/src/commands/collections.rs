@@ -6,11 +6,13 @@ use clap::{Args, ValueEnum};
 use covey_node::api::{ApiError, Call, ErrorCode, Reveal};
 use covey_protocol::ids::Name;
 
+use super::index::Chosen;
 use crate::session::Session;
 
 /// Index a file or folder, or bring its index up to date
 ///
-/// Plain text, Markdown, source code and PDF are indexed; what is skipped is listed with the reason.
+/// Text, Markdown, HTML, PDF, DOCX, EPUB, e-mail, notebooks, tables and source code are indexed; what
+/// is skipped is listed with the reason.
 /// A second run only touches what has changed. Nobody else can search it until you share it.
 #[derive(Debug, Args)]
 #[command(
@@ -22,19 +24,22 @@ pub struct Add {
     /// The collection to put it in (by default one named after the folder)
     #[arg(long, short)]
     collection: Option<Name>,
+    /// How much disk a new collection's index may take (balanced by default)
+    #[arg(long, value_enum)]
+    profile: Option<Chosen>,
 }
 
 impl Add {
     pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
         let path = existing(&self.path)?;
         session.ensure_node(None)?;
-        session.show(Call::Add { path, collection: self.collection }, "indexing").map_err(|error| {
-            match error.code {
-                ErrorCode::Cancelled if error.hint.is_none() => {
-                    error.hint("the same command again goes on from there")
-                }
-                _ => error,
+        let profile = self.profile.map(Into::into);
+        let call = Call::Add { path, collection: self.collection, profile };
+        session.show(call, "indexing").map_err(|error| match error.code {
+            ErrorCode::Cancelled if error.hint.is_none() => {
+                error.hint("the same command again goes on from there")
             }
+            _ => error,
         })
     }
 }

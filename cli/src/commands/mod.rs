@@ -5,11 +5,13 @@ pub mod backup;
 pub mod collections;
 pub mod daemon;
 pub mod group;
+pub mod index;
 pub mod init;
 pub mod logs;
 pub mod model;
 pub mod search;
 pub mod service;
+pub mod watch;
 
 use std::process::ExitCode;
 
@@ -29,6 +31,8 @@ pub fn run(cli: Cli, output: &Output) -> Result<ExitCode, ApiError> {
         Command::Add(it) => it.run(&session()?),
         Command::Remove(it) => it.run(&session()?),
         Command::Reindex(it) => it.run(&session()?),
+        Command::Index(it) => it.run(&session()?),
+        Command::Watch(it) => it.run(&session()?),
         Command::Search(it) => it.run(&session()?),
         Command::Share(it) => it.run(&session()?),
         Command::Unshare(it) => it.run(&session()?),

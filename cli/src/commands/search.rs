@@ -2,20 +2,25 @@
 
 use std::time::Duration;
 
-use clap::Args;
-use covey_node::api::{ApiError, Call, SearchCall};
+use clap::{Args, ValueEnum};
+use covey_node::api::{ApiError, Call, Reply, SearchCall, SearchMode};
 use covey_protocol::ids::Name;
 
 use crate::session::Session;
+use crate::show;
+
+const EXAMPLES: &str = "\
+Example: covey search \"how do I descale the kettle\"
+         covey search --mode hybrid --filter \"type == pdf and time > now-30d\" \"cooling loop\"
+         covey search --mode grep \"TODO|FIXME\"
+         covey search --group lab --limit 5 \"cooling loop\"";
 
 /// Search your own files, or a group's
 ///
 /// With --group, the question goes to every member as text; each answers with what it shares, and
 /// the last lines say who did and who did not.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: covey search \"how do I descale the kettle\"\n         covey search --group lab --limit 5 \"cooling loop\""
-)]
+#[command(after_help = EXAMPLES)]
 pub struct Search {
     /// The question, in your own words
     #[arg(required = true, num_args = 1..)]
@@ -26,8 +31,20 @@ pub struct Search {
     /// Only this collection of your own
     #[arg(long, short, conflicts_with = "group")]
     collection: Option<Name>,
-    /// Results wanted (10 by default)
-    #[arg(long, short = 'n', value_parser = clap::value_parser!(u16).range(1..=100))]
+    /// How to search: by meaning, by words, by both, or for lines that match a regular expression
+    #[arg(long, short, value_enum, default_value_t)]
+    mode: Mode,
+    /// Only files and sections that pass, such as "type == pdf and path contains notes"
+    #[arg(long, short, value_name = "EXPRESSION", conflicts_with = "group")]
+    filter: Option<String>,
+    /// Recompute no more after this time, such as 200ms or 1.5s; the answer says if it ran out
+    #[arg(long, value_name = "TIME", value_parser = latency, conflicts_with = "group")]
+    latency: Option<u32>,
+    /// Say what the search did: passages recomputed and looked at, and why it stopped
+    #[arg(long)]
+    explain: bool,
+    /// Results wanted (10 by default, 100 lines)
+    #[arg(long, short = 'n', value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: Option<u16>,
     /// Once somebody has answered, wait no longer than this for the others (1.5 by default, 20 with a transformer)
     #[arg(long, value_name = "SECONDS", value_parser = milliseconds, requires = "group")]
@@ -37,6 +54,20 @@ pub struct Search {
     hard: Option<u32>,
 }
 
+/// How to search.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Mode {
+    /// By meaning
+    #[default]
+    Vector,
+    /// By words (BM25)
+    Lexical,
+    /// By both, their scores joined
+    Hybrid,
+    /// Lines that match a regular expression
+    Grep,
+}
+
 impl Search {
     pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
         let what = if self.group.is_some() { "asking the group" } else { "searching" };
@@ -44,12 +75,45 @@ impl Search {
             question: self.question.join(" "),
             group: self.group,
             collection: self.collection,
+            mode: match self.mode {
+                Mode::Vector => SearchMode::Vector,
+                Mode::Lexical => SearchMode::Lexical,
+                Mode::Hybrid => SearchMode::Hybrid,
+                Mode::Grep => SearchMode::Grep,
+            },
+            filter: self.filter,
+            latency_ms: self.latency,
             limit: self.limit,
             soft_ms: self.soft,
             hard_ms: self.hard,
         };
-        session.show(Call::Search(call), what)
+        let reply = session.call(Call::Search(call), what)?;
+        let explained = match &reply {
+            Reply::Search(report) if self.explain => Some(show::explain(report)),
+            _ => None,
+        };
+        session.output.done(reply)?;
+        // `--json` has all of it anyway.
+        if let Some(explained) = explained.filter(|_| !session.output.is_json()) {
+            session.output.line(&explained)?;
+        }
+        Ok(())
     }
+}
+
+/// Reads `200ms` or `1.5s` as milliseconds.
+fn latency(text: &str) -> Result<u32, String> {
+    let (number, factor) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => (number, 1.0),
+        (None, Some(number)) => (number, 1_000.0),
+        (None, None) => return Err("expected a time such as 200ms or 1.5s".to_owned()),
+    };
+    let number: f64 = number.trim().parse().map_err(|_| format!("`{number}` is no number"))?;
+    let ms = (number * factor).ceil();
+    if !(1.0..=60_000.0).contains(&ms) {
+        return Err("expected between 1ms and 60s".to_owned());
+    }
+    Ok(ms as u32)
 }
 
 /// Reads seconds, fractions allowed, as milliseconds.
@@ -61,4 +125,20 @@ fn milliseconds(text: &str) -> Result<u32, String> {
         return Err("expected more than 0 and at most 60 seconds".to_owned());
     }
     u32::try_from(duration.as_millis()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::latency;
+
+    #[test]
+    fn a_latency_has_a_unit_and_is_bounded() {
+        let good = [("200ms", 200), ("1.5s", 1_500), ("1 ms", 1), ("60s", 60_000), ("0.2ms", 1)];
+        for (text, expected) in good {
+            assert_eq!(latency(text), Ok(expected), "{text}");
+        }
+        for bad in ["", "200", "0ms", "-1s", "61s", "NaNs", "fast", "ms"] {
+            assert!(latency(bad).is_err(), "{bad}");
+        }
+    }
 }

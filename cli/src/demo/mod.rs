@@ -141,7 +141,9 @@ impl Demo<'_> {
                 )
             })?;
             let collection = Some(name(share.collection)?);
-            let Reply::Added(added) = member.call(Call::Add { path, collection }).await? else {
+            let Reply::Added(added) =
+                member.call(Call::Add { path, collection, profile: None }).await?
+            else {
                 return Err(unexpected());
             };
             files += added.added;
@@ -220,10 +222,8 @@ impl Demo<'_> {
         let call = Call::Search(SearchCall {
             question: question.into(),
             group: Some(name(GROUP)?),
-            collection: None,
             limit: Some(2),
-            soft_ms: None,
-            hard_ms: None,
+            ..SearchCall::default()
         });
         match asker.call(call).await? {
             Reply::Search(report) => Ok(report),

@@ -2,14 +2,17 @@
 
 mod group;
 mod home;
+mod index;
 mod search;
 mod status;
 
 use std::io::{self, IsTerminal, Write};
 
-use covey_node::api::Reply;
+use covey_node::api::{ApiError, Reply};
 
-pub use search::report as search_report;
+pub use search::{explain, report as search_report};
+
+use crate::text::clean;
 
 /// Bold and colour, where the reader is a terminal that wants them.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +54,14 @@ impl Style {
     }
 }
 
+/// An error and what to do about it, in one line.
+pub fn error_line(error: &ApiError) -> String {
+    match &error.hint {
+        Some(hint) => format!("{} ({})", clean(&error.message), clean(hint)),
+        None => clean(&error.message),
+    }
+}
+
 /// Prints any result.
 pub fn reply(reply: &Reply, out: &mut dyn Write, style: Style) -> io::Result<()> {
     match reply {
@@ -60,6 +71,10 @@ pub fn reply(reply: &Reply, out: &mut dyn Write, style: Style) -> io::Result<()>
         Reply::Reindexed { collections } => {
             collections.iter().try_for_each(|it| status::added(it, out))
         }
+        Reply::Index(it) => index::info(it, out, style),
+        Reply::IndexVerified(it) => index::verified(it, out),
+        Reply::IndexCompacted(it) => index::compacted(it, out),
+        Reply::IndexRecoded(it) => index::recoded(it, out),
         Reply::Search(it) => search::report(it, out, style),
         Reply::Group(it) => group::group(it, out, style),
         Reply::Groups { groups } => group::groups(groups, out, style),

@@ -3,10 +3,12 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use covey_node::api::{Coverage, MemberOutcome, SearchHit, SearchReport, Source};
+use covey_node::api::{
+    Coverage, LineHit, MemberOutcome, SearchHit, SearchMode, SearchReport, Source, Stopped,
+};
 
 use super::Style;
-use crate::text::{clean, count, duration, wrap};
+use crate::text::{clean, count, duration, visible, wrap};
 
 /// Columns a line of a snippet takes.
 const WIDTH: usize = 88;
@@ -16,9 +18,12 @@ const LINES: usize = 3;
 /// Prints a report.
 pub fn report(report: &SearchReport, out: &mut dyn Write, style: Style) -> io::Result<()> {
     for (rank, found) in report.results.iter().enumerate() {
-        hit(rank + 1, found, out, style)?;
+        hit(rank + 1, found, report, out, style)?;
     }
-    if report.results.is_empty() {
+    for found in &report.lines {
+        line(found, out, style)?;
+    }
+    if report.results.is_empty() && report.lines.is_empty() {
         writeln!(out, "Nothing found.")?;
     }
     writeln!(out, "{}", style.dim(&summary(report)))?;
@@ -33,12 +38,49 @@ pub fn report(report: &SearchReport, out: &mut dyn Write, style: Style) -> io::R
     Ok(())
 }
 
-fn hit(rank: usize, hit: &SearchHit, out: &mut dyn Write, style: Style) -> io::Result<()> {
+/// What the search of own files did, in one line.
+pub fn explain(report: &SearchReport) -> String {
+    let SearchReport { recomputed, visited, stale, .. } = report;
+    let took = duration(Duration::from_micros(report.elapsed_us));
+    let why = match (report.mode, report.stopped) {
+        (_, Some(Stopped::Time)) => "it ran out of time",
+        (SearchMode::Grep, Some(Stopped::Budget)) => "as many lines were found as asked for",
+        (_, Some(Stopped::Budget)) => "as many were recomputed as the settings allow",
+        (_, Some(Stopped::Bound)) => "nothing left out could be better",
+        (_, None) => "everything was looked at",
+    };
+    if report.mode == SearchMode::Grep {
+        return format!("looked into {visited} files, {stale} passed over; {why}; {took}");
+    }
+    let bound = match report.bound {
+        Some(bound) => format!("; what is not shown scores at most {bound:.3}"),
+        None => String::new(),
+    };
+    format!(
+        "recomputed {recomputed} of {visited} passages looked at, {stale} passed over; \
+         stopped as {why}{bound}; {took}"
+    )
+}
+
+/// `path:line: text`, as grep prints it.
+fn line(hit: &LineHit, out: &mut dyn Write, style: Style) -> io::Result<()> {
+    let place = format!("{}:{}:", clean(&hit.path.to_string_lossy()), hit.line);
+    writeln!(out, "{} {}", style.dim(&place), visible(&hit.text))
+}
+
+fn hit(
+    rank: usize,
+    hit: &SearchHit,
+    report: &SearchReport,
+    out: &mut dyn Write,
+    style: Style,
+) -> io::Result<()> {
     let mut holders = hit.from.iter().map(source);
     let best = holders.next().unwrap_or_default();
     let title = hit.title.as_deref().map(clean).filter(|title| !title.is_empty());
     let title = title.unwrap_or_else(|| "(title not shared)".to_owned());
-    writeln!(out, "{rank:>2}. {:.3}  {}  {}", hit.score, style.bold(&title), style.dim(&best))?;
+    let score = score(hit, report.mode);
+    writeln!(out, "{rank:>2}. {score}  {}  {}", style.bold(&title), style.dim(&best))?;
     for line in wrap(body(hit.text.as_deref().unwrap_or_default()), WIDTH, LINES) {
         writeln!(out, "    {line}")?;
     }
@@ -49,10 +91,22 @@ fn hit(rank: usize, hit: &SearchHit, out: &mut dyn Write, style: Style) -> io::R
     if !others.is_empty() {
         writeln!(out, "    {}", style.dim(&format!("also: {}", others.join(", "))))?;
     }
-    if !hit.verified {
+    if !hit.verified && hit.margin == 0.0 {
         writeln!(out, "    {}", style.dim("score as claimed by its owner"))?;
     }
     Ok(())
+}
+
+/// A score, with what it is where it is not the usual one.
+fn score(hit: &SearchHit, mode: SearchMode) -> String {
+    match mode {
+        SearchMode::Lexical => format!("words {:.2}", hit.score),
+        SearchMode::Hybrid => format!("hybrid {:.3}", hit.score),
+        SearchMode::Vector | SearchMode::Grep if hit.margin > 0.0 => {
+            format!("{:.3} ±{:.3}", hit.score, hit.margin)
+        }
+        SearchMode::Vector | SearchMode::Grep => format!("{:.3}", hit.score),
+    }
 }
 
 /// A passage without its Markdown heading, which the title shows already.
@@ -69,14 +123,23 @@ fn source(source: &Source) -> String {
 
 /// One line: how much was found, who answered, how long it took.
 fn summary(report: &SearchReport) -> String {
-    let mut line = count(report.results.len() as u64, "result");
+    let mut line = match report.mode {
+        SearchMode::Grep => count(report.lines.len() as u64, "line"),
+        SearchMode::Vector | SearchMode::Lexical | SearchMode::Hybrid => {
+            count(report.results.len() as u64, "result")
+        }
+    };
+    if report.mode == SearchMode::Grep && report.stopped == Some(Stopped::Budget) {
+        line.push_str(" (there are more: `--limit`)");
+    }
     line.push_str(&match &report.group {
         Some(group) => format!(" from {}: {}", clean(group.as_str()), coverage(&report.coverage)),
         None => " from your own files".to_owned(),
     });
     line.push_str(&format!(" · {}", duration(Duration::from_micros(report.elapsed_us))));
     if report.stale > 0 {
-        let files = count(report.stale, "match");
+        let noun = if report.mode == SearchMode::Grep { "file" } else { "match" };
+        let files = count(report.stale, noun);
         line.push_str(&format!(
             " · {files} passed over as the file has changed (`covey add` again)"
         ));
@@ -136,7 +199,15 @@ mod tests {
             Source { node: node(), member: "you".into(), collection: "copy".into() },
         ];
         let text = Some("# Heading\nfirst line\nsecond \u{1b}]0;title\u{7} line".into());
-        let hit = SearchHit { score: 0.5, from, title: None, text, path: None, verified: false };
+        let hit = SearchHit {
+            score: 0.5,
+            margin: 0.0,
+            from,
+            title: None,
+            text,
+            path: None,
+            verified: false,
+        };
         let coverage = Coverage {
             asked: 2,
             answered: 1,
@@ -152,6 +223,11 @@ mod tests {
             recomputed: 0,
             stale: 0,
             notes: vec![],
+            mode: SearchMode::Vector,
+            visited: 0,
+            stopped: None,
+            bound: None,
+            lines: vec![],
         };
         let mut out = Vec::new();
         report(&found, &mut out, Style::of(false)).expect("writes to memory");

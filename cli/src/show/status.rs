@@ -45,12 +45,21 @@ pub fn status(it: &Status, out: &mut dyn Write, style: Style) -> io::Result<()> 
 fn collection(it: &CollectionInfo, out: &mut dyn Write, style: Style) -> io::Result<()> {
     writeln!(
         out,
-        "{}  {} in {}, index {}",
+        "{}  {} in {}, index {}{}",
         style.bold(it.name.as_str()),
         count(it.chunks, "passage"),
         count(it.files, "file"),
-        bytes(it.index_bytes),
+        bytes(it.index_bytes + it.lexical_bytes),
+        share(it.index_bytes + it.lexical_bytes, it.text_bytes),
     )?;
+    if it.dead_chunks > it.chunks / 3 {
+        let dead = count(it.dead_chunks, "passage");
+        writeln!(
+            out,
+            "    {dead} of changed files still take space: covey index compact {}",
+            it.name
+        )?;
+    }
     for root in &it.roots {
         writeln!(out, "    {}", clean(&root.to_string_lossy()))?;
     }
@@ -64,6 +73,14 @@ fn collection(it: &CollectionInfo, out: &mut dyn Write, style: Style) -> io::Res
             writeln!(out, "    → covey reindex {}", it.name)
         }
         None => Ok(()),
+    }
+}
+
+/// ` (3% of the text)`, where there is text.
+fn share(part: u64, whole: u64) -> String {
+    match (part * 100).checked_div(whole) {
+        Some(percent) => format!(" ({percent}% of the text)"),
+        None => String::new(),
     }
 }
 

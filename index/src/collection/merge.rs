@@ -1,22 +1,30 @@
 //! Keeping segments few and mostly alive.
 //!
-//! Merging means embedding again, as the vectors are gone, so it is done sparingly: segments of about
-//! one size are merged when there are several, which touches a chunk once per size class, and a full
-//! segment is never merged just for being one of many.
+//! Merging embeds nothing again and reads none of the user's files: codes of one codec are copied, those
+//! of a provisional one are coded anew. Segments of about one size are merged when there are several,
+//! which touches a chunk once per size class. The first merge that has enough chunks to learn a codec
+//! from learns it.
 
-use super::ingest::read;
-use super::scan::Place;
-use super::update::{Replaces, Updater};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::update::Updater;
 use super::{Part, Stage, UpdateOptions};
-use crate::chunk::chunk;
+use crate::codec::{Budget, Codec, ROWS_PER_DIM, train};
+use crate::coded::{CodedBuilder, transcode};
+use crate::content::{ContentBuilder, FileEntry, MAX_CHUNKS, MAX_SECTIONS, NewFile};
 use crate::error::IndexError;
-use crate::files::FileStat;
-use crate::segment::{FileEntry, NewFile};
+use crate::manifest::SegmentRef;
+use crate::settings::Settings;
+use crate::vectors::Rows;
 
 /// How much larger the segments of one size class are than those of the class below.
 const CLASS_RATIO: usize = 4;
 
-/// Fewer dead chunks than this are not worth embedding their living neighbours again.
+/// Fewer dead chunks than this are not worth writing their living neighbours again.
 const MIN_DEAD: usize = 32;
 
 /// Alive and dead chunks of a segment.
@@ -26,6 +34,16 @@ struct Size {
     dead: usize,
 }
 
+/// Vectors a codec is learnt from at most.
+const LEARN_FROM: usize = 16_384;
+
+/// Bytes a chunk of a large segment for its place in a block and its share of the block.
+const BLOCK_BYTES: f64 = 3.5;
+/// Bytes of a collection's manifest, and of tables and numbers that do not grow with it.
+const FIXED_BYTES: usize = 6144;
+/// The share of the bytes wanted that codes get at least, where many small files leave less.
+const LEAST_SHARE: f64 = 0.6;
+
 /// Which segments to write anew, by position.
 fn plan(sizes: &[Size], options: &UpdateOptions) -> Vec<usize> {
     let mut chosen: Vec<usize> = Vec::new();
@@ -34,7 +52,7 @@ fn plan(sizes: &[Size], options: &UpdateOptions) -> Vec<usize> {
         let share = size.dead * 100 > (size.alive + size.dead) * options.dead_percent;
         if share && size.dead >= MIN_DEAD {
             chosen.push(at);
-        } else if size.alive < options.segment_chunks / 2 {
+        } else if size.alive <= MAX_CHUNKS / CLASS_RATIO {
             let class = size.alive.max(1).ilog(CLASS_RATIO) as usize;
             classes.resize_with(classes.len().max(class + 1), Vec::new);
             classes[class].push(at);
@@ -50,77 +68,204 @@ fn plan(sizes: &[Size], options: &UpdateOptions) -> Vec<usize> {
 }
 
 impl Updater<'_> {
-    /// Writes anew what the plan names. A file that can no longer be read as it was stays where it
-    /// is: it may only be away for a while, and if it changed the next update of its root tells.
+    /// Writes anew what the plan names, as one segment.
     pub(super) fn merge(&mut self) -> Result<(), IndexError> {
-        let moving = self.moving();
-        if moving.is_empty() {
+        let parts = self.collection.snapshot.parts().to_vec();
+        let mut chosen = plan(&parts.iter().map(size).collect::<Vec<_>>(), self.options);
+        let learn = self.may_learn(&parts);
+        if learn {
+            // All that a provisional codec coded is coded anew.
+            let raw = |at: &usize| parts[*at].segment.coded.codec().is_provisional();
+            chosen.extend((0..parts.len()).filter(raw));
+            chosen.sort_unstable();
+            chosen.dedup();
+        }
+        self.merge_these(&parts, chosen, learn)
+    }
+
+    /// Writes everything anew as one segment, as far as one may hold it, leaving out what is dead.
+    pub(super) fn merge_all(&mut self) -> Result<(), IndexError> {
+        let parts = self.collection.snapshot.parts().to_vec();
+        let learn = self.may_learn(&parts);
+        let whole = |part: &Part| size(part).dead == 0;
+        let done = parts.len() <= 1 && parts.iter().all(whole) && !learn;
+        let chosen = if done { Vec::new() } else { (0..parts.len()).collect() };
+        self.merge_these(&parts, chosen, learn)
+    }
+
+    fn merge_these(
+        &mut self,
+        parts: &[Part],
+        chosen: Vec<usize>,
+        learn: bool,
+    ) -> Result<(), IndexError> {
+        if chosen.is_empty() {
             return Ok(());
         }
         self.meter.stage = Stage::Merging;
         self.meter.files_done = 0;
-        self.meter.files_total = moving.len();
-        self.meter.bytes_done = 0;
-        self.meter.bytes_total = moving.iter().map(|(_, file, _)| file.stat.size).sum();
-        for (place, file, stat) in moving {
-            self.announce(file.path.clone());
-            if self.report.cancelled {
-                break;
-            }
-            let size = stat.size;
-            self.move_file(place, file, stat)?;
-            self.meter.files_done += 1;
-            self.meter.bytes_done += size;
+        self.announce(PathBuf::new());
+        if self.report.cancelled {
+            return Ok(());
         }
-        self.save()
+        let chosen: Vec<&Part> = chosen.into_iter().map(|at| &parts[at]).collect();
+        let (codec, number) = if learn { self.learn(&chosen)? } else { self.known_codec(&chosen)? };
+        let mut files: Vec<(&Part, u32, &FileEntry)> = Vec::new();
+        for part in &chosen {
+            files.extend(part.live_files().map(|(number, file)| (*part, number, file)));
+        }
+        files.sort_unstable_by(|a, b| a.2.path.cmp(&b.2.path));
+        self.meter.files_total = files.len();
+        let mut rest = files.as_slice();
+        let mut segments = BTreeMap::new();
+        while !rest.is_empty() {
+            let now = fitting(rest);
+            let (content, codes) = gather(&rest[..now], &codec);
+            rest = &rest[now..];
+            self.meter.files_done += now;
+            let seed = self.options.seed ^ self.manifest.next;
+            let (id, segment) =
+                self.collection.write_segment(&mut self.manifest, content, codes, number, seed)?;
+            segments.insert(id, segment);
+        }
+        let merged: Vec<u64> = chosen.iter().map(|part| part.id).collect();
+        self.manifest
+            .segments
+            .retain(|reference: &SegmentRef| !merged.contains(&reference.content.id));
+        self.collection.commit(self.manifest.clone(), segments)?;
+        self.manifest = self.collection.manifest.clone();
+        Ok(())
     }
 
-    /// The live files of the planned segments, in order of name.
-    fn moving(&self) -> Vec<(Place, FileEntry, FileStat)> {
-        let parts = self.collection.snapshot.parts();
-        let sizes: Vec<Size> = parts.iter().map(size).collect();
-        let mut moving = Vec::new();
-        for at in plan(&sizes, self.options) {
-            let part = &parts[at];
-            for (number, file) in part.live_files() {
-                let stat = part.stat(number).unwrap_or(file.stat);
-                moving.push(((part.id, number), file.clone(), stat));
-            }
-        }
-        moving.sort_unstable_by(|a, b| a.1.path.cmp(&b.1.path));
-        moving
+    /// Whether there is no codec but a provisional one, and enough chunks to learn a better one.
+    fn may_learn(&self, parts: &[Part]) -> bool {
+        let alive: usize = parts.iter().map(|part| size(part).alive).sum();
+        let known = self.manifest.codecs.iter().any(|reference| {
+            self.collection.codecs.get(&reference.id).is_some_and(|codec| !codec.is_provisional())
+        });
+        let dim = self.encoder.dim();
+        !known && dim >= 16 && alive >= ROWS_PER_DIM * dim
     }
 
-    fn move_file(
-        &mut self,
-        place: Place,
-        file: FileEntry,
-        stat: FileStat,
-    ) -> Result<(), IndexError> {
-        let Ok(contents) = read(self.files, &file.path, stat, u64::MAX) else {
-            return Ok(());
-        };
-        if contents.hash != file.hash {
-            return Ok(());
-        }
-        let Ok(document) = contents.extract(&file.path) else {
-            return Ok(());
-        };
-        let chunks = chunk(&document.text, document.format, self.encoder)?;
-        if chunks.is_empty() {
-            return Ok(());
-        }
-        let path = file.path;
-        let moved = NewFile {
-            root: file.root,
-            relative: file.relative,
-            format: document.format,
-            stat,
-            hash: file.hash,
-            text_len: document.text.len(),
-            chunks,
-        };
-        self.push(moved, &document.text, Replaces::Same(place), &path)
+    /// Learns a codec from what these parts' codes say of their vectors.
+    fn learn(&mut self, parts: &[&Part]) -> Result<(Arc<Codec>, u64), IndexError> {
+        let codec = learn(parts, self.collection.manifest.settings, self.options.seed);
+        let (reference, codec) = self.collection.write_codec(&codec)?;
+        self.manifest.codecs.push(reference);
+        Ok((codec, reference.id))
+    }
+
+    /// The codec that codes of these parts can be brought to: the learnt one if there is one.
+    fn known_codec(&self, parts: &[&Part]) -> Result<(Arc<Codec>, u64), IndexError> {
+        let codecs = parts.iter().map(|part| part.segment.coded.codec());
+        let best = codecs.min_by_key(|codec| codec.is_provisional());
+        let listed = self.manifest.codecs.iter().filter_map(|reference| {
+            Some((self.collection.codecs.get(&reference.id)?.clone(), reference.id))
+        });
+        let known = listed.filter(|(codec, _)| {
+            !codec.is_provisional() || best.is_some_and(|best| best.head() == codec.head())
+        });
+        Ok(known.min_by_key(|(codec, _)| codec.is_provisional()).expect("parts have a codec"))
+    }
+}
+
+/// How many of these files one segment may hold.
+fn fitting(files: &[(&Part, u32, &FileEntry)]) -> usize {
+    let (mut chunks, mut sections) = (0, 0);
+    let fits = files.iter().take_while(|(_, _, file)| {
+        chunks += file.chunks.len();
+        sections += file.sections.len();
+        chunks <= MAX_CHUNKS && sections <= MAX_SECTIONS
+    });
+    fits.count().max(1)
+}
+
+/// Learns a codec from what codes say of their vectors.
+pub(super) fn learn(parts: &[&Part], settings: Settings, seed: u64) -> Codec {
+    let chunks: Vec<(&Part, u32)> = parts
+        .iter()
+        .flat_map(|part| {
+            let alive = (0..part.segment.len()).filter(|&chunk| part.alive[chunk as usize]);
+            alive.map(move |chunk| (*part, chunk))
+        })
+        .collect();
+    let count = chunks.len().min(LEARN_FROM);
+    let positions: BTreeMap<u64, Vec<u32>> =
+        parts.iter().map(|part| (part.id, part.segment.coded.positions())).collect();
+    let vectors: Vec<f32> = (0..count)
+        .into_par_iter()
+        .flat_map_iter(|i| {
+            let (part, chunk) = chunks[i * chunks.len() / count];
+            let coded = &part.segment.coded;
+            let position = positions[&part.id][chunk as usize] as usize;
+            let codec = coded.codec();
+            let mut projected = vec![0f32; codec.kept()];
+            codec.grid().decode(coded.rows(position..position + 1), &mut projected);
+            codec.lift(&projected)
+        })
+        .collect();
+    let wanted = f64::from(settings.bytes_per_chunk);
+    let content: usize = parts.iter().map(|part| part.segment.content.bytes()).sum();
+    let content = content + FIXED_BYTES;
+    let all: usize = parts.iter().map(|part| part.segment.len() as usize).sum();
+    let blocks = if chunks.len() > settings.flat as usize { BLOCK_BYTES } else { 0.0 };
+    let bytes = (wanted - blocks - content as f64 / all.max(1) as f64).max(LEAST_SHARE * wanted);
+    let dim = parts[0].segment.coded.codec().dim();
+    let codec = train(Rows::new(&vectors, dim), Budget { bytes, chunks: chunks.len() }, seed);
+    codec.made_from(parts.iter().map(|part| &**part.segment.coded.codec()))
+}
+
+/// The content and the codes of some files of parts.
+fn gather(
+    files: &[(&Part, u32, &FileEntry)],
+    codec: &Arc<Codec>,
+) -> (ContentBuilder, CodedBuilder) {
+    let mut positions: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+    for (part, ..) in files {
+        positions.entry(part.id).or_insert_with(|| part.segment.coded.positions());
+    }
+    let rows: Vec<Vec<u8>> = files
+        .par_iter()
+        .map(|(part, _, file)| {
+            let mut rows = Vec::with_capacity(file.chunks.len() * codec.width());
+            for chunk in file.chunks.clone() {
+                let position = positions[&part.id][chunk as usize] as usize;
+                let row = part.segment.coded.rows(position..position + 1);
+                let from = part.segment.coded.codec();
+                if from.head() == codec.head() {
+                    rows.extend_from_slice(row);
+                } else {
+                    let start = rows.len();
+                    rows.resize(start + codec.width(), 0);
+                    transcode(row, from, codec, &mut rows[start..]);
+                }
+            }
+            rows
+        })
+        .collect();
+    let (mut content, mut codes) = (ContentBuilder::default(), CodedBuilder::new(codec.clone()));
+    for ((part, number, file), rows) in files.iter().zip(rows) {
+        content.push(copy(part, *number, file));
+        codes.push_rows(&rows);
+    }
+    (content, codes)
+}
+
+/// A file as it stands in a part.
+fn copy(part: &Part, number: u32, file: &FileEntry) -> NewFile {
+    let content = &part.segment.content;
+    NewFile {
+        root: file.root.clone(),
+        relative: file.relative.clone(),
+        kind: file.kind,
+        stat: part.stat(number).unwrap_or(file.stat),
+        hash: file.hash,
+        text_len: file.text_len,
+        passages: content.passages(file).expect("checked when the segment was opened"),
+        sections: content
+            .sections(file)
+            .unwrap_or_else(|| vec![Default::default(); file.sections.len()]),
+        kept: content.kept_bytes(file).unwrap_or_default().to_vec(),
     }
 }
 
@@ -137,11 +282,12 @@ mod tests {
     fn plans() {
         let options = UpdateOptions::default();
         let alive = |n| Size { alive: n, dead: 0 };
-        let cases: [(&[Size], &[usize]); 6] = [
+        let cases: [(&[Size], &[usize]); 7] = [
             (&[], &[]),
             (&[alive(1), alive(2), alive(3), alive(1)], &[]),
             (&[alive(1), alive(2), alive(3), alive(1), alive(2)], &[0, 1, 2, 3, 4]),
-            (&[alive(8192); 20], &[]),
+            (&[alive(8192); 4], &[]),
+            (&[alive(8192); 5], &[0, 1, 2, 3, 4]),
             (&[alive(100), Size { alive: 60, dead: 40 }], &[1]),
             (
                 &[alive(20), alive(20), alive(20), alive(20), alive(20), alive(1), alive(900)],
@@ -154,15 +300,15 @@ mod tests {
     }
 
     #[test]
-    fn adding_one_chunk_at_a_time_embeds_each_a_logarithmic_number_of_times() {
+    fn adding_one_chunk_at_a_time_writes_each_a_logarithmic_number_of_times() {
         let options = UpdateOptions::default();
         let mut sizes: Vec<Size> = Vec::new();
-        let mut embedded = 0;
+        let mut written = 0;
         for _ in 0..4000 {
             sizes.push(Size { alive: 1, dead: 0 });
             let chosen = plan(&sizes, &options);
             let merged: usize = chosen.iter().map(|&at| sizes[at].alive).sum();
-            embedded += 1 + merged;
+            written += 1 + merged;
             if merged > 0 {
                 let mut at = 0;
                 sizes.retain(|_| {
@@ -173,6 +319,6 @@ mod tests {
             }
             assert!(sizes.len() <= 4 * 7, "{} segments", sizes.len());
         }
-        assert!(embedded < 4000 * 8, "{embedded}");
+        assert!(written < 4000 * 8, "{written}");
     }
 }

@@ -113,8 +113,10 @@ pub struct CollectionStats {
     pub chunks: usize,
     /// Chunks of changed or removed files that still take space.
     pub dead_chunks: usize,
-    /// Bytes of the segments.
+    /// Bytes of the index, without its lexical part.
     pub index_bytes: u64,
+    /// Bytes of the lexical index.
+    pub lexical_bytes: u64,
     /// Bytes of text indexed.
     pub text_bytes: u64,
 }

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::{Progress, Snapshot, Stage, UpdateReport};
+use crate::content::FileHash;
 use crate::document::SkipReason;
 use crate::error::IndexError;
 use crate::files::{FileStat, Files, Walked};
@@ -16,7 +17,7 @@ pub(super) type Place = (u64, u32);
 /// A file as the index knows it.
 pub(super) struct Known {
     pub(super) place: Place,
-    pub(super) hash: [u8; 32],
+    pub(super) hash: FileHash,
     /// Whether its text would still be extracted the same way.
     pub(super) current: bool,
     stat: FileStat,

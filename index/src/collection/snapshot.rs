@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::CollectionStats;
+use crate::content::FileEntry;
 use crate::encoder::{Encoder, EncoderId};
 use crate::error::{IndexError, WrongModel};
 use crate::files::FileStat;
+use crate::lexical::LexicalReader;
 use crate::manifest::{Manifest, SegmentRef};
 use crate::search::TextCache;
-use crate::segment::{FileEntry, Segment};
+use crate::segment::Segment;
+use crate::settings::Settings;
 
 /// A collection as it was when this was taken: copied by a counter, safe to share between threads,
 /// unaffected by later updates.
@@ -18,11 +21,17 @@ pub struct Snapshot {
     state: Arc<State>,
 }
 
+#[derive(Clone)]
 struct State {
     encoder: EncoderId,
     dim: usize,
+    settings: Settings,
+    /// Bytes of codecs and manifest.
+    shared_bytes: u64,
     parts: Vec<Part>,
     texts: Arc<TextCache>,
+    words: Option<LexicalReader>,
+    word_bytes: u64,
 }
 
 /// A segment and what of it is alive.
@@ -38,28 +47,58 @@ pub(crate) struct Part {
 
 impl Snapshot {
     pub(super) fn empty(encoder: EncoderId, dim: usize) -> Self {
-        let state = State { encoder, dim, parts: Vec::new(), texts: Arc::default() };
+        let state = State {
+            encoder,
+            dim,
+            settings: Settings::default(),
+            shared_bytes: 0,
+            parts: Vec::new(),
+            texts: Arc::default(),
+            words: None,
+            word_bytes: 0,
+        };
         Self { state: Arc::new(state) }
     }
 
     /// The snapshot of a manifest, given its segments.
     pub(super) fn next(&self, manifest: &Manifest, segments: BTreeMap<u64, Arc<Segment>>) -> Self {
         let parts = manifest.segments.iter().filter_map(|reference| {
-            let segment = segments.get(&reference.id)?;
+            let segment = segments.get(&reference.content.id)?;
             Some(Part::new(reference, segment.clone()))
         });
+        let parts: Vec<Part> = parts.collect();
+        let codecs: BTreeMap<[u8; 16], usize> = parts
+            .iter()
+            .map(|part| part.segment.coded.codec())
+            .map(|codec| (codec.head(), codec.bytes()))
+            .collect();
+        let shared = codecs.values().sum::<usize>() + manifest.to_bytes().len();
         let state = State {
             encoder: manifest.encoder,
             dim: manifest.dim as usize,
-            parts: parts.collect(),
+            settings: manifest.settings,
+            shared_bytes: shared as u64,
+            parts,
             texts: self.state.texts.clone(),
+            words: self.state.words.clone(),
+            word_bytes: self.state.word_bytes,
         };
+        Self { state: Arc::new(state) }
+    }
+
+    /// The same with this lexical index.
+    pub(super) fn with_words(&self, words: Option<LexicalReader>, word_bytes: u64) -> Self {
+        let state = State { words, word_bytes, ..(*self.state).clone() };
         Self { state: Arc::new(state) }
     }
 
     /// Sizes and counts.
     pub fn stats(&self) -> CollectionStats {
-        let mut stats = CollectionStats::default();
+        let mut stats = CollectionStats {
+            index_bytes: self.state.shared_bytes,
+            lexical_bytes: self.state.word_bytes,
+            ..Default::default()
+        };
         for part in self.parts() {
             stats.segments += 1;
             stats.index_bytes += part.segment.bytes() as u64;
@@ -82,8 +121,16 @@ impl Snapshot {
         self.state.dim
     }
 
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.state.settings
+    }
+
     pub(crate) fn parts(&self) -> &[Part] {
         &self.state.parts
+    }
+
+    pub(crate) fn words(&self) -> Option<&LexicalReader> {
+        self.state.words.as_ref()
     }
 
     pub(crate) fn texts(&self) -> &TextCache {
@@ -92,6 +139,15 @@ impl Snapshot {
 
     pub(super) fn segments(&self) -> impl Iterator<Item = (u64, Arc<Segment>)> + '_ {
         self.parts().iter().map(|part| (part.id, part.segment.clone()))
+    }
+
+    /// Whether an encoder is the same model, of whatever release.
+    pub(super) fn check_base(&self, encoder: &dyn Encoder) -> Result<(), IndexError> {
+        if encoder.id().base != self.state.encoder.base || encoder.dim() != self.state.dim {
+            let (index, encoder) = (self.state.encoder, encoder.id());
+            return Err(IndexError::WrongModel(Box::new(WrongModel { index, encoder })));
+        }
+        Ok(())
     }
 
     pub(crate) fn check_encoder(&self, encoder: &dyn Encoder) -> Result<(), IndexError> {
@@ -107,11 +163,11 @@ impl Part {
     fn new(reference: &SegmentRef, segment: Arc<Segment>) -> Self {
         let mut alive = vec![true; segment.len() as usize];
         for &file in &reference.dead {
-            let chunks = segment.files()[file as usize].chunks.clone();
+            let chunks = segment.content.files()[file as usize].chunks.clone();
             alive[chunks.start as usize..chunks.end as usize].fill(false);
         }
         Self {
-            id: reference.id,
+            id: reference.content.id,
             segment,
             alive: alive.into(),
             dead: reference.dead.clone(),
@@ -119,15 +175,25 @@ impl Part {
         }
     }
 
+    /// The same files with other codes.
+    pub(super) fn with_segment(&self, segment: Arc<Segment>) -> Self {
+        Self { segment, ..self.clone() }
+    }
+
+    /// Whether a chunk's file is alive.
+    pub(crate) fn is_live(&self, chunk: u32) -> bool {
+        self.alive.get(chunk as usize) == Some(&true)
+    }
+
     /// Files that are alive, with their numbers.
     pub(crate) fn live_files(&self) -> impl Iterator<Item = (u32, &FileEntry)> {
-        let numbered = (0u32..).zip(self.segment.files());
+        let numbered = (0u32..).zip(self.segment.content.files());
         numbered.filter(|(number, _)| !self.dead.contains(number))
     }
 
     /// Size and time by which a file of this part is known to be unchanged.
     pub(crate) fn stat(&self, number: u32) -> Option<FileStat> {
-        let mut stat = self.segment.files().get(number as usize)?.stat;
+        let mut stat = self.segment.content.files().get(number as usize)?.stat;
         if let Some(&mtime_ns) = self.touched.get(&number) {
             stat.mtime_ns = mtime_ns;
         }

@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::ingest::read;
 use super::scan::{Place, Scan, Suspect, scan};
 use super::{Collection, Progress, Stage, UpdateOptions, UpdateReport};
-use crate::chunk::chunk;
-use crate::document::SkipReason;
+use crate::chunk::{Chunk, chunk};
+use crate::codec::{Codec, provisional};
+use crate::coded::CodedBuilder;
+use crate::content::{ContentBuilder, NewFile, Passage, SectionEntry};
+use crate::document::{Extracted, SkipReason};
 use crate::encoder::{Encoder, encode_checked};
 use crate::error::IndexError;
 use crate::files::Files;
-use crate::graph::GraphParams;
 use crate::manifest::Manifest;
-use crate::segment::{MAX_CHUNKS, NewFile, SegmentBuilder};
+use crate::vectors::{Rows, sanitize};
 
 /// Chunks guessed per byte still to be read, until there is something to go by.
 const GUESS: f64 = 1.0 / 1000.0;
@@ -28,10 +31,12 @@ pub(super) struct Updater<'a> {
     pub(super) report: UpdateReport,
     /// The state to commit next.
     pub(super) manifest: Manifest,
-    builder: SegmentBuilder,
+    builder: ContentBuilder,
+    /// Vectors of the builder's first chunks.
+    vectors: Vec<f32>,
     /// For each file in the builder, the older version it takes the place of.
     replaces: Vec<Replaces>,
-    /// Texts of the builder's last chunks, not embedded yet.
+    /// Texts of the builder's other chunks, not embedded yet.
     waiting: Vec<String>,
     pub(super) meter: Meter,
 }
@@ -41,8 +46,6 @@ pub(super) struct Updater<'a> {
 pub(super) enum Replaces {
     Nothing,
     Older(Place),
-    /// The same contents, moved from another segment.
-    Same(Place),
 }
 
 /// Counts for progress.
@@ -71,7 +74,8 @@ impl<'a> Updater<'a> {
             progress,
             report: UpdateReport::default(),
             manifest: collection.manifest.clone(),
-            builder: SegmentBuilder::new(encoder.id(), encoder.dim()),
+            builder: ContentBuilder::default(),
+            vectors: Vec::new(),
             replaces: Vec::new(),
             waiting: Vec::new(),
             meter: Meter {
@@ -108,6 +112,7 @@ impl<'a> Updater<'a> {
         }
         if !self.report.cancelled {
             self.merge()?;
+            self.collection.sync_words(self.files)?;
         }
         self.report.chunks = self.collection.stats().chunks;
         Ok(self.report)
@@ -158,21 +163,27 @@ impl<'a> Updater<'a> {
             Ok(document) => document,
             Err(reason) => return self.leave_out(path, reason, place),
         };
-        let chunks = chunk(&document.text, document.format, self.encoder)?;
+        let chunks = chunk(&document.extracted, document.format, self.encoder)?;
         if chunks.is_empty() {
             return self.leave_out(path, SkipReason::Empty, place);
         }
         let file = NewFile {
             root: root.into(),
             relative,
-            format: document.format,
+            kind: document.kind,
             stat,
             hash,
-            text_len: document.text.len(),
-            chunks,
+            text_len: document.extracted.text.len(),
+            passages: passages(&chunks),
+            kept: if document.format.keeps_text() {
+                NewFile::pack_text(&document.extracted.text)
+            } else {
+                Vec::new()
+            },
+            sections: sections(&document.extracted),
         };
         let replaces = place.map_or(Replaces::Nothing, Replaces::Older);
-        self.push(file, &document.text, replaces, &path)
+        self.push(file, &document.extracted.text, replaces, &path)
     }
 
     /// Reports a file that is not indexed. One that is only unreadable keeps what is known of it:
@@ -203,13 +214,13 @@ impl<'a> Updater<'a> {
         replaces: Replaces,
         path: &Path,
     ) -> Result<(), IndexError> {
-        if self.builder.chunks() + file.chunks.len() > MAX_CHUNKS {
+        if !self.builder.has_room(file.passages.len(), file.sections.len()) {
             self.save()?;
         }
-        self.meter.chunks += file.chunks.len();
-        let spans = file.chunks.iter().map(|chunk| chunk.span.clone());
+        self.meter.chunks += file.passages.len();
+        let spans = file.passages.iter().map(|passage| passage.span.clone());
         self.waiting.extend(spans.map(|span| text[span].to_owned()));
-        self.builder.push_file(file);
+        self.builder.push(file);
         self.replaces.push(replaces);
         while self.waiting.len() >= self.options.batch.max(1) && !self.report.cancelled {
             self.embed(self.options.batch.max(1))?;
@@ -225,7 +236,7 @@ impl<'a> Updater<'a> {
     fn embed(&mut self, count: usize) -> Result<(), IndexError> {
         let texts: Vec<&str> = self.waiting[..count].iter().map(String::as_str).collect();
         let rows = encode_checked(self.encoder, &texts)?;
-        self.builder.push_vectors(&rows);
+        self.vectors.extend_from_slice(&rows);
         self.waiting.drain(..count);
         self.report.embedded += count;
         Ok(())
@@ -241,17 +252,24 @@ impl<'a> Updater<'a> {
                 self.embed(self.waiting.len().min(self.options.batch.max(1)))?;
             }
         }
-        let fresh = SegmentBuilder::new(self.encoder.id(), self.encoder.dim());
-        let mut builder = std::mem::replace(&mut self.builder, fresh);
-        let complete = builder.drop_incomplete();
+        let mut builder = std::mem::take(&mut self.builder);
+        let mut vectors = std::mem::take(&mut self.vectors);
+        let dim = self.encoder.dim();
+        let (complete, chunks) = builder.keep_chunks(vectors.len() / dim);
+        vectors.truncate(chunks * dim);
+        sanitize(&mut vectors, dim);
         let mut replaces = std::mem::take(&mut self.replaces);
         replaces.truncate(complete);
 
         let mut segments = BTreeMap::new();
         if complete > 0 {
+            let rows = Rows::new(&vectors, dim);
+            let (codec, number) = self.codec(rows)?;
+            let mut codes = CodedBuilder::new(codec);
+            codes.push_vectors(rows);
             let seed = self.options.seed ^ self.manifest.next;
-            let bytes = builder.finish(&GraphParams::default(), seed);
-            let (id, segment) = self.collection.write_segment(&mut self.manifest, &bytes)?;
+            let (id, segment) =
+                self.collection.write_segment(&mut self.manifest, builder, codes, number, seed)?;
             segments.insert(id, segment);
         }
         for replaced in replaces {
@@ -261,7 +279,6 @@ impl<'a> Updater<'a> {
                     self.report.changed += 1;
                     self.bury(place);
                 }
-                Replaces::Same(place) => self.bury(place),
             }
         }
         self.collection.commit(self.manifest.clone(), segments)?;
@@ -269,9 +286,24 @@ impl<'a> Updater<'a> {
         Ok(())
     }
 
+    /// The codec for new chunks: the collection's own, or until it has learnt one a provisional one.
+    fn codec(&mut self, rows: Rows<'_>) -> Result<(Arc<Codec>, u64), IndexError> {
+        let codecs = self.manifest.codecs.iter().rev().filter_map(|reference| {
+            Some((self.collection.codecs.get(&reference.id)?.clone(), reference.id))
+        });
+        let known = codecs.min_by_key(|(codec, _)| codec.is_provisional());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let (reference, codec) =
+            self.collection.write_codec(&provisional(rows, self.options.seed))?;
+        self.manifest.codecs.push(reference);
+        Ok((codec, reference.id))
+    }
+
     fn bury(&mut self, (segment, file): Place) {
         for reference in &mut self.manifest.segments {
-            if reference.id == segment {
+            if reference.content.id == segment {
                 reference.dead.insert(file);
                 reference.touched.remove(&file);
             }
@@ -280,7 +312,7 @@ impl<'a> Updater<'a> {
 
     fn touch(&mut self, (segment, file): Place, mtime_ns: i64) {
         for reference in &mut self.manifest.segments {
-            if reference.id == segment {
+            if reference.content.id == segment {
                 reference.touched.insert(file, mtime_ns);
             }
         }
@@ -308,4 +340,20 @@ impl<'a> Updater<'a> {
             self.report.cancelled = true;
         }
     }
+}
+
+/// Where chunks lie, in the sections as they are stored: the first is the file itself.
+fn passages(chunks: &[Chunk]) -> Vec<Passage> {
+    let passage = |chunk: &Chunk| Passage { span: chunk.span.clone(), section: chunk.section + 1 };
+    chunks.iter().map(passage).collect()
+}
+
+/// What is known of the file, and of each of its sections.
+fn sections(extracted: &Extracted) -> Vec<SectionEntry> {
+    let whole = SectionEntry { title: String::new(), attributes: extracted.attributes.clone() };
+    let parts = extracted.sections.iter().map(|section| SectionEntry {
+        title: section.title.clone(),
+        attributes: section.attributes.clone(),
+    });
+    [whole].into_iter().chain(parts).collect()
 }

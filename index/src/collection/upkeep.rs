@@ -1,12 +1,13 @@
 //! Everything about a collection that is neither an update nor a search.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use super::{Collection, Snapshot, VerifyReport, load_manifest, load_segment, lock, require};
+use super::load::{Codecs, load_codec, load_codes, load_manifest, load_segment, refused};
+use super::{Collection, Snapshot, VerifyReport, lock, require};
 use crate::error::IndexError;
-use crate::manifest::{NAME, segment_name};
+use crate::manifest::{CODEC, CODES, CONTENT, NAME, file_name};
 use crate::paths::owner;
 
 impl Collection {
@@ -18,11 +19,21 @@ impl Collection {
         let store = Box::new(lock(dir)?);
         let manifest = load_manifest(&*store)?;
         let (mut kept, mut segments, mut errors) = (manifest.clone(), BTreeMap::new(), Vec::new());
+        let mut codecs = BTreeMap::new();
+        // What was made of the next release is made again.
+        kept.moving = None;
+        for reference in &manifest.codecs {
+            match load_codec(&*store, &manifest, reference) {
+                Ok(codec) => drop(codecs.insert(reference.id, codec.into())),
+                Err(error) if is_damage(&error) => errors.push(error),
+                Err(error) => return Err(error),
+            }
+        }
         kept.segments.clear();
         for reference in &manifest.segments {
-            match load_segment(&*store, &manifest, reference) {
+            match load_segment(&*store, &codecs, reference) {
                 Ok(segment) => {
-                    segments.insert(reference.id, segment.into());
+                    segments.insert(reference.content.id, segment.into());
                     kept.segments.push(reference.clone());
                 }
                 Err(error) if is_damage(&error) => errors.push(error),
@@ -33,13 +44,16 @@ impl Collection {
             store,
             writable: true,
             snapshot: Snapshot::empty(manifest.encoder, manifest.dim as usize),
+            codecs,
             manifest,
+            words: None,
         };
-        if errors.is_empty() {
+        if errors.is_empty() && kept == collection.manifest {
             collection.snapshot = collection.snapshot.next(&kept, segments);
         } else {
             collection.commit(kept, segments)?;
         }
+        collection.open_words();
         collection.remove_orphans();
         Ok((collection, errors))
     }
@@ -49,13 +63,30 @@ impl Collection {
     pub fn verify(&self) -> Result<VerifyReport, IndexError> {
         let manifest = load_manifest(&*self.store)?;
         let mut report = VerifyReport::default();
+        let mut codecs: Codecs = BTreeMap::new();
+        let moving = manifest.moving.iter();
+        for reference in manifest.codecs.iter().chain(moving.clone().map(|moving| &moving.codec)) {
+            let codec = load_codec(&*self.store, &manifest, reference)?;
+            report.bytes += codec.bytes() as u64;
+            codecs.insert(reference.id, codec.into());
+        }
         for reference in &manifest.segments {
-            let segment = load_segment(&*self.store, &manifest, reference)?;
+            let segment = load_segment(&*self.store, &codecs, reference)?;
+            let name = file_name(CONTENT, reference.content.id);
+            segment.content.verify().map_err(|refusal| refused(&name, refusal))?;
             report.segments += 1;
-            report.files += segment.files().len() - reference.dead.len();
+            report.files += segment.content.files().len() - reference.dead.len();
             report.chunks += segment.len() as usize;
             report.bytes += segment.bytes() as u64;
-            report.unreachable += segment.unreachable();
+            report.unreachable += segment.coded.unreachable();
+            // What is there of the next release.
+            for moving in moving.clone() {
+                if let Some(codes) = moving.codes.get(&reference.content.id) {
+                    let content = segment.content.clone();
+                    let next = load_codes(&*self.store, content, codes, &codecs[&moving.codec.id])?;
+                    report.bytes += next.coded.bytes() as u64;
+                }
+            }
         }
         Ok(report)
     }
@@ -77,19 +108,21 @@ impl Collection {
         }
         manifest.roots.remove(at);
         self.commit(manifest, BTreeMap::new())?;
+        self.drop_words()?;
         Ok(forgotten)
     }
 
     /// Removes what interrupted writes left: unfinished files, and segments no manifest names.
     /// What cannot be removed now does no harm and is tried again next time.
     pub(super) fn remove_orphans(&self) {
-        let named: BTreeSet<String> =
-            self.manifest.segments.iter().map(|reference| segment_name(reference.id)).collect();
+        let named = self.manifest.names();
+        let ours = |name: &str| {
+            [CONTENT, CODES, CODEC].iter().any(|kind| name.starts_with(&format!("{kind}-")))
+        };
         for name in self.store.names().unwrap_or_default() {
-            let ours = name.starts_with("tmp-segment-")
-                || name == format!("tmp-{NAME}")
-                || name.starts_with("segment-");
-            if ours && !named.contains(&name) {
+            let unfinished =
+                name.strip_prefix("tmp-").is_some_and(|name| name == NAME || ours(name));
+            if unfinished || ours(&name) && !named.contains(&name) {
                 let _ = self.store.remove(&name);
             }
         }

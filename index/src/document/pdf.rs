@@ -1,11 +1,14 @@
 //! Text of a PDF.
 
 mod drawn;
+mod info;
 
 use std::thread;
 
 use pdf_extract::{Document, OutputError, PlainTextOutput, output_doc};
 
+use super::attributes::Attributes;
+use super::draft::Draft;
 use super::{MAX_PDF, SkipReason};
 
 /// The extractor recurses over untrusted input and panics on some of it, so it runs on a thread of
@@ -13,7 +16,8 @@ use super::{MAX_PDF, SkipReason};
 const THREAD: &str = "covey-pdf";
 const STACK: usize = 256 << 20;
 
-pub(super) fn text(bytes: Vec<u8>) -> Result<String, SkipReason> {
+/// Adds the text, and gives what the document says of itself.
+pub(super) fn read(bytes: Vec<u8>, draft: &mut Draft) -> Result<Attributes, SkipReason> {
     if bytes.len() as u64 > MAX_PDF {
         return Err(SkipReason::TooLarge { size: bytes.len() as u64, limit: MAX_PDF });
     }
@@ -22,21 +26,23 @@ pub(super) fn text(bytes: Vec<u8>) -> Result<String, SkipReason> {
         .stack_size(STACK)
         .spawn(move || extract(&bytes))
         .map_err(|error| SkipReason::ExtractionFailed(error.to_string()))?;
-    let text = extraction.join().unwrap_or_else(|_panic| Err("the PDF is malformed".into()));
-    text.map_err(SkipReason::ExtractionFailed)
+    let malformed = || SkipReason::ExtractionFailed("the PDF is malformed".into());
+    let (text, facts) = extraction.join().unwrap_or_else(|_panic| Err(malformed()))?;
+    draft.push(&text)?;
+    Ok(facts)
 }
 
-fn extract(bytes: &[u8]) -> Result<String, String> {
-    let failed = |error: OutputError| error.to_string();
+fn extract(bytes: &[u8]) -> Result<(String, Attributes), SkipReason> {
+    let failed = |error: OutputError| SkipReason::ExtractionFailed(error.to_string());
     let mut document = Document::load_mem(bytes).map_err(|error| failed(error.into()))?;
     if document.is_encrypted() {
         // Many can be read by anybody: their password is empty.
-        document.decrypt("").map_err(|error| failed(error.into()))?;
+        document.decrypt("").map_err(|_| SkipReason::Encrypted)?;
     }
-    drawn::check(&document)?;
+    drawn::check(&document).map_err(|why| SkipReason::ExtractionFailed(why.into()))?;
     let mut text = String::new();
     output_doc(&document, &mut PlainTextOutput::new(&mut text)).map_err(failed)?;
-    Ok(text)
+    Ok((text, info::facts(&document)))
 }
 
 #[cfg(test)]

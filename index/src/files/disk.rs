@@ -1,8 +1,8 @@
 //! The machine's own files.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
-use std::ops::ControlFlow;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -58,6 +58,14 @@ impl Files for Disk {
         let file = open_regular(path)?;
         let mut bytes = Vec::new();
         file.take(limit).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn read_range(&self, path: &Path, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let mut file = open_regular(path)?;
+        file.seek(SeekFrom::Start(range.start))?;
+        let mut bytes = Vec::new();
+        file.take(range.end.saturating_sub(range.start)).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 }

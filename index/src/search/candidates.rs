@@ -1,95 +1,152 @@
-//! Finding candidates by their codes.
+//! Finding candidates by their codes alone.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
-use super::{SearchOptions, Traversal};
-use crate::codes::Estimator;
+use super::Plan;
+use super::mask::Mask;
+use crate::codec::Query;
+use crate::coded::Coded;
 use crate::collection::{Part, Snapshot};
 use crate::graph::{Beam, Scored, Walk};
 
-/// Up to this many chunks, estimating them all costs less than a walk.
-const SCAN_LIMIT: usize = 1024;
-
-/// A chunk that may be close to the query.
-#[derive(Clone, Copy)]
+/// A chunk, and what its code says of its score.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
     /// Position of its part in the snapshot.
     pub(super) part: usize,
     pub(super) chunk: u32,
-    estimate: f32,
+    /// Mean and standard deviation of the exact score, given the estimate.
+    pub(super) mean: f32,
+    pub(super) sigma: f32,
+}
+
+/// What codes found.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Largest mean first.
+    pub(super) candidates: Vec<Candidate>,
+    /// Chunks estimated.
+    pub(super) visited: usize,
+}
+
+/// The share of chunks passing a filter below which all blocks are scanned.
+const NARROW: f64 = 0.1;
+
+/// Blocks scanned where nobody says how many: of `blocks`.
+fn default_probes(blocks: usize) -> usize {
+    64 + blocks / 8
 }
 
 impl Snapshot {
-    /// Live chunks, most promising first, and how many were looked at. There are more than `wanted`
-    /// where possible, to make up for stale ones.
-    pub(super) fn candidates(
-        &self,
-        query: &[f32],
-        wanted: usize,
-        options: &SearchOptions,
-    ) -> (Vec<Candidate>, usize) {
-        let width = options.beam.max(wanted);
-        let (mut candidates, mut visited) = (Vec::new(), 0);
+    /// The best chunks by code.
+    pub(super) fn candidates(&self, query: &[f32], plan: &Plan<'_>) -> Found {
+        let mut found = Found::default();
         for (at, part) in self.parts().iter().enumerate() {
-            let walk = ByCode { part, estimator: Estimator::new(query, part.segment.mean()) };
-            let scan = match options.traversal {
-                Traversal::Auto => part.segment.len() as usize <= SCAN_LIMIT.max(width),
-                Traversal::Graph => false,
-                Traversal::Scan => true,
-            };
-            let (found, looked_at) = if scan {
-                scan_all(&walk, width)
-            } else {
-                let mut beam = Beam::new(part.segment.len() as usize);
-                beam.search(&walk, part.segment.entry(), width)
-            };
-            visited += looked_at;
-            candidates.extend(found.into_iter().map(|scored| Candidate {
-                part: at,
-                chunk: scored.node,
-                estimate: scored.score,
+            let coded = &part.segment.coded;
+            let codec = coded.codec();
+            let prepared = codec.query(query, codec.grid());
+            let mask = Mask::new(part, plan.filter);
+            let share = mask.share();
+            let mut best =
+                Best { part, mask, keep: plan.keep, heap: BinaryHeap::new(), scores: Vec::new() };
+            match coded.centroid_grid() {
+                None => best.scan_all(&prepared),
+                // What passes is too scattered to be walked to.
+                Some(_) if share < NARROW => {
+                    (0..coded.blocks() as u32).for_each(|block| best.scan_block(&prepared, block));
+                }
+                Some(grid) => {
+                    let probes = plan.probes.unwrap_or_else(|| default_probes(coded.blocks()));
+                    let probes = (probes as f64 / share) as usize;
+                    let walk = ByCentroid { coded, query: codec.query(query, grid) };
+                    let mut beam = Beam::new(coded.blocks());
+                    let (blocks, _) = beam.search(&walk, coded.entry(), probes.max(1));
+                    for block in blocks {
+                        best.scan_block(&prepared, block.node);
+                    }
+                }
+            }
+            found.visited += best.scores.len();
+            found.candidates.extend(best.heap.into_iter().map(|Reverse(scored)| {
+                let (mean, sigma) = codec.posterior(prepared.base(), scored.score);
+                Candidate { part: at, chunk: scored.node, mean, sigma }
             }));
         }
-        candidates.sort_by(|a, b| b.estimate.total_cmp(&a.estimate));
-        (candidates, visited)
+        found.candidates.sort_unstable_by(|a, b| {
+            b.mean.total_cmp(&a.mean).then((a.part, a.chunk).cmp(&(b.part, b.chunk)))
+        });
+        found.candidates.truncate(plan.keep);
+        found
     }
 }
 
-/// A walk over one part, steered by codes; dead chunks lead on but do not count.
-struct ByCode<'a> {
+/// The best live chunks of one part.
+struct Best<'a> {
     part: &'a Part,
-    estimator: Estimator,
+    mask: Mask<'a>,
+    keep: usize,
+    heap: BinaryHeap<Reverse<Scored>>,
+    /// Of all rows looked at.
+    scores: Vec<f32>,
 }
 
-impl Walk for ByCode<'_> {
+impl Best<'_> {
+    fn scan_all(&mut self, query: &Query) {
+        let rows = 0..self.part.segment.len() as usize;
+        self.scan(query, rows, |i| Some(i as u32));
+    }
+
+    fn scan_block(&mut self, query: &Query, block: u32) {
+        let part = self.part;
+        let coded = &part.segment.coded;
+        self.scan(query, coded.block(block), |i| coded.chunk_in(block, i));
+    }
+
+    /// Scores rows, and keeps the best of the live chunks behind them.
+    fn scan(&mut self, query: &Query, rows: Range<usize>, chunk: impl Fn(usize) -> Option<u32>) {
+        let before = self.scores.len();
+        self.part.segment.coded.score(query, rows, &mut self.scores);
+        let mut worst = self.worst();
+        for i in 0..self.scores.len() - before {
+            let score = self.scores[before + i];
+            if score < worst {
+                continue;
+            }
+            let Some(node) = chunk(i).filter(|&chunk| self.mask.passes(chunk)) else { continue };
+            self.heap.push(Reverse(Scored { score, node }));
+            if self.heap.len() > self.keep {
+                self.heap.pop();
+            }
+            worst = self.worst();
+        }
+    }
+
+    /// The score that a chunk must reach to be kept.
+    fn worst(&self) -> f32 {
+        let full = self.heap.len() >= self.keep;
+        let worst = self.heap.peek().filter(|_| full);
+        worst.map_or(f32::NEG_INFINITY, |Reverse(scored)| scored.score)
+    }
+}
+
+/// A walk over blocks, steered by their centroids.
+struct ByCentroid<'a> {
+    coded: &'a Coded,
+    query: Query,
+}
+
+impl Walk for ByCentroid<'_> {
     fn score(&self, node: u32) -> f32 {
-        let (code, scale) = self.part.segment.code(node);
-        self.estimator.estimate(code, scale)
+        self.query.one(self.coded.centroid(node))
     }
 
     fn links(&self, node: u32, visit: &mut dyn FnMut(u32)) {
-        self.part.segment.links(node, visit);
+        self.coded.links(node, visit);
     }
 
-    fn counts(&self, node: u32) -> bool {
-        self.part.alive.get(node as usize) == Some(&true)
+    fn counts(&self, _node: u32) -> bool {
+        true
     }
-}
-
-/// The `width` best of all live chunks.
-fn scan_all(walk: &ByCode<'_>, width: usize) -> (Vec<Scored>, usize) {
-    let mut best: BinaryHeap<Reverse<Scored>> = BinaryHeap::new();
-    let mut visited = 0;
-    for node in (0..walk.part.segment.len()).filter(|&node| walk.counts(node)) {
-        visited += 1;
-        let score = walk.score(node);
-        best.push(Reverse(Scored { score, node }));
-        if best.len() > width {
-            best.pop();
-        }
-    }
-    let mut best: Vec<Scored> = best.into_iter().map(|reversed| reversed.0).collect();
-    best.sort_unstable_by(|a, b| b.cmp(a));
-    (best, visited)
 }

@@ -1,86 +1,198 @@
-//! Recomputing candidates: their text from the files, their vectors from the encoder.
+//! Recomputing the candidates that could still change the answer, and no others.
+//!
+//! A code says what its chunk's exact score is on average and how far off that may be. Where all
+//! scores of the answer are to be exact, candidates are recomputed best first until the next one's
+//! upper bound is below the `k`th exact score. Where only the order matters, those are recomputed
+//! whose place above or below the `k`th is in doubt, the most doubtful first.
 
-use std::collections::HashMap;
-
-use sha2::{Digest, Sha256};
-
-use super::candidates::Candidate;
-use super::{Hit, SearchResult};
+use super::candidates::{Candidate, Found};
+use super::texts::Reading;
+use super::{Hit, Plan, SearchResult, Stopped};
 use crate::collection::Snapshot;
 use crate::encoder::{Encoder, encode_checked};
 use crate::error::IndexError;
 use crate::files::Files;
 use crate::vectors::{Rows, dot, sanitize};
 
-/// Texts handed to the encoder at once.
-const BATCH: usize = 64;
+/// Texts handed to the encoder at once: enough to share the work between threads, few enough to stop
+/// soon after the bound is reached.
+const BATCH: usize = 8;
+
+/// A chunk by part and number.
+type Key = (usize, u32);
+
+/// A candidate on its way into the answer.
+struct Runner {
+    candidate: Candidate,
+    /// The score as far as it is known, and its standard deviation: 0 once it is recomputed.
+    score: f32,
+    sigma: f32,
+    hit: Option<Hit>,
+}
 
 impl Snapshot {
-    /// Exact scores of the first `wanted` candidates whose files are as they were, best first.
-    pub(super) fn recompute(
+    /// The `k` best of the candidates whose files are as they were; and all candidates, best first,
+    /// with their scores as far as they are known.
+    pub(super) fn race(
         &self,
         query: &[f32],
-        candidates: &[Candidate],
-        wanted: usize,
+        k: usize,
+        found: Found,
+        plan: &Plan<'_>,
         files: &dyn Files,
         encoder: &dyn Encoder,
-    ) -> Result<SearchResult, IndexError> {
-        let mut result = SearchResult::default();
-        let mut fresh: Vec<Hit> = Vec::new();
-        let mut rest = candidates;
-        while fresh.len() < wanted && !rest.is_empty() {
-            let (now, later) = rest.split_at((wanted - fresh.len()).min(rest.len()));
-            rest = later;
-            let before = fresh.len();
-            fresh.extend(self.load(now, files));
-            result.stale += now.len() - (fresh.len() - before);
-        }
-        for batch in fresh.chunks_mut(BATCH) {
-            let texts: Vec<&str> = batch.iter().map(|hit| hit.text.as_str()).collect();
-            let mut rows = encode_checked(encoder, &texts)?;
-            sanitize(&mut rows, self.dim());
-            for (hit, row) in batch.iter_mut().zip(Rows::new(&rows, self.dim()).iter()) {
-                hit.score = dot(query, row);
+    ) -> Result<(SearchResult, Vec<(Key, f32)>), IndexError> {
+        let runners = found.candidates.into_iter().map(|candidate| Runner {
+            candidate,
+            score: candidate.mean,
+            sigma: candidate.sigma,
+            hit: None,
+        });
+        let mut race = Race {
+            runners: runners.collect(),
+            k,
+            plan,
+            reading: Reading::new(self, files),
+            result: SearchResult { visited: found.visited, ..SearchResult::default() },
+        };
+        loop {
+            race.sort();
+            let doubtful = race.doubtful();
+            if doubtful.is_empty() {
+                // The bound may hold for chunks that turn out to be gone.
+                if race.load_hits() {
+                    break;
+                }
+                continue;
             }
+            let left = plan.budget.saturating_sub(race.result.recomputed);
+            let late = race.result.recomputed > 0 && plan.out_of_time.is_some_and(|late| late());
+            if left == 0 || late {
+                race.result.stopped = if late { Stopped::Time } else { Stopped::Budget };
+                if race.load_hits() {
+                    break;
+                }
+                continue;
+            }
+            let batch = &doubtful[..doubtful.len().min(left)];
+            race.run(batch, query, encoder)?;
         }
-        result.recomputed = fresh.len();
-        fresh.sort_by(|a, b| b.score.total_cmp(&a.score));
-        result.hits = fresh;
-        Ok(result)
+        let ranking =
+            race.runners.iter().map(|runner| (runner.candidate.key(), runner.score)).collect();
+        Ok((race.finish(), ranking))
+    }
+}
+
+struct Race<'a> {
+    /// Best first.
+    runners: Vec<Runner>,
+    k: usize,
+    plan: &'a Plan<'a>,
+    reading: Reading<'a>,
+    result: SearchResult,
+}
+
+impl Race<'_> {
+    fn sort(&mut self) {
+        self.runners.sort_by(|a, b| {
+            let ties =
+                (a.candidate.part, a.candidate.chunk).cmp(&(b.candidate.part, b.candidate.chunk));
+            b.score.total_cmp(&a.score).then(ties)
+        });
     }
 
-    /// The chunks whose files are as they were, in order, still without scores. Each file is read
-    /// once, and its text dropped before the next is read.
-    fn load(&self, candidates: &[Candidate], files: &dyn Files) -> Vec<Hit> {
-        let mut by_file: HashMap<(usize, usize), Vec<usize>> = HashMap::new();
-        for (at, candidate) in candidates.iter().enumerate() {
-            let file = self.parts()[candidate.part].segment.file_of(candidate.chunk);
-            by_file.entry((candidate.part, file)).or_default().push(at);
-        }
-        let mut hits: Vec<(usize, Hit)> = Vec::new();
-        for ((part, file), places) in by_file {
-            let part = &self.parts()[part];
-            let Some(text) = self.texts().current(part, file as u32, files) else {
-                continue;
+    /// The candidates to recompute next, none if the answer can change no more.
+    fn doubtful(&self) -> Vec<usize> {
+        let z = self.plan.confidence;
+        let open = (0..self.runners.len()).filter(|&i| self.runners[i].sigma > 0.0);
+        if self.plan.exact {
+            let exact = self.runners.iter().filter(|runner| runner.sigma == 0.0);
+            let bar = exact.map(|runner| runner.score).nth(self.k - 1);
+            let above = |i: &usize| {
+                let runner = &self.runners[*i];
+                bar.is_none_or(|bar| runner.score + z * runner.sigma > bar)
             };
-            for at in places {
-                let chunk = candidates[at].chunk;
-                let hit = part.segment.chunk(chunk).and_then(|chunk| {
-                    let piece = text.get(chunk.span.clone())?;
-                    let file = &part.segment.files()[file];
-                    Some(Hit {
-                        score: 0.0,
-                        path: file.path.clone(),
-                        title: chunk.title.map_or_else(|| file.name(), str::to_owned),
-                        span: chunk.span,
-                        text: piece.to_owned(),
-                        text_hash: Sha256::digest(piece.as_bytes()).into(),
-                    })
-                });
-                hits.extend(hit.map(|hit| (at, hit)));
+            let most = BATCH.max(self.k.saturating_sub(self.result.recomputed));
+            return open.filter(above).take(most).collect();
+        }
+        let Some(next) = self.runners.get(self.k) else { return Vec::new() };
+        let bar = (self.runners[self.k - 1].score + next.score) / 2.0;
+        let doubt = |i: usize| {
+            let runner = &self.runners[i];
+            (runner.score - bar).abs() / runner.sigma
+        };
+        let mut open: Vec<usize> = open.filter(|&i| doubt(i) < z).collect();
+        open.sort_by(|&a, &b| doubt(a).total_cmp(&doubt(b)));
+        open.truncate(BATCH / 2);
+        open
+    }
+
+    /// Recomputes these; those whose files are not as they were drop out.
+    fn run(
+        &mut self,
+        batch: &[usize],
+        query: &[f32],
+        encoder: &dyn Encoder,
+    ) -> Result<(), IndexError> {
+        let gone = self.load(batch);
+        let fresh: Vec<usize> = batch.iter().copied().filter(|i| !gone.contains(i)).collect();
+        let texts: Vec<&str> = fresh
+            .iter()
+            .filter_map(|&i| self.runners[i].hit.as_ref().map(|hit| hit.text.as_str()))
+            .collect();
+        let mut rows = encode_checked(encoder, &texts)?;
+        sanitize(&mut rows, query.len());
+        for (&i, row) in fresh.iter().zip(Rows::new(&rows, query.len()).iter()) {
+            let runner = &mut self.runners[i];
+            (runner.score, runner.sigma) = (dot(query, row), 0.0);
+        }
+        self.result.recomputed += fresh.len();
+        self.drop(&gone);
+        Ok(())
+    }
+
+    /// Reads the texts of the answer; `false` if some dropped out and others take their places.
+    fn load_hits(&mut self) -> bool {
+        let answer: Vec<usize> = (0..self.runners.len().min(self.k)).collect();
+        let gone = self.load(&answer);
+        self.drop(&gone);
+        gone.is_empty()
+    }
+
+    /// Reads texts; gives back those that cannot be read as they were.
+    fn load(&mut self, which: &[usize]) -> Vec<usize> {
+        let mut gone = Vec::new();
+        for &i in which {
+            if self.runners[i].hit.is_none() {
+                let Candidate { part, chunk, .. } = self.runners[i].candidate;
+                match self.reading.hit(part, chunk) {
+                    Some(hit) => self.runners[i].hit = Some(hit),
+                    None => gone.push(i),
+                }
             }
         }
-        hits.sort_unstable_by_key(|(at, _)| *at);
-        hits.into_iter().map(|(_, hit)| hit).collect()
+        gone
+    }
+
+    fn drop(&mut self, gone: &[usize]) {
+        self.result.stale += gone.len();
+        let mut at = 0;
+        self.runners.retain(|_| {
+            at += 1;
+            !gone.contains(&(at - 1))
+        });
+    }
+
+    fn finish(mut self) -> SearchResult {
+        let z = self.plan.confidence;
+        let rest = self.runners.split_off(self.runners.len().min(self.k));
+        let upper = rest.iter().map(|runner| runner.score + z * runner.sigma);
+        self.result.bound = upper.fold(f32::NEG_INFINITY, f32::max);
+        let hits = self.runners.into_iter().filter_map(|runner| {
+            let margin = z * runner.sigma;
+            runner.hit.map(|hit| Hit { score: runner.score, margin, ..hit })
+        });
+        self.result.hits = hits.collect();
+        self.result
     }
 }

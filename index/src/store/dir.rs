@@ -78,11 +78,16 @@ impl Store for DirStore {
         &self.dir
     }
 
+    fn folder(&self) -> Option<&Path> {
+        Some(&self.dir)
+    }
+
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             if let Ok(name) = entry?.file_name().into_string()
                 && name != LOCK
+                && name != "lexical"
             {
                 names.push(name);
             }

@@ -4,6 +4,7 @@
 //! documents them. Fields may be added within one [`API_VERSION`]; none is renamed or removed.
 
 pub mod client;
+mod index;
 mod local;
 mod lossy;
 mod reply;
@@ -11,6 +12,7 @@ pub mod server;
 #[cfg(test)]
 mod tests;
 
+pub use index::*;
 pub use local::*;
 pub use reply::*;
 
@@ -34,6 +36,9 @@ pub enum Call {
         path: PathBuf,
         /// The collection's name; by default the folder's.
         collection: Option<Name>,
+        /// The settings of a new collection; the balanced ones by default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<Profile>,
     },
     /// Forgets `path` of `collection`, or the whole collection with its shares. Files stay untouched.
     Remove {
@@ -46,6 +51,33 @@ pub enum Call {
     Reindex {
         /// The collection; all of them by default.
         collection: Option<Name>,
+    },
+    /// What a collection's index holds and takes.
+    IndexInfo {
+        /// The collection.
+        collection: Name,
+    },
+    /// Reads a collection's index again and checks it.
+    IndexVerify {
+        /// The collection.
+        collection: Name,
+    },
+    /// Makes a collection's index as small as it gets, embedding nothing.
+    IndexCompact {
+        /// The collection.
+        collection: Name,
+    },
+    /// Codes every chunk of a collection anew, at its settings.
+    IndexRecode {
+        /// The collection.
+        collection: Name,
+    },
+    /// Gives a collection the settings of a profile.
+    IndexProfile {
+        /// The collection.
+        collection: Name,
+        /// The profile.
+        profile: Profile,
     },
     /// Searches own files or a group's.
     Search(SearchCall),
@@ -146,7 +178,7 @@ pub enum Call {
 }
 
 /// A question.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchCall {
     /// The question, in the person's words.
@@ -157,7 +189,16 @@ pub struct SearchCall {
     /// Only this own collection (local searches only).
     #[serde(default)]
     pub collection: Option<Name>,
-    /// Results wanted; 10 by default, at most 100.
+    /// How to search own collections; a group is searched by vectors.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: SearchMode,
+    /// Only what passes this filter (docs/spec/filters.md; local searches only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// After so many milliseconds no more is recomputed (local searches only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u32>,
+    /// Results wanted; 10 by default and at most 100, or 100 and 1000 where they are lines.
     #[serde(default)]
     pub limit: Option<u16>,
     /// After so many milliseconds stragglers are no longer waited for once anybody answered; 1500 by
@@ -168,6 +209,21 @@ pub struct SearchCall {
     /// transformer.
     #[serde(default)]
     pub hard_ms: Option<u32>,
+}
+
+/// How to search.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SearchMode {
+    /// By meaning: the model's vectors.
+    #[default]
+    Vector,
+    /// By words (BM25).
+    Lexical,
+    /// By both, their scores joined.
+    Hybrid,
+    /// Lines that match a regular expression.
+    Grep,
 }
 
 /// How much of a match a member of a group sees.
@@ -297,4 +353,9 @@ impl ErrorCode {
             Self::Cancelled => 130,
         }
     }
+}
+
+/// Whether a field may be left out when it is written.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use covey_protocol::ids::{Epoch, GroupId, ModelId, Name, NodeId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-use super::{BackupInfo, DemoReport, Initialised, LogInfo, Reveal, ServiceInfo, lossy};
+use super::{
+    BackupInfo, DemoReport, IndexCompacted, IndexInfo, IndexRecoded, IndexVerified, Initialised,
+    LogInfo, Reveal, SearchMode, ServiceInfo, lossy,
+};
 
 /// The result of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +25,14 @@ pub enum Reply {
         /// One each, by name.
         collections: Vec<Added>,
     },
+    /// To [`super::Call::IndexInfo`] and [`super::Call::IndexProfile`].
+    Index(IndexInfo),
+    /// To [`super::Call::IndexVerify`].
+    IndexVerified(IndexVerified),
+    /// To [`super::Call::IndexCompact`].
+    IndexCompacted(IndexCompacted),
+    /// To [`super::Call::IndexRecode`].
+    IndexRecoded(IndexRecoded),
     /// To [`super::Call::Search`].
     Search(SearchReport),
     /// To [`super::Call::GroupCreate`], [`super::Call::Join`].
@@ -121,8 +132,17 @@ pub struct CollectionInfo {
     pub files: u64,
     /// Chunks that can be found.
     pub chunks: u64,
-    /// Bytes of index on disk.
+    /// Bytes of index on disk, without the index of words.
     pub index_bytes: u64,
+    /// Bytes of the index of words; 0 where there is none.
+    #[serde(default)]
+    pub lexical_bytes: u64,
+    /// Bytes of text indexed.
+    #[serde(default)]
+    pub text_bytes: u64,
+    /// Chunks of changed or removed files that still take space.
+    #[serde(default)]
+    pub dead_chunks: u64,
     /// The model it was built with.
     pub model: ModelId,
     /// Why it cannot be searched, if so.
@@ -192,13 +212,60 @@ pub struct SearchReport {
     pub stale: u64,
     /// Things the person should know, such as a collection left out.
     pub notes: Vec<String>,
+    /// How own collections were searched, which says what the scores are.
+    #[serde(default)]
+    pub mode: SearchMode,
+    /// Own chunks that were looked at by their codes, or ranked by their words; files where lines
+    /// were searched.
+    #[serde(default)]
+    pub visited: u64,
+    /// Why the search of own collections ended; null where nothing limits it.
+    #[serde(default)]
+    pub stopped: Option<Stopped>,
+    /// The largest score that an own chunk which is not among the results may have, as sure as the
+    /// collection's settings want; by vectors only.
+    #[serde(default)]
+    pub bound: Option<f32>,
+    /// Lines found, by file, where a regular expression was searched for.
+    #[serde(default)]
+    pub lines: Vec<LineHit>,
+}
+
+/// Why a search ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stopped {
+    /// Nothing that was left out can belong to the results.
+    Bound,
+    /// As many chunks were recomputed as the settings allow, or as many lines found as asked for.
+    Budget,
+    /// It ran out of time.
+    Time,
+}
+
+/// A line that matches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineHit {
+    /// The collection.
+    pub collection: Name,
+    /// The file.
+    #[serde(serialize_with = "lossy::path")]
+    pub path: PathBuf,
+    /// The line's number in the file's text, from 1.
+    pub line: u64,
+    /// The line, or the part of it around its first match.
+    pub text: String,
 }
 
 /// One result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SearchHit {
-    /// Cosine similarity of question and passage.
+    /// Cosine similarity of question and passage; as the report's `mode` says for own results.
     pub score: f32,
+    /// How far off the score of an own result may be, as sure as the collection's settings want; 0
+    /// where it is exact.
+    #[serde(default)]
+    pub margin: f32,
     /// Everyone who holds it, best score first.
     pub from: Vec<Source>,
     /// Title, where revealed.

@@ -1,16 +1,16 @@
 //! Adding to, taking from and rebuilding collections.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use covey_index::{Collection, IndexError, Stage, UpdateOptions, UpdateReport};
+use covey_index::{Collection, IndexError, Settings, Stage, UpdateReport};
 use covey_protocol::ids::Name;
 
 use super::record::Record;
 use super::slot::{Claim, Slot, View};
+use super::upkeep::told;
 use super::{Collections, IndexPlace, MAX_COLLECTIONS, remove_dir};
-use crate::api::{Added, ApiError, ErrorCode, Progress, Skipped};
+use crate::api::{Added, ApiError, ErrorCode, Profile, Progress, Skipped};
 use crate::cancel::CancelFlag;
 use crate::errors;
 use crate::models::ModelHandle;
@@ -29,6 +29,7 @@ impl Collections {
         &self,
         path: &Path,
         name: Option<Name>,
+        profile: Option<Profile>,
         meter: Meter<'_>,
         cancel: &CancelFlag,
     ) -> Result<Added, ApiError> {
@@ -44,7 +45,8 @@ impl Collections {
             return Err(ApiError::new(ErrorCode::WrongModel, message).hint(hint));
         }
         check_whole(&slot, &root)?;
-        let result = self.add_root(&mut claim, &root, &model, meter, cancel);
+        check_profile(&claim, profile)?;
+        let result = self.add_root(&mut claim, &root, profile, &model, meter, cancel);
         let empty = claim.index.as_ref().is_none_or(|index| index.stats().chunks == 0);
         let is_new = slot.record().roots().iter().all(|known| *known == root);
         if empty && is_new && (result.is_err() || cancel.is_cancelled()) {
@@ -61,6 +63,7 @@ impl Collections {
         &self,
         claim: &mut Claim,
         root: &Path,
+        profile: Option<Profile>,
         model: &ModelHandle,
         meter: Meter<'_>,
         cancel: &CancelFlag,
@@ -73,7 +76,7 @@ impl Collections {
         slot.set_record(record);
         let index = match &mut claim.index {
             Some(index) => index,
-            none => none.insert(self.make(&slot.name, &dir, model)?),
+            none => none.insert(self.make(&slot.name, &dir, model, settings(profile))?),
         };
         let report = self.update(index, &slot.name, root, model, meter, cancel)?;
         claim.publish();
@@ -121,7 +124,11 @@ impl Collections {
         let mut claim = slot.claim()?;
         let old = slot.record();
         let mut record = Record::new(self.new_dir(), model.id);
-        let rebuilt = self.rebuild(name, old.roots(), &mut record, &model, meter, cancel);
+        let settings = slot.settings().unwrap_or_default();
+        let made = self.make(name, &record.dir, &model, settings);
+        let rebuilt = made.and_then(|index| {
+            self.rebuild(index, name, old.roots(), &mut record, &model, meter, cancel)
+        });
         let (index, total) = match rebuilt {
             Ok(rebuilt) => rebuilt,
             Err(error) => {
@@ -137,10 +144,12 @@ impl Collections {
         Ok(total)
     }
 
-    /// Indexes `roots` afresh. A root that is gone is reported as skipped; should it come back, the
+    /// Indexes `roots` into an empty index. A root that is gone is reported as skipped; should it come back, the
     /// next rebuild takes it in again.
+    #[expect(clippy::too_many_arguments, reason = "what is rebuilt, from what, and who is told")]
     fn rebuild(
         &self,
+        mut index: Collection,
         name: &Name,
         roots: Vec<PathBuf>,
         record: &mut Record,
@@ -148,7 +157,6 @@ impl Collections {
         meter: Meter<'_>,
         cancel: &CancelFlag,
     ) -> Result<(Collection, Added), ApiError> {
-        let mut index = self.make(name, &record.dir, model)?;
         let mut total = added(name, UpdateReport::default());
         for root in roots {
             record.add_root(&root);
@@ -196,15 +204,25 @@ impl Collections {
         format!("c{:016x}", self.env.next_u64())
     }
 
-    fn make(&self, name: &Name, dir: &str, model: &ModelHandle) -> Result<Collection, ApiError> {
+    fn make(
+        &self,
+        name: &Name,
+        dir: &str,
+        model: &ModelHandle,
+        settings: Settings,
+    ) -> Result<Collection, ApiError> {
         let made = match &self.place {
             IndexPlace::Memory => Collection::in_memory(&*model.encoder),
             IndexPlace::Disk(base) => Collection::create(&base.join(dir), &*model.encoder),
         };
+        let made = made.and_then(|mut index| {
+            index.set_settings(settings)?;
+            Ok(index)
+        });
         made.map_err(|error| errors::index(name, error))
     }
 
-    fn update(
+    pub(super) fn update(
         &self,
         index: &mut Collection,
         name: &Name,
@@ -213,14 +231,9 @@ impl Collections {
         meter: Meter<'_>,
         cancel: &CancelFlag,
     ) -> Result<UpdateReport, ApiError> {
-        let mut options = UpdateOptions::default();
-        options.max_file_bytes = self.max_file_bytes;
-        let mut progress = |at: covey_index::Progress| {
-            meter(progress(&at));
-            if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
+        let (encoder, options) = (&*model.encoder, self.options());
         index
-            .update(root, &*self.files, &*model.encoder, &options, &mut progress)
+            .update(root, &*self.files, encoder, &options, &mut told(meter, cancel))
             .map_err(|error| errors::index(name, error))
     }
 
@@ -238,6 +251,23 @@ impl Collections {
             remove_dir(&base.join(&record.dir));
         }
     }
+}
+
+fn settings(profile: Option<Profile>) -> Settings {
+    profile.map_or_else(Settings::default, |profile| covey_index::Profile::from(profile).settings())
+}
+
+/// Refuses to give a collection that is there another profile in passing.
+fn check_profile(claim: &Claim, profile: Option<Profile>) -> Result<(), ApiError> {
+    let (Some(index), Some(profile)) = (&claim.index, profile) else { return Ok(()) };
+    if index.settings() == settings(Some(profile)) {
+        return Ok(());
+    }
+    let name = &claim.slot().name;
+    let message = format!("collection {name} is there already, with other settings");
+    let profile = covey_index::Profile::from(profile).name();
+    Err(ApiError::new(ErrorCode::Exists, message)
+        .hint(format!("change them with `covey index profile {name} {profile}`")))
 }
 
 /// Refuses to add `root` to a collection that misses other folders it should hold.
@@ -263,7 +293,7 @@ fn default_name(root: &Path) -> Result<Name, ApiError> {
     })
 }
 
-fn progress(at: &covey_index::Progress) -> Progress {
+pub(super) fn progress(at: &covey_index::Progress) -> Progress {
     let (stage, done, total) = match at.stage {
         Stage::Scanning => ("scanning", at.files_seen, None),
         Stage::Embedding => ("indexing", at.chunks_embedded, Some(at.chunks_expected)),

@@ -6,6 +6,7 @@ mod change;
 mod record;
 mod search;
 mod slot;
+mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use covey_index::{Collection, Files, IndexError};
 use covey_protocol::ids::{ModelId, Name};
 
 pub(crate) use change::Meter;
-pub use search::{LocalHit, LocalSearch, embed};
+pub use search::{LocalHit, LocalSearch, Query, embed};
 
 use crate::api::{ApiError, ErrorCode};
 use crate::env::Env;
@@ -50,8 +51,14 @@ pub struct Summary {
     pub files: u64,
     /// Chunks that can be found.
     pub chunks: u64,
-    /// Bytes of its index.
+    /// Chunks of changed or removed files that still take space.
+    pub dead_chunks: u64,
+    /// Bytes of its index, without that of its words.
     pub index_bytes: u64,
+    /// Bytes of the index of its words.
+    pub lexical_bytes: u64,
+    /// Bytes of text indexed.
+    pub text_bytes: u64,
     /// The model it was built with.
     pub model: ModelId,
     /// Why it cannot be searched, if so.
@@ -103,7 +110,10 @@ impl Collections {
                 roots: slot.record().roots(),
                 files: stats.files as u64,
                 chunks: stats.chunks as u64,
+                dead_chunks: stats.dead_chunks as u64,
                 index_bytes: stats.index_bytes,
+                lexical_bytes: stats.lexical_bytes,
+                text_bytes: stats.text_bytes,
                 model: slot.model(),
                 problem: slot.problem(),
             }

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use covey_index::{Files, Hit};
+use covey_index::{
+    Files, Grep, GrepResult, Hit, IndexError, SearchOptions, SearchResult, Snapshot,
+};
 use covey_protocol::ids::Name;
 
 use super::Collections;
-use super::slot::View;
-use crate::api::{ApiError, ErrorCode};
+use super::slot::{Slot, View};
+use crate::api::{ApiError, ErrorCode, LineHit, Stopped};
+use crate::errors;
 use crate::models::ModelHandle;
 
 /// A match in an own collection.
@@ -29,12 +32,49 @@ pub struct LocalHit {
 pub struct LocalSearch {
     /// Best first.
     pub hits: Vec<LocalHit>,
+    /// Lines that match, where lines were searched.
+    pub lines: Vec<LineHit>,
     /// Chunks embedded again to rank them exactly.
     pub recomputed: usize,
-    /// Chunks passed over since their file changed.
+    /// Chunks looked at by their codes, or ranked by their words; files where lines were searched.
+    pub visited: usize,
+    /// Chunks passed over since their file changed; files where lines were searched.
     pub stale: usize,
+    /// Why it ended, if anything limits it: of several collections, what limited most.
+    pub stopped: Option<Stopped>,
+    /// The largest score that what is not among the hits may have, if that is known.
+    pub bound: Option<f32>,
     /// Collections left out and why, a sentence each.
     pub notes: Vec<String>,
+}
+
+/// What is looked for.
+#[derive(Clone, Copy)]
+pub enum Query<'a> {
+    /// What is close to a vector, which the model made.
+    Vector(&'a ModelHandle, &'a [f32]),
+    /// What has these words.
+    Words(&'a str),
+    /// Both.
+    Both(&'a ModelHandle, &'a [f32], &'a str),
+    /// Lines that match.
+    Lines(&'a Grep),
+}
+
+impl<'a> Query<'a> {
+    fn model(&self) -> Option<&'a ModelHandle> {
+        match self {
+            Self::Vector(model, _) | Self::Both(model, _, _) => Some(model),
+            Self::Words(_) | Self::Lines(_) => None,
+        }
+    }
+
+    fn needs_words(&self) -> bool {
+        match self {
+            Self::Words(_) | Self::Both(..) => true,
+            Self::Vector(..) | Self::Lines(_) => false,
+        }
+    }
 }
 
 /// Embeds a question.
@@ -49,14 +89,15 @@ pub fn embed(model: &ModelHandle, question: &str) -> Result<Vec<f32>, ApiError> 
 }
 
 impl Collections {
-    /// The `limit` best matches for `vector`, which `model` made, in each of the collections called
-    /// `only` (all by default). A collection that cannot be searched is left out and named in the notes.
+    /// The `limit` best matches in each of the collections called `only` (all by default), or that
+    /// many lines of all of them. A collection that cannot be searched is left out and named in the
+    /// notes.
     pub fn search(
         &self,
         only: Option<&BTreeSet<Name>>,
-        model: &ModelHandle,
-        vector: &[f32],
+        query: Query<'_>,
         limit: usize,
+        options: &SearchOptions<'_>,
     ) -> LocalSearch {
         let mut found = LocalSearch::default();
         for slot in self.slots() {
@@ -64,31 +105,21 @@ impl Collections {
                 continue;
             }
             let name = &slot.name;
-            let View::Ready(snapshot) = slot.view() else {
-                let problem = slot.problem().unwrap_or_default();
-                found.notes.push(format!(
-                    "collection {name} was left out: {problem}; rebuild it with `covey reindex {name}`"
-                ));
-                continue;
-            };
-            if slot.model() != model.id {
-                found.notes.push(format!(
-                    "collection {name} was left out: it was built with another model than {}; \
-                     rebuild it with `covey reindex {name}`",
-                    model.name
-                ));
-                continue;
-            }
-            let files: &dyn Files = &*self.files;
-            let options = model.search_options();
-            match snapshot.search(vector, limit, files, &*model.encoder, &options) {
-                Ok(result) => {
-                    found.recomputed += result.recomputed;
-                    found.stale += result.stale;
-                    let roots = slot.record().roots();
-                    let hits = result.hits.into_iter();
-                    found.hits.extend(hits.map(|hit| placed(name, &roots, hit)));
+            let snapshot = match ready(&slot, &query) {
+                Ok(snapshot) => snapshot,
+                Err(Unfit { what, fix, .. }) => {
+                    found.notes.push(format!("collection {name} was left out: {what}; {fix}"));
+                    continue;
                 }
+            };
+            let mut options = *options;
+            if slot.settings().is_some_and(|settings| settings.exact) {
+                let cheap = query.model().and_then(ModelHandle::cheap_recompute);
+                options.recompute = options.recompute.or(cheap);
+            }
+            match self.search_one(&snapshot, query, limit, &options) {
+                Ok(One::Chunks(result)) => found.take(&slot, result, query.needs_words()),
+                Ok(One::Lines(lines)) => found.take_lines(name, limit, lines),
                 Err(error) => {
                     found.notes.push(format!("collection {name} was left out: {error}"));
                 }
@@ -102,24 +133,119 @@ impl Collections {
         found
     }
 
-    /// Checks that `name` is here, can be read, and fits `model`.
+    fn search_one(
+        &self,
+        snapshot: &Snapshot,
+        query: Query<'_>,
+        limit: usize,
+        options: &SearchOptions<'_>,
+    ) -> Result<One, IndexError> {
+        let files: &dyn Files = &*self.files;
+        let result = match query {
+            Query::Vector(model, vector) => {
+                snapshot.search(vector, limit, files, &*model.encoder, options)?
+            }
+            Query::Words(text) => snapshot.search_words(text, limit, files, options)?,
+            Query::Both(model, vector, text) => {
+                let encoder = &*model.encoder;
+                snapshot.search_both(vector, text, None, limit, files, encoder, options)?
+            }
+            Query::Lines(grep) => {
+                let late = || options.out_of_time.is_some_and(|late| late());
+                return Ok(One::Lines(snapshot.grep(grep, limit, files, options.filter, &late)));
+            }
+        };
+        Ok(One::Chunks(result))
+    }
+
+    /// Checks that `name` is here, can be read, and fits the query.
     ///
     /// # Errors
     /// Otherwise, saying what to do.
-    pub fn check_searchable(&self, name: &Name, model: &ModelHandle) -> Result<(), ApiError> {
+    pub fn check_searchable(&self, name: &Name, query: Query<'_>) -> Result<(), ApiError> {
         let slot = self.slot(name)?;
-        let reindex = format!("rebuild it with `covey reindex {name}`");
-        if let Some(problem) = slot.problem() {
-            let message = format!("collection {name} cannot be searched: {problem}");
-            return Err(ApiError::new(ErrorCode::Corrupt, message).hint(reindex));
+        ready(&slot, &query).map(drop).map_err(|unfit| {
+            let message = format!("collection {name} cannot be searched: {}", unfit.what);
+            let hint = match unfit.code {
+                ErrorCode::WrongModel => {
+                    format!("{}, or go back with `covey model use`", unfit.fix)
+                }
+                _ => unfit.fix,
+            };
+            ApiError::new(unfit.code, message).hint(hint)
+        })
+    }
+}
+
+/// What one collection gave.
+enum One {
+    Chunks(SearchResult),
+    Lines(GrepResult),
+}
+
+/// Why a collection does not suit a query.
+struct Unfit {
+    code: ErrorCode,
+    what: String,
+    fix: String,
+}
+
+/// The collection as it is to be searched.
+fn ready(slot: &Slot, query: &Query<'_>) -> Result<Snapshot, Unfit> {
+    let reindex = format!("rebuild it with `covey reindex {}`", slot.name);
+    let View::Ready(snapshot) = slot.view() else {
+        let what = slot.problem().unwrap_or_default();
+        return Err(Unfit { code: ErrorCode::Corrupt, what, fix: reindex });
+    };
+    if let Some(model) = query.model().filter(|model| model.id != slot.model()) {
+        let what = format!("it was built with another model than {}", model.name);
+        return Err(Unfit { code: ErrorCode::WrongModel, what, fix: reindex });
+    }
+    if query.needs_words() && !snapshot.has_words() {
+        let what = "it cannot be searched by words".to_owned();
+        return Err(Unfit { code: ErrorCode::Usage, what, fix: errors::make_words(&slot.name) });
+    }
+    Ok(snapshot)
+}
+
+impl LocalSearch {
+    fn take(&mut self, slot: &Slot, result: SearchResult, by_words: bool) {
+        self.recomputed += result.recomputed;
+        self.visited += result.visited;
+        self.stale += result.stale;
+        if result.recomputed > 0 || !by_words {
+            self.stopped = self.stopped.max(Some(result.stopped.into()));
         }
-        if slot.model() != model.id {
-            let message =
-                format!("collection {name} was built with another model than {}", model.name);
-            return Err(ApiError::new(ErrorCode::WrongModel, message)
-                .hint(format!("{reindex}, or go back with `covey model use`")));
+        // Scores of words are bounded by nothing; of an answer without a rest there is no bound.
+        if !by_words && result.bound.is_finite() {
+            self.bound = Some(self.bound.map_or(result.bound, |bound| bound.max(result.bound)));
         }
-        Ok(())
+        let roots = slot.record().roots();
+        self.hits.extend(result.hits.into_iter().map(|hit| placed(&slot.name, &roots, hit)));
+    }
+
+    fn take_lines(&mut self, name: &Name, limit: usize, found: GrepResult) {
+        self.visited += found.files;
+        self.stale += found.stale;
+        let left = limit - self.lines.len().min(limit);
+        let more = found.more || found.hits.len() > left;
+        self.stopped = self.stopped.max(more.then_some(Stopped::Budget));
+        self.lines.extend(found.hits.into_iter().take(left).map(|hit| LineHit {
+            collection: name.clone(),
+            path: hit.path,
+            line: hit.line.line_number,
+            text: hit.line.line,
+        }));
+    }
+}
+
+impl From<covey_index::Stopped> for Stopped {
+    fn from(stopped: covey_index::Stopped) -> Self {
+        match stopped {
+            covey_index::Stopped::Bound => Self::Bound,
+            covey_index::Stopped::Budget => Self::Budget,
+            covey_index::Stopped::Time => Self::Time,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use covey_index::{Collection, CollectionStats, Snapshot};
+use covey_index::{Collection, CollectionStats, Settings, Snapshot};
 use covey_protocol::ids::{ModelId, Name};
 
 use super::record::Record;
@@ -17,6 +17,8 @@ pub(super) struct Slot {
 struct Inner {
     record: Record,
     view: View,
+    /// As of the last finished change; none while there is no index to open.
+    settings: Option<Settings>,
     writer: Writer,
 }
 
@@ -33,7 +35,7 @@ pub(super) enum View {
 
 enum Writer {
     /// Nobody writes. The opened index, unless it is broken.
-    Idle(Option<Collection>),
+    Idle(Option<Box<Collection>>),
     /// Somebody holds a [`Claim`].
     Busy,
 }
@@ -56,7 +58,8 @@ impl Slot {
             Ok(None) => (View::Unmade, None),
             Err(problem) => (View::Broken(problem), None),
         };
-        let inner = Inner { record, view, writer: Writer::Idle(index) };
+        let settings = index.as_ref().map(Collection::settings);
+        let inner = Inner { record, view, settings, writer: Writer::Idle(index.map(Box::new)) };
         Self { name, inner: Mutex::new(inner) }
     }
 
@@ -70,6 +73,10 @@ impl Slot {
 
     pub(super) fn view(&self) -> View {
         self.lock().view.clone()
+    }
+
+    pub(super) fn settings(&self) -> Option<Settings> {
+        self.lock().settings
     }
 
     pub(super) fn model(&self) -> ModelId {
@@ -95,7 +102,9 @@ impl Slot {
     pub(super) fn claim(self: &Arc<Self>) -> Result<Claim, ApiError> {
         let mut inner = self.lock();
         match std::mem::replace(&mut inner.writer, Writer::Busy) {
-            Writer::Idle(index) => Ok(Claim { slot: Arc::clone(self), index }),
+            Writer::Idle(index) => {
+                Ok(Claim { slot: Arc::clone(self), index: index.map(|index| *index) })
+            }
             Writer::Busy => {
                 let message =
                     format!("collection {} is being changed by another command", self.name);
@@ -117,7 +126,9 @@ impl Claim {
     /// Lets searches see the index as it is now.
     pub(super) fn publish(&self) {
         if let Some(index) = &self.index {
-            self.slot.lock().view = View::Ready(index.snapshot());
+            let mut inner = self.slot.lock();
+            inner.view = View::Ready(index.snapshot());
+            inner.settings = Some(index.settings());
         }
     }
 }
@@ -125,6 +136,6 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         self.publish();
-        self.slot.lock().writer = Writer::Idle(self.index.take());
+        self.slot.lock().writer = Writer::Idle(self.index.take().map(Box::new));
     }
 }

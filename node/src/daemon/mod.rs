@@ -118,6 +118,11 @@ fn needs_others(call: &Call) -> bool {
         | Call::Add { .. }
         | Call::Remove { .. }
         | Call::Reindex { .. }
+        | Call::IndexInfo { .. }
+        | Call::IndexVerify { .. }
+        | Call::IndexCompact { .. }
+        | Call::IndexRecode { .. }
+        | Call::IndexProfile { .. }
         | Call::Share { .. }
         | Call::Unshare { .. }
         | Call::GroupCreate { .. }

@@ -19,6 +19,9 @@ pub use stored::{StoredModels, model_entry, model_error};
 
 use crate::api::{ApiError, ModelEntry};
 
+/// Chunks recomputed at most for a question with a static model, which takes microseconds each.
+const STATIC_RECOMPUTE: usize = 512;
+
 /// A loaded model. Cheap to clone.
 #[derive(Clone)]
 pub struct ModelHandle {
@@ -46,14 +49,19 @@ impl ModelHandle {
         }
     }
 
-    /// How many candidates to embed again in a search with this model. Looking vectors up in a
-    /// table is cheap, and the codes of such vectors order them more coarsely.
-    pub fn search_options(&self) -> SearchOptions {
+    /// How to search with this model: with exact scores, since members' scores are merged and
+    /// checked. Looking vectors up in a table is cheap, so that model may recompute more.
+    pub fn search_options(&self) -> SearchOptions<'static> {
         let mut options = SearchOptions::default();
-        if self.family == "static" {
-            (options.rerank, options.beam) = (384, 512);
-        }
+        options.exact = Some(true);
+        options.recompute = self.cheap_recompute();
         options
+    }
+
+    /// How many chunks may be recomputed at most whatever a collection's settings say, where its
+    /// scores are to be exact: set for models that take next to no time.
+    pub fn cheap_recompute(&self) -> Option<usize> {
+        (self.family == "static").then_some(STATIC_RECOMPUTE)
     }
 
     /// How it is listed.

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{MODEL_KEY, Node};
-use crate::api::{self, Added, ApiError, ErrorCode, Progress, Reply};
+use crate::api::{self, Added, ApiError, ErrorCode, Profile, Progress, Reply};
 use crate::cancel::CancelFlag;
 use crate::collections::Meter;
 use crate::store::{Table, Write};
@@ -21,11 +21,13 @@ impl<L: Link> Node<L> {
         &self,
         path: PathBuf,
         collection: Option<Name>,
+        profile: Option<Profile>,
         progress: &mut (dyn FnMut(Progress) + Send),
         cancel: CancelFlag,
     ) -> Result<Reply, ApiError> {
         let collections = self.collections.clone();
-        let work = move |meter: Meter<'_>| collections.add(&path, collection, meter, &cancel);
+        let work =
+            move |meter: Meter<'_>| collections.add(&path, collection, profile, meter, &cancel);
         let added = self.timed(progress, work).await;
         if added.is_err() {
             self.drop_orphaned_shares()?;
@@ -122,13 +124,65 @@ impl<L: Link> Node<L> {
         self.model_list().await
     }
 
-    /// Runs long `work` where this node computes, passing on what it tells of its progress.
+    pub(super) async fn index_verify(&self, collection: Name) -> Result<Reply, ApiError> {
+        let collections = self.collections.clone();
+        let verified = self.env.compute(move || collections.index_verify(&collection)).await?;
+        Ok(Reply::IndexVerified(verified))
+    }
+
+    pub(super) async fn index_compact(
+        &self,
+        collection: Name,
+        progress: &mut (dyn FnMut(Progress) + Send),
+        cancel: CancelFlag,
+    ) -> Result<Reply, ApiError> {
+        let collections = self.collections.clone();
+        let work = move |meter: Meter<'_>| collections.index_compact(&collection, meter, &cancel);
+        self.metered(progress, work).await.map(Reply::IndexCompacted)
+    }
+
+    pub(super) async fn index_recode(
+        &self,
+        collection: Name,
+        progress: &mut (dyn FnMut(Progress) + Send),
+        cancel: CancelFlag,
+    ) -> Result<Reply, ApiError> {
+        let collections = self.collections.clone();
+        let work = move |meter: Meter<'_>| collections.index_recode(&collection, meter, &cancel);
+        self.metered(progress, work).await.map(Reply::IndexRecoded)
+    }
+
+    pub(super) async fn index_profile(
+        &self,
+        collection: Name,
+        profile: Profile,
+        progress: &mut (dyn FnMut(Progress) + Send),
+        cancel: CancelFlag,
+    ) -> Result<Reply, ApiError> {
+        let collections = self.collections.clone();
+        let work =
+            move |meter: Meter<'_>| collections.index_profile(&collection, profile, meter, &cancel);
+        self.metered(progress, work).await.map(Reply::Index)
+    }
+
+    /// Runs long `work` and takes the time of it.
     async fn timed(
         &self,
         progress: &mut (dyn FnMut(Progress) + Send),
         work: impl FnOnce(Meter<'_>) -> Result<Added, ApiError> + Send + 'static,
     ) -> Result<Added, ApiError> {
         let started = Instant::now();
+        let mut added = self.metered(progress, work).await?;
+        added.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(added)
+    }
+
+    /// Runs long `work` where this node computes, passing on what it tells of its progress.
+    async fn metered<T: Send + 'static>(
+        &self,
+        progress: &mut (dyn FnMut(Progress) + Send),
+        work: impl FnOnce(Meter<'_>) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let (tx, mut rx) = mpsc::channel(PROGRESS_QUEUE);
         let computing = self.env.compute(move || {
             work(&mut |at| {
@@ -147,9 +201,7 @@ impl<L: Link> Node<L> {
         while let Ok(at) = rx.try_recv() {
             progress(at);
         }
-        let mut added = result?;
-        added.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok(added)
+        result
     }
 }
 

@@ -172,9 +172,24 @@ impl<L: Link> Node<L> {
     ) -> Result<Reply, ApiError> {
         match call {
             Call::Status => self.status().await,
-            Call::Add { path, collection } => self.add(path, collection, progress, cancel).await,
+            Call::Add { path, collection, profile } => {
+                self.add(path, collection, profile, progress, cancel).await
+            }
             Call::Remove { collection, path } => self.remove(collection, path).await,
             Call::Reindex { collection } => self.reindex(collection, progress, cancel).await,
+            Call::IndexInfo { collection } => {
+                self.collections.index_info(&collection).map(Reply::Index)
+            }
+            Call::IndexVerify { collection } => self.index_verify(collection).await,
+            Call::IndexCompact { collection } => {
+                self.index_compact(collection, progress, cancel).await
+            }
+            Call::IndexRecode { collection } => {
+                self.index_recode(collection, progress, cancel).await
+            }
+            Call::IndexProfile { collection, profile } => {
+                self.index_profile(collection, profile, progress, cancel).await
+            }
             Call::Search(search) => self.search(search, cancel).await,
             Call::Share { collection, group, reveal } => self.share(collection, &group, reveal),
             Call::Unshare { collection, group } => self.unshare(&collection, &group),

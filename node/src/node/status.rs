@@ -56,6 +56,9 @@ impl<L: Link> Node<L> {
                 files: it.files,
                 chunks: it.chunks,
                 index_bytes: it.index_bytes,
+                lexical_bytes: it.lexical_bytes,
+                text_bytes: it.text_bytes,
+                dead_chunks: it.dead_chunks,
                 model: it.model,
                 problem: it.problem,
             }
@@ -141,7 +144,12 @@ impl<L: Link> Node<L> {
         for collection in self.collection_infos() {
             let fix = format!("covey reindex {}", collection.name);
             let name = format!("collection {}", collection.name);
-            checks.push(check(name, collection.problem, Some(fix)));
+            let size = size_of(&collection);
+            let mut found = check(name, collection.problem, Some(fix));
+            if found.ok {
+                found.detail = size;
+            }
+            checks.push(found);
         }
         for group in self.group_infos() {
             let problem = group.frozen.then(|| "its owner signed two histories".to_owned());
@@ -157,6 +165,20 @@ impl<L: Link> Node<L> {
         checks.push(check("audit log".to_owned(), problem, fix));
         checks
     }
+}
+
+/// How large a collection's index is, and what of it is dead.
+fn size_of(it: &CollectionInfo) -> String {
+    let bytes = it.index_bytes + it.lexical_bytes;
+    let mut size = format!("{} passages, {} KiB of index", it.chunks, bytes.div_ceil(1024));
+    let dead = it.dead_chunks * 100 / (it.dead_chunks + it.chunks).max(1);
+    if dead > 0 {
+        size.push_str(&format!(
+            ", {dead}% of changed or removed files (`covey index compact {}`)",
+            it.name
+        ));
+    }
+    size
 }
 
 fn info(name: Name, log: &Log, me: NodeId) -> GroupInfo {

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Ledger;
 use super::snippet::snippet;
-use crate::collections::{Collections, LocalHit, embed};
+use crate::collections::{Collections, LocalHit, Query, embed};
 use crate::models::Models;
 use crate::node::{Job, Node};
 
@@ -110,7 +110,9 @@ impl Work {
         let vector = embed(&model, plan.question())
             .map_err(|error| internal("a member's question could not be embedded", &error))?;
         let names: BTreeSet<Name> = plan.scopes().map(|scope| scope.collection.clone()).collect();
-        let found = self.collections.search(Some(&names), &model, &vector, plan.limit());
+        let query = Query::Vector(&model, &vector);
+        let options = model.search_options();
+        let found = self.collections.search(Some(&names), query, plan.limit(), &options);
         for note in &found.notes {
             tracing::debug!(%note, "while answering");
         }

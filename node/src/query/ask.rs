@@ -19,11 +19,11 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep};
 
-use super::local::{self, OwnAnswer};
+use super::local::{self, OwnAnswer, Wish};
 use super::verify::{Answers, Checked, is_verified};
 use crate::api::{
-    ApiError, Coverage, ErrorCode, MemberOutcome, Reply, SearchCall, SearchHit, SearchReport,
-    Source,
+    ApiError, Coverage, ErrorCode, MemberOutcome, Reply, SearchCall, SearchHit, SearchMode,
+    SearchReport, Source,
 };
 use crate::cancel::CancelFlag;
 use crate::models::ModelHandle;
@@ -31,6 +31,9 @@ use crate::node::{Job, Node};
 use crate::reach::why_unreachable;
 
 const LIMIT: u16 = 10;
+/// The same where lines are searched for, and the most of them.
+const LINES: u16 = 100;
+const MAX_LINES: usize = 1_000;
 /// The soft and the hard deadline where the person names none.
 const PATIENCE_MS: [u32; 2] = [1_500, 10_000];
 /// The same with a transformer, which takes seconds to embed its candidates again.
@@ -73,13 +76,17 @@ impl<L: Link> Node<L> {
     ) -> Result<Reply, ApiError> {
         let started = Instant::now();
         let asked = Asked::check(&call, self.patience_ms())?;
-        let mut report = match (&call.group, call.collection) {
-            (Some(_), Some(_)) => {
-                let message = "one collection or one group can be searched, not both at once";
-                return Err(ApiError::new(ErrorCode::Usage, message));
+        let mut report = match &call.group {
+            Some(group) => {
+                check_for_group(&call)?;
+                let mut report = self.search_group(group, asked, cancel).await?;
+                if call.mode != SearchMode::Vector {
+                    let note = "a group is searched by meaning (vectors) only; the other modes are for your own files";
+                    report.notes.push(note.to_owned());
+                }
+                report
             }
-            (Some(group), None) => self.search_group(group, asked, cancel).await?,
-            (None, only) => self.search_own(only, asked).await?,
+            None => self.search_own(Wish::check(&call, self.env.now())?, asked).await?,
         };
         report.elapsed_us = micros(started.elapsed());
         Ok(Reply::Search(report))
@@ -94,24 +101,12 @@ impl<L: Link> Node<L> {
         }
     }
 
-    async fn search_own(&self, only: Option<Name>, asked: Asked) -> Result<SearchReport, ApiError> {
+    async fn search_own(&self, wish: Wish, asked: Asked) -> Result<SearchReport, ApiError> {
         let (collections, models) = (self.collections.clone(), self.models.clone());
-        let me = self.id();
-        let work = move || {
-            let model = models.current()?;
-            if let Some(name) = &only {
-                collections.check_searchable(name, &model)?;
-            }
-            let only = only.map(|name| [name].into());
-            let vector = local::vector(&model, &asked)?;
-            let mut own = local::search(&collections, &model, &vector, asked.limit, only.as_ref());
-            if collections.is_empty() {
-                own.notes.push("there is nothing to search yet: `covey add FOLDER`".to_owned());
-            }
-            Ok::<_, ApiError>(own)
-        };
+        let env = self.env.clone();
+        let work = move || wish.search(&collections, &*models, &asked, &env);
         let own = self.env.compute(work).await?;
-        Ok(own.into_report(me))
+        Ok(own.into_report(self.id()))
     }
 
     async fn search_group(
@@ -222,8 +217,7 @@ impl<L: Link> Node<L> {
         }
         let (collections, handle) = (self.collections.clone(), model.clone());
         let (vector, limit) = (vector.to_vec(), asked.limit);
-        let own =
-            self.env.compute(move || local::search(&collections, &handle, &vector, limit, None));
+        let own = self.env.compute(move || local::search(&collections, &handle, &vector, limit));
         tokio::pin!(own);
         let mut own_answer: Option<OwnAnswer> = None;
         let (mut replies, mut took) = (BTreeMap::new(), BTreeMap::new());
@@ -334,8 +328,29 @@ impl<L: Link> Node<L> {
             recomputed: own.recomputed as u64,
             stale: own.stale as u64,
             notes,
+            mode: SearchMode::Vector,
+            visited: own.visited as u64,
+            stopped: own.stopped,
+            bound: own.bound,
+            lines: Vec::new(),
         })
     }
+}
+
+/// Refuses what a question to a group cannot have.
+fn check_for_group(call: &SearchCall) -> Result<(), ApiError> {
+    let problem = if call.collection.is_some() {
+        "one collection or one group can be searched, not both at once"
+    } else if call.mode == SearchMode::Grep {
+        "regular expressions are for your own files; members would be sent a question they cannot answer"
+    } else if call.filter.is_some() {
+        "filters are for your own files; members do not know them yet"
+    } else if call.latency_ms.is_some() {
+        "a question to a group has a soft and a hard deadline instead of a latency"
+    } else {
+        return Ok(());
+    };
+    Err(ApiError::new(ErrorCode::Usage, problem))
 }
 
 impl Asked {
@@ -347,9 +362,14 @@ impl Asked {
         let Ok(question) = Question::new(call.question.clone()) else {
             return usage(format!("the question is longer than {MAX_QUESTION} bytes"));
         };
-        let limit = call.limit.unwrap_or(LIMIT);
-        if limit == 0 || usize::from(limit) > MAX_RESULTS {
-            return usage(format!("between 1 and {MAX_RESULTS} results can be asked for"));
+        let (limit, most) = match call.mode {
+            SearchMode::Grep => (LINES, MAX_LINES),
+            SearchMode::Vector | SearchMode::Lexical | SearchMode::Hybrid => (LIMIT, MAX_RESULTS),
+        };
+        let limit = call.limit.unwrap_or(limit);
+        if limit == 0 || usize::from(limit) > most {
+            let message = format!("between 1 and {most} results can be asked for");
+            return Err(ApiError::new(ErrorCode::Usage, message).hint("covey search --help"));
         }
         let hard_ms = call.hard_ms.unwrap_or(hard_ms);
         if hard_ms == 0 || hard_ms > MAX_HARD_MS {
@@ -400,6 +420,7 @@ fn hit(group: &Group, me: NodeId, own: &OwnAnswer, merged: &Merged) -> SearchHit
     };
     SearchHit {
         score: merged.score.get(),
+        margin: 0.0,
         from: merged.sources.iter().map(source).collect(),
         title: title.map(str::to_owned),
         text: text.map(str::to_owned),

@@ -1,25 +1,36 @@
 //! What this node's own collections hold on a question.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use covey_protocol::ids::{Name, NodeId};
+use covey_index::{Filter, Grep, GrepOptions, SearchOptions};
+use covey_protocol::ids::{Name, NodeId, UnixMillis};
 use covey_protocol::wire::PrivateText;
 use covey_protocol::wire::v1::search::{Found, Revealed, Score};
 
 use super::ask::Asked;
-use crate::api::{ApiError, Coverage, ErrorCode, SearchHit, SearchReport, Source};
-use crate::collections::{Collections, LocalHit, embed};
-use crate::models::ModelHandle;
+use crate::api::{
+    ApiError, Coverage, ErrorCode, LineHit, SearchCall, SearchHit, SearchMode, SearchReport,
+    Source, Stopped,
+};
+use crate::collections::{Collections, LocalHit, LocalSearch, Query, embed};
+use crate::env::Env;
+use crate::models::{ModelHandle, Models};
 
 /// The own part of an answer.
 #[derive(Debug, Default)]
 pub(super) struct OwnAnswer {
     /// Best first, up to `limit` of each collection.
     hits: Vec<LocalHit>,
+    lines: Vec<LineHit>,
     limit: usize,
+    mode: SearchMode,
     pub(super) recomputed: usize,
+    pub(super) visited: usize,
     pub(super) stale: usize,
+    pub(super) stopped: Option<Stopped>,
+    pub(super) bound: Option<f32>,
     pub(super) notes: Vec<String>,
 }
 
@@ -33,26 +44,146 @@ pub(super) fn vector(model: &ModelHandle, asked: &Asked) -> Result<Vec<f32>, Api
     Ok(vector)
 }
 
-/// Searches the collections called `only` (all by default) for an embedded question.
+/// How own collections are searched when nobody else is asked.
+pub(super) struct Wish {
+    mode: SearchMode,
+    only: Option<Name>,
+    filter: Option<Filter>,
+    deadline: Option<UnixMillis>,
+}
+
+impl Wish {
+    /// What `call` wants of own collections; `now` is when it came.
+    pub(super) fn check(call: &SearchCall, now: UnixMillis) -> Result<Self, ApiError> {
+        let usage = |message: String| ApiError::new(ErrorCode::Usage, message);
+        let now_ns = i64::try_from(u128::from(now.0) * 1_000_000).unwrap_or(i64::MAX);
+        let filter = call.filter.as_deref().map(|text| Filter::parse(text, now_ns)).transpose();
+        let filter = filter.map_err(|error| {
+            usage(error.to_string()).hint("docs/spec/filters.md has the language with examples")
+        })?;
+        if call.latency_ms == Some(0) {
+            return Err(usage("a search takes some time: allow at least 1 ms".to_owned()));
+        }
+        if call.latency_ms.is_some() && call.mode == SearchMode::Lexical {
+            let message = "a search by words recomputes nothing, so there is no time to limit";
+            return Err(usage(message.to_owned()));
+        }
+        let deadline = call.latency_ms.map(|latency| now.plus(latency.into()));
+        Ok(Self { mode: call.mode, only: call.collection.clone(), filter, deadline })
+    }
+
+    /// Searches, where blocking is fine.
+    pub(super) fn search(
+        &self,
+        collections: &Collections,
+        models: &dyn Models,
+        asked: &Asked,
+        env: &Env,
+    ) -> Result<OwnAnswer, ApiError> {
+        let text = asked.question.as_str();
+        match self.mode {
+            SearchMode::Vector => {
+                let model = models.current()?;
+                let vector = vector(&model, asked)?;
+                self.run(collections, Query::Vector(&model, &vector), asked, env)
+            }
+            SearchMode::Hybrid => {
+                let model = models.current()?;
+                // A question of words the model does not know still has words.
+                let vector = embed(&model, text)?;
+                self.run(collections, Query::Both(&model, &vector, text), asked, env)
+            }
+            SearchMode::Lexical => self.run(collections, Query::Words(text), asked, env),
+            SearchMode::Grep => {
+                let grep = Grep::new(text, &GrepOptions::default()).map_err(|error| {
+                    ApiError::new(ErrorCode::Usage, error.to_string())
+                        .hint("regular expressions are written as in Rust's regex crate; `\\` before a sign takes it literally")
+                })?;
+                self.run(collections, Query::Lines(&grep), asked, env)
+            }
+        }
+    }
+
+    fn run(
+        &self,
+        collections: &Collections,
+        query: Query<'_>,
+        asked: &Asked,
+        env: &Env,
+    ) -> Result<OwnAnswer, ApiError> {
+        if let Some(name) = &self.only {
+            collections.check_searchable(name, query)?;
+        }
+        let only = self.only.clone().map(|name| [name].into());
+        let late = AtomicBool::new(false);
+        let out_of_time = || {
+            let is_late = self.deadline.is_some_and(|deadline| env.now() >= deadline);
+            late.fetch_or(is_late, Ordering::Relaxed);
+            is_late
+        };
+        // To oneself, searches are as the collection's settings have them; where scores are exact, a
+        // model that takes next to no time may recompute more.
+        let mut options = SearchOptions::default();
+        options.filter = self.filter.as_ref();
+        options.out_of_time = Some(&out_of_time);
+        let limit = usize::from(asked.limit);
+        let mut found = collections.search(only.as_ref(), query, limit, &options);
+        let cut = self.mode == SearchMode::Grep && late.load(Ordering::Relaxed);
+        if cut {
+            found.stopped = Some(Stopped::Time);
+        }
+        if found.stopped == Some(Stopped::Time) {
+            found.notes.push(out_of_time_note(&found, self.mode));
+        }
+        if collections.is_empty() {
+            found.notes.push("there is nothing to search yet: `covey add FOLDER`".to_owned());
+        }
+        Ok(OwnAnswer::new(found, limit, self.mode))
+    }
+}
+
+fn out_of_time_note(found: &LocalSearch, mode: SearchMode) -> String {
+    let done = match mode {
+        SearchMode::Grep => format!("{} files were looked into", found.visited),
+        SearchMode::Vector | SearchMode::Lexical | SearchMode::Hybrid => {
+            format!(
+                "{} passages were recomputed, the others' scores are estimates",
+                found.recomputed
+            )
+        }
+    };
+    format!("the search ran out of time: {done}; there may be better results")
+}
+
+/// Searches all own collections for an embedded question whose answer is joined with that of others.
 pub(super) fn search(
     collections: &Collections,
     model: &ModelHandle,
     vector: &[f32],
     limit: u16,
-    only: Option<&BTreeSet<Name>>,
 ) -> OwnAnswer {
     let limit = usize::from(limit);
-    let found = collections.search(only, model, vector, limit);
-    OwnAnswer {
-        hits: found.hits,
-        limit,
-        recomputed: found.recomputed,
-        stale: found.stale,
-        notes: found.notes,
-    }
+    let query = Query::Vector(model, vector);
+    let found = collections.search(None, query, limit, &model.search_options());
+    OwnAnswer::new(found, limit, SearchMode::Vector)
 }
 
 impl OwnAnswer {
+    fn new(found: LocalSearch, limit: usize, mode: SearchMode) -> Self {
+        Self {
+            hits: found.hits,
+            lines: found.lines,
+            limit,
+            mode,
+            recomputed: found.recomputed,
+            visited: found.visited,
+            stale: found.stale,
+            stopped: found.stopped,
+            bound: found.bound,
+            notes: found.notes,
+        }
+    }
+
     /// Stands for a search that has not ended in time.
     pub(super) fn late() -> Self {
         let note = "your own collections are left out: searching them took too long";
@@ -100,11 +231,12 @@ impl OwnAnswer {
             places.insert(hit.hit.text_hash, results.len());
             results.push(SearchHit {
                 score: hit.hit.score,
+                margin: hit.hit.margin,
                 from: vec![source],
                 title: Some(title(&hit)),
                 text: Some(hit.hit.text),
                 path: Some(hit.hit.path),
-                verified: true,
+                verified: hit.hit.margin == 0.0,
             });
         }
         SearchReport {
@@ -115,6 +247,11 @@ impl OwnAnswer {
             recomputed: self.recomputed as u64,
             stale: self.stale as u64,
             notes: self.notes,
+            mode: self.mode,
+            visited: self.visited as u64,
+            stopped: self.stopped,
+            bound: self.bound,
+            lines: self.lines,
         }
     }
 }

@@ -188,10 +188,10 @@ async fn ask(world: &World, group: &Name, question: &str, nodes: usize) -> Resul
     let call = Call::Search(SearchCall {
         question: question.to_owned(),
         group: Some(group.clone()),
-        collection: None,
         limit: Some(50),
         soft_ms: Some(10_000),
         hard_ms: Some(20_000),
+        ..SearchCall::default()
     });
     let Reply::Search(report) = world.call(ASKER, call).await? else {
         anyhow::bail!("the node answered something else than a search");

@@ -3,5 +3,6 @@
 mod beir;
 mod cache;
 pub mod federated;
+pub mod index;
 mod kmeans;
 mod report;

@@ -1,4 +1,10 @@
-use super::super::{Format, SkipReason, extract};
+use std::path::Path;
+
+use super::super::{Format, SkipReason};
+
+fn extract(format: Format, bytes: Vec<u8>) -> Result<String, SkipReason> {
+    Ok(super::super::extract(format, Path::new("a.pdf"), bytes)?.text)
+}
 
 /// A PDF of these objects, numbered from 1; the first is the catalogue.
 fn pdf(objects: &[&str]) -> Vec<u8> {

@@ -1,0 +1,281 @@
+//! `covey watch`: the file system tells what changes, and the folders concerned are brought up to date.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Args;
+use covey_node::api::{Added, ApiError, Call, ErrorCode, Reply};
+use covey_node::cancel::CancelFlag;
+use covey_protocol::ids::Name;
+use notify::event::EventKind;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::session::{Interrupts, Session, block_on};
+use crate::show;
+
+/// A folder is brought up to date once nothing has changed in it for so long,
+const QUIET: Duration = Duration::from_millis(500);
+/// or this long after the first change.
+const AT_MOST: Duration = Duration::from_secs(5);
+/// How often folders that could not be watched are tried again.
+const RETRY: Duration = Duration::from_secs(10);
+/// Paths on their way from the file system; with more than these, everything counts as changed.
+const QUEUE: usize = 1024;
+
+/// Keep collections up to date while their files change
+///
+/// Brings them up to date first, then again whenever something changes, until Ctrl-C. With a daemon
+/// running, the daemon does the work.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: covey watch notes")]
+pub struct Watch {
+    /// The collection (by default all of them)
+    collection: Option<Name>,
+}
+
+impl Watch {
+    pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
+        session.require_node()?;
+        block_on(async {
+            let mut interrupts = Interrupts::catch()?;
+            let work = watch(session, self.collection.as_ref());
+            tokio::pin!(work);
+            let ended = tokio::select! {
+                result = &mut work => result,
+                // An update under way hears of it as well and winds up; what it finished stays.
+                () = interrupts.next() => work.await,
+            };
+            match ended {
+                Err(error) if error.code == ErrorCode::Cancelled => Ok(()),
+                ended => ended,
+            }
+        })
+    }
+}
+
+/// A folder or file of a collection.
+struct Root {
+    path: PathBuf,
+    collection: Name,
+    watched: bool,
+    /// Whether the person knows that it cannot be watched.
+    told: bool,
+    /// When it changed first and last, since it was brought up to date.
+    changed: Option<(Instant, Instant)>,
+}
+
+impl Root {
+    fn touch(&mut self, now: Instant) {
+        let first = self.changed.map_or(now, |(first, _)| first);
+        self.changed = Some((first, now));
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.changed.map(|(first, last)| (last + QUIET).min(first + AT_MOST))
+    }
+}
+
+async fn watch(session: &Session<'_>, only: Option<&Name>) -> Result<(), ApiError> {
+    let mut interrupts = Interrupts::catch()?;
+    let mut roots = roots(session, only).await?;
+    let (mut watcher, mut changes, lost) = watcher()?;
+    attach(&mut watcher, &mut roots, session);
+    // What changed while nobody watched.
+    let long_ago = Instant::now();
+    roots.iter_mut().for_each(|root| root.changed = Some((long_ago, long_ago)));
+    session.output.notice(&format!("Watching {}; Ctrl-C ends it.", names(&roots)));
+    let mut retry = tokio::time::interval(RETRY);
+    loop {
+        let due = roots.iter().filter_map(Root::due).min();
+        tokio::select! {
+            biased;
+            () = interrupts.next() => return Err(crate::session::cancelled()),
+            change = changes.recv() => {
+                let Some(path) = change else {
+                    let message = "the file system tells nothing any more";
+                    return Err(ApiError::new(ErrorCode::Internal, message));
+                };
+                take(&mut roots, &path, lost.swap(false, Ordering::SeqCst));
+            }
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                let now = Instant::now();
+                for root in roots.iter_mut().filter(|root| root.due().is_some_and(|due| due <= now)) {
+                    root.changed = None;
+                    update(session, root).await?;
+                }
+            }
+            _ = retry.tick() => attach(&mut watcher, &mut roots, session),
+        }
+    }
+}
+
+/// The folders and files of the collections.
+async fn roots(session: &Session<'_>, only: Option<&Name>) -> Result<Vec<Root>, ApiError> {
+    let reply = session.carry_out(Call::Status, &mut |_| {}, &CancelFlag::new()).await?;
+    let Reply::Status(status) = reply else {
+        return Err(ApiError::new(ErrorCode::Internal, "the node answered something else"));
+    };
+    let mut found = Vec::new();
+    for it in status.collections.into_iter().filter(|it| only.is_none_or(|only| it.name == *only)) {
+        let root = |path| Root {
+            path,
+            collection: it.name.clone(),
+            watched: false,
+            told: false,
+            changed: None,
+        };
+        found.extend(it.roots.into_iter().map(root));
+    }
+    if found.is_empty() {
+        let message = match only {
+            Some(name) => format!("there is no collection called {name} with a folder to watch"),
+            None => "there is no collection to watch".to_owned(),
+        };
+        return Err(ApiError::new(ErrorCode::NotFound, message).hint("make one: covey add FOLDER"));
+    }
+    Ok(found)
+}
+
+/// A watcher, the paths it tells of, and whether it had to drop some. An empty path stands for all.
+fn watcher() -> Result<(RecommendedWatcher, mpsc::Receiver<PathBuf>, Arc<AtomicBool>), ApiError> {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let lost = Arc::new(AtomicBool::new(false));
+    let dropped = lost.clone();
+    let tell = move |event: notify::Result<notify::Event>| {
+        let paths = match event {
+            // That somebody reads a file, as indexing does, changes nothing.
+            Ok(event) if matches!(event.kind, EventKind::Access(_)) => return,
+            Ok(event) if event.need_rescan() => vec![PathBuf::new()],
+            Ok(event) => event.paths,
+            Err(_) => vec![PathBuf::new()],
+        };
+        for path in paths {
+            if sender.try_send(path).is_err() {
+                // Whoever empties the queue finds this.
+                dropped.store(true, Ordering::SeqCst);
+            }
+        }
+    };
+    let watcher = notify::recommended_watcher(tell).map_err(|error| {
+        ApiError::new(ErrorCode::Storage, format!("the file system cannot be watched: {error}"))
+    })?;
+    Ok((watcher, receiver, lost))
+}
+
+/// Watches the roots that are not watched yet; what is watched anew may have changed before.
+fn attach(watcher: &mut RecommendedWatcher, roots: &mut [Root], session: &Session<'_>) {
+    for root in roots.iter_mut().filter(|root| !root.watched) {
+        // A file is often replaced by another of its name, which only its folder sees.
+        let (place, mode) = match root.path.is_file() {
+            true => (root.path.parent().unwrap_or(&root.path), RecursiveMode::NonRecursive),
+            false => (root.path.as_path(), RecursiveMode::Recursive),
+        };
+        match watcher.watch(place, mode) {
+            Ok(()) => {
+                (root.watched, root.told) = (true, false);
+                root.touch(Instant::now());
+            }
+            Err(_) if root.told => {}
+            Err(error) => {
+                root.told = true;
+                let hint = match error.kind {
+                    notify::ErrorKind::MaxFilesWatch => {
+                        " (raise fs.inotify.max_user_watches with sysctl)"
+                    }
+                    _ => "",
+                };
+                let path = root.path.display();
+                session.output.notice(&format!("{path} cannot be watched now: {error}{hint}"));
+            }
+        }
+    }
+}
+
+/// Notes which roots a changed path concerns.
+fn take(roots: &mut [Root], path: &Path, all: bool) {
+    let now = Instant::now();
+    for root in roots {
+        let gone = path == root.path && !root.path.exists();
+        // Its watch has gone with it.
+        root.watched &= !gone;
+        if all || path.as_os_str().is_empty() || path.starts_with(&root.path) {
+            root.touch(now);
+        }
+    }
+}
+
+/// Brings one root up to date, and says what that did if it did anything.
+async fn update(session: &Session<'_>, root: &mut Root) -> Result<(), ApiError> {
+    let (path, collection) = (root.path.clone(), Some(root.collection.clone()));
+    let call = Call::Add { path, collection, profile: None };
+    match session.carry_out(call, &mut |_| {}, &CancelFlag::new()).await {
+        Ok(Reply::Added(added)) if is_idle(&added) => Ok(()),
+        Ok(reply) => session.output.done(reply),
+        Err(error) if error.code == ErrorCode::Cancelled => Err(error),
+        Err(error) => {
+            if error.code == ErrorCode::Busy {
+                root.touch(Instant::now());
+            }
+            let said = show::error_line(&error);
+            session.output.notice(&format!("{}: {said}", root.path.display()));
+            Ok(())
+        }
+    }
+}
+
+fn is_idle(added: &Added) -> bool {
+    added.added + added.changed + added.removed == 0
+}
+
+/// `notes (1 folder), papers (2 folders)`.
+fn names(roots: &[Root]) -> String {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for root in roots {
+        *counts.entry(root.collection.as_str()).or_default() += 1;
+    }
+    let each = counts.into_iter();
+    let each = each.map(|(name, n)| format!("{name} ({})", crate::text::count(n, "folder")));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root(path: &str) -> Root {
+        let collection = "notes".parse().expect("a name");
+        Root { path: path.into(), collection, watched: true, told: false, changed: None }
+    }
+
+    #[test]
+    fn a_change_concerns_the_folders_above_it_and_a_lost_one_all() {
+        let touched = |path: &str, lost| {
+            let mut roots = [root("/n"), root("/n/inner"), root("/nearby")];
+            take(&mut roots, Path::new(path), lost);
+            roots.map(|root| root.changed.is_some())
+        };
+        assert_eq!(touched("/n/a.txt", false), [true, false, false]);
+        assert_eq!(touched("/n/inner/b", false), [true, true, false]);
+        assert_eq!(touched("/elsewhere", false), [false; 3]);
+        assert_eq!(touched("/elsewhere", true), [true; 3]);
+        assert_eq!(touched("", false), [true; 3]);
+    }
+
+    #[test]
+    fn changes_wait_for_quiet_but_not_for_ever() {
+        let start = Instant::now();
+        let mut root = root("/n");
+        assert_eq!(root.due(), None);
+        root.touch(start);
+        assert_eq!(root.due(), Some(start + QUIET));
+        for tenth in 1..100 {
+            root.touch(start + Duration::from_millis(100) * tenth);
+        }
+        assert_eq!(root.due(), Some(start + AT_MOST));
+    }
+}

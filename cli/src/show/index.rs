@@ -1,0 +1,101 @@
+//! Indexes of collections.
+
+use std::io::{self, Write};
+
+use covey_node::api::{IndexCompacted, IndexInfo, IndexRecoded, IndexVerified};
+
+use super::Style;
+use crate::text::{bytes, count};
+
+/// What an index holds and takes.
+pub fn info(it: &IndexInfo, out: &mut dyn Write, style: Style) -> io::Result<()> {
+    let chunks = it.chunks.max(1) as f64;
+    writeln!(
+        out,
+        "{}  {} in {}, {}",
+        style.bold(it.collection.as_str()),
+        count(it.chunks, "passage"),
+        count(it.files, "file"),
+        count(it.segments, "segment"),
+    )?;
+    writeln!(
+        out,
+        "index    {}, {:.1} bytes a passage, {} of the text",
+        bytes(it.index_bytes),
+        it.index_bytes as f64 / chunks,
+        share(it.index_bytes, it.text_bytes),
+    )?;
+    match it.lexical_bytes {
+        0 => writeln!(out, "words    not indexed")?,
+        words => writeln!(
+            out,
+            "words    {}, {:.1} bytes a passage, {} of the text",
+            bytes(words),
+            words as f64 / chunks,
+            share(words, it.text_bytes),
+        )?,
+    }
+    writeln!(out, "text     {}, in your files", bytes(it.text_bytes))?;
+    if it.dead_chunks > 0 {
+        writeln!(
+            out,
+            "dead     {} of changed or removed files, {} of all: covey index compact {}",
+            count(it.dead_chunks, "passage"),
+            share(it.dead_chunks, it.dead_chunks + it.chunks),
+            it.collection,
+        )?;
+    }
+    let settings = &it.settings;
+    let profile = settings.profile.map_or("its own".to_owned(), |it| format!("{it:?}"));
+    writeln!(
+        out,
+        "profile  {}: at most {} bytes a passage, {} recomputed for a question",
+        profile.to_lowercase(),
+        settings.bytes_per_chunk,
+        settings.recompute,
+    )
+}
+
+/// That an index is whole.
+pub fn verified(it: &IndexVerified, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "{}: whole; {} of {} read, {}",
+        it.collection,
+        bytes(it.bytes),
+        count(it.segments, "segment"),
+        count(it.chunks, "passage"),
+    )
+}
+
+/// What compacting gained.
+pub fn compacted(it: &IndexCompacted, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}: {} before, {} now", it.collection, bytes(it.before), bytes(it.after))
+}
+
+/// What coding anew did.
+pub fn recoded(it: &IndexRecoded, out: &mut dyn Write) -> io::Result<()> {
+    write!(
+        out,
+        "{}: {} embedded, the index takes {}",
+        it.collection,
+        count(it.embedded, "passage"),
+        bytes(it.index_bytes)
+    )?;
+    match it.stale {
+        0 => writeln!(out),
+        stale => writeln!(
+            out,
+            "; {} left out as they changed: `covey add` their folder again",
+            count(stale, "file")
+        ),
+    }
+}
+
+/// A share in percent, exact enough for small ones.
+fn share(part: u64, whole: u64) -> String {
+    match whole {
+        0 => "none".to_owned(),
+        _ => format!("{:.1}%", part as f64 * 100.0 / whole as f64),
+    }
+}

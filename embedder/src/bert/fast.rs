@@ -1,0 +1,224 @@
+//! The encoder's forward pass on the CPU, without a tensor library.
+//!
+//! Weights are packed once. A batch is the tokens of its texts one after the other, each
+//! text at its own length, so nothing is padded: dense layers see one matrix, attention
+//! sees the texts. After attention a layer is finished in blocks of rows that stay in the cache.
+//! [`Precision`](super::Precision) says in what numbers dense layers multiply; everything
+//! else is f32.
+
+mod attention;
+mod dense;
+
+use crate::EmbedError;
+use crate::kernels::{Level, WIDTH, rows};
+
+use super::config::BertConfig;
+use super::weights::{self, LayerNorm, Weights};
+use attention::Attention;
+pub(super) use dense::Arithmetic;
+use dense::{Dense, Input};
+
+/// Rows that a layer is finished for at a time after attention: the wide activations
+/// between the last two products then fit the cache.
+const BLOCK: usize = 48;
+
+pub(super) struct FastEncoder {
+    level: Level,
+    width: usize,
+    /// Entries from one row of activations to the next: `width` in whole panels.
+    stride: usize,
+    epsilon: f32,
+    words: Vec<f32>,
+    /// Position embeddings with the token type already added.
+    positions: Vec<f32>,
+    norm: LayerNorm,
+    attention: Attention,
+    layers: Vec<Layer>,
+}
+
+struct Layer {
+    /// Query, key and value side by side, the query already divided by the square root of its length.
+    qkv: Dense,
+    attention_out: Dense,
+    attention_norm: LayerNorm,
+    up: Dense,
+    down: Dense,
+    output_norm: LayerNorm,
+}
+
+impl FastEncoder {
+    pub(super) fn new(
+        config: &BertConfig,
+        mut weights: Weights,
+        arithmetic: Arithmetic,
+        level: Level,
+    ) -> Self {
+        let width = config.hidden_size;
+        for position in weights.positions.chunks_exact_mut(width) {
+            position.iter_mut().zip(&weights.token_type).for_each(|(p, t)| *p += t);
+        }
+        let head = width / config.num_attention_heads;
+        let layers = weights.layers.into_iter().map(|layer| Layer::new(layer, head, arithmetic));
+        Self {
+            level,
+            width,
+            stride: width.next_multiple_of(WIDTH),
+            epsilon: config.layer_norm_eps as f32,
+            words: weights.words,
+            positions: weights.positions,
+            norm: weights.norm,
+            attention: Attention { heads: config.num_attention_heads, head, width },
+            layers: layers.collect(),
+        }
+    }
+
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    pub(super) fn vocab_size(&self) -> usize {
+        self.words.len() / self.width
+    }
+
+    /// The mean of the last layer over each text's own positions, `[texts, width]`, not normalised.
+    pub(super) fn pooled(&self, texts: &[&[u32]]) -> Result<Vec<f32>, EmbedError> {
+        let mut state = self.embed(texts)?;
+        self.layers(texts, &mut state);
+        let mut out = vec![0.0; texts.len() * self.width];
+        let mut rows = state.chunks_exact(self.stride);
+        for (text, mean) in texts.iter().zip(out.chunks_exact_mut(self.width)) {
+            for row in rows.by_ref().take(text.len()) {
+                rows::add(self.level, mean, &row[..self.width]);
+            }
+            rows::scale(self.level, mean, 1.0 / text.len().max(1) as f32);
+        }
+        Ok(out)
+    }
+
+    /// The embedding layer's output and the last layer's, `[tokens of all texts, width]`.
+    pub(super) fn outer_states(&self, texts: &[&[u32]]) -> Result<[Vec<f32>; 2], EmbedError> {
+        let first = self.embed(texts)?;
+        let mut last = first.clone();
+        self.layers(texts, &mut last);
+        let narrow = |state: Vec<f32>| {
+            state.chunks_exact(self.stride).flat_map(|row| &row[..self.width]).copied().collect()
+        };
+        Ok([first, last].map(narrow))
+    }
+
+    fn embed(&self, texts: &[&[u32]]) -> Result<Vec<f32>, EmbedError> {
+        let tokens: usize = texts.iter().map(|text| text.len()).sum();
+        let mut state = vec![0.0; tokens * self.stride];
+        let places = texts.iter().flat_map(|text| text.iter().enumerate());
+        for (row, (position, &token)) in state.chunks_exact_mut(self.stride).zip(places) {
+            let row = &mut row[..self.width];
+            let word = self.words.chunks_exact(self.width).nth(token as usize);
+            row.copy_from_slice(
+                word.ok_or(EmbedError::TokenOutOfRange { token, rows: self.vocab_size() })?,
+            );
+            let place = &self.positions[position * self.width..][..self.width];
+            self.add_norm(row, place, &self.norm);
+        }
+        Ok(state)
+    }
+
+    fn layers(&self, texts: &[&[u32]], state: &mut [f32]) {
+        let tokens = state.len() / self.stride;
+        let mut scratch = Scratch::default();
+        for layer in &self.layers {
+            let Scratch { qkv, context, attention, block, bytes } = &mut scratch;
+            qkv.resize(tokens * layer.qkv.stride(), 0.0);
+            context.resize(tokens * self.stride, 0.0);
+            let input = Input { data: state, stride: self.stride };
+            layer.qkv.apply(self.level, input, rows::Activation::Linear, qkv, bytes);
+            let mut first = 0;
+            for text in texts {
+                let next = first + text.len();
+                let qkv = &qkv[first * layer.qkv.stride()..next * layer.qkv.stride()];
+                let context = &mut context[first * self.stride..next * self.stride];
+                let strides = [layer.qkv.stride(), self.stride];
+                self.attention.attend(self.level, qkv, context, strides, attention);
+                first = next;
+            }
+            let blocks = state.chunks_mut(BLOCK * self.stride);
+            for (number, state) in blocks.enumerate() {
+                let context = &context[number * BLOCK * self.stride..][..state.len()];
+                self.finish(layer, context, state, block, bytes);
+            }
+        }
+    }
+
+    /// What follows attention, for a block of rows.
+    fn finish(
+        &self,
+        layer: &Layer,
+        context: &[f32],
+        state: &mut [f32],
+        block: &mut Block,
+        bytes: &mut dense::Bytes,
+    ) {
+        use rows::Activation::{Gelu, Linear};
+        let (level, stride) = (self.level, self.stride);
+        let input = |data| Input { data, stride };
+        let rows = state.len() / stride;
+        let Block { narrow, wide } = block;
+        narrow.resize(rows * stride, 0.0);
+        layer.attention_out.apply(level, input(context), Linear, narrow, bytes);
+        self.swap_norm(state, narrow, &layer.attention_norm);
+        wide.resize(rows * layer.up.stride(), 0.0);
+        layer.up.apply(level, input(state), Gelu, wide, bytes);
+        let inner = Input { data: wide, stride: layer.up.stride() };
+        layer.down.apply(level, inner, Linear, narrow, bytes);
+        self.swap_norm(state, narrow, &layer.output_norm);
+    }
+
+    /// Adds `update` to `state` and normalises.
+    fn swap_norm(&self, state: &mut [f32], update: &[f32], norm: &LayerNorm) {
+        let rows = state.chunks_exact_mut(self.stride).zip(update.chunks_exact(self.stride));
+        for (row, update) in rows {
+            self.add_norm(&mut row[..self.width], &update[..self.width], norm);
+        }
+    }
+
+    fn add_norm(&self, row: &mut [f32], residual: &[f32], norm: &LayerNorm) {
+        rows::add_norm(self.level, row, residual, &norm.gamma, &norm.beta, self.epsilon);
+    }
+}
+
+impl Layer {
+    fn new(layer: weights::Layer, head: usize, arithmetic: Arithmetic) -> Self {
+        let mut query = layer.query;
+        let scale = 1.0 / (head as f32).sqrt();
+        query.weight.iter_mut().chain(&mut query.bias).for_each(|x| *x *= scale);
+        let dense = |linear| Dense::new(linear, arithmetic);
+        // What enters attention is where rounding hurts most: half of all error came from it.
+        let entrance = match arithmetic {
+            Arithmetic::Int8 => Arithmetic::Int12,
+            other => other,
+        };
+        Self {
+            qkv: Dense::new(weights::side_by_side([query, layer.key, layer.value]), entrance),
+            attention_out: dense(layer.attention_out),
+            attention_norm: layer.attention_norm,
+            up: dense(layer.up),
+            down: dense(layer.down),
+            output_norm: layer.output_norm,
+        }
+    }
+}
+
+/// Buffers that one pass uses again and again.
+#[derive(Default)]
+struct Scratch {
+    qkv: Vec<f32>,
+    context: Vec<f32>,
+    attention: attention::Buffers,
+    block: Block,
+    bytes: dense::Bytes,
+}
+
+#[derive(Default)]
+struct Block {
+    narrow: Vec<f32>,
+    wide: Vec<f32>,
+}

@@ -1,0 +1,30 @@
+//! The arithmetic under the models: safe functions over slices, each in a portable form
+//! and in forms for what x86-64 processors offer, chosen while the program runs.
+//!
+//! Start from [`Level::best`]. Matrix products work on panels of [`WIDTH`] columns:
+//! [`matmul`] on f32, [`matmul_u8`] on bytes, which is exact and so the same everywhere.
+//! [`rows`] has what is done to one row at a time. All levels agree up to the rounding of
+//! f32; tests compare each with the portable one.
+//!
+//! `unsafe` is confined to this folder: calls of functions compiled for a processor's
+//! features, which a [`Level`] vouches for, and loads through pointers in `x86`, whose
+//! bounds the safe functions check.
+
+mod level;
+pub(crate) mod matmul;
+pub(crate) mod matmul_u8;
+mod portable;
+pub(crate) mod rows;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub(crate) use level::Level;
+
+/// Columns of a panel.
+pub(crate) const WIDTH: usize = 32;
+
+/// Most rows that one pass over a panel takes.
+pub(crate) const TILE: usize = 12;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,326 @@
+//! What is done to rows, all in plain Rust: the compiler makes a version of each for
+//! every level's registers out of one body.
+
+#![allow(unsafe_code)]
+
+use super::WIDTH;
+use super::level::{Kind, Level};
+use super::matmul_u8::Tile;
+
+/// Entries that the bodies handle side by side: a register of AVX-512, some of any other.
+const LANES: usize = 16;
+
+/// Defines a function that runs `body`, compiled for the level it is given.
+macro_rules! versions {
+    ($(#[$doc:meta])* $name:ident = $body:ident($($arg:ident: $type:ty),*) $(-> $out:ty)?) => {
+        $(#[$doc])*
+        pub(crate) fn $name(level: Level, $($arg: $type),*) $(-> $out)? {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            fn avx512($($arg: $type),*) $(-> $out)? {
+                $body::<true>($($arg),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $type),*) $(-> $out)? {
+                $body::<true>($($arg),*)
+            }
+            match level.0 {
+                Kind::Portable => $body::<false>($($arg),*),
+                // SAFETY: the level vouches for the processor.
+                #[cfg(target_arch = "x86_64")]
+                Kind::Avx2 => unsafe { avx2($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Kind::Avx512 => unsafe { avx512($($arg),*) },
+            }
+        }
+    };
+}
+
+/// What follows a product: a bias, then possibly the activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activation {
+    /// Nothing more.
+    Linear,
+    /// x Φ(x), with the error function to within rounding of f32 (Hendrycks and Gimpel, 2016).
+    Gelu,
+}
+
+versions! {
+    /// Adds `bias` to the first [`WIDTH`] entries of each row of `out` and activates them.
+    finish = finish_body(out: &mut [f32], stride: usize, bias: &[f32; WIDTH], then: Activation)
+}
+
+#[inline(always)]
+fn finish_body<const FUSED: bool>(
+    out: &mut [f32],
+    stride: usize,
+    bias: &[f32; WIDTH],
+    then: Activation,
+) {
+    for row in out.chunks_mut(stride) {
+        let Some((row, _)) = row.split_first_chunk_mut::<WIDTH>() else { continue };
+        for (x, bias) in row.iter_mut().zip(bias) {
+            *x += bias;
+        }
+        activate::<FUSED>(row, then);
+    }
+}
+
+/// How a row of bytes stands for numbers: `step * (byte - zero)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Scale {
+    pub(crate) step: f32,
+    pub(crate) zero: i32,
+}
+
+/// What turns a panel's products of bytes into numbers.
+#[derive(Clone)]
+pub(crate) struct Columns {
+    /// Step of each column's weights.
+    pub(crate) steps: [f32; WIDTH],
+    /// Sum of each column's weights.
+    pub(crate) sums: [i32; WIDTH],
+    pub(crate) bias: [f32; WIDTH],
+}
+
+versions! {
+    /// Turns as many rows of `tile` as `scales` has into numbers, adds the bias and activates.
+    finish_u8 = finish_u8_body(
+        tile: &Tile,
+        scales: &[Scale],
+        columns: &Columns,
+        then: Activation,
+        out: &mut [f32],
+        stride: usize
+    )
+}
+
+#[inline(always)]
+fn finish_u8_body<const FUSED: bool>(
+    tile: &Tile,
+    scales: &[Scale],
+    columns: &Columns,
+    then: Activation,
+    out: &mut [f32],
+    stride: usize,
+) {
+    for ((sums, scale), row) in tile.iter().zip(scales).zip(out.chunks_mut(stride)) {
+        let Some((row, _)) = row.split_first_chunk_mut::<WIDTH>() else { continue };
+        for (column, x) in row.iter_mut().enumerate() {
+            let offset = scale.zero.wrapping_mul(columns.sums[column]);
+            let product = sums[column].wrapping_sub(offset) as f32;
+            *x = fma::<FUSED>(product, scale.step * columns.steps[column], columns.bias[column]);
+        }
+        activate::<FUSED>(row, then);
+    }
+}
+
+#[inline(always)]
+fn activate<const FUSED: bool>(row: &mut [f32; WIDTH], then: Activation) {
+    match then {
+        Activation::Linear => {}
+        Activation::Gelu => row.iter_mut().for_each(|x| *x = gelu::<FUSED>(*x)),
+    }
+}
+
+versions! {
+    /// Adds `residual` to `row`, then normalises to mean 0 and variance 1, times `gamma`, plus
+    /// `beta` (Ba, Kiros and Hinton, "Layer normalization", 2016). All are of one length.
+    add_norm = add_norm_body(
+        row: &mut [f32],
+        residual: &[f32],
+        gamma: &[f32],
+        beta: &[f32],
+        epsilon: f32
+    )
+}
+
+#[inline(always)]
+fn add_norm_body<const FUSED: bool>(
+    row: &mut [f32],
+    residual: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    epsilon: f32,
+) {
+    for (x, residual) in row.iter_mut().zip(residual) {
+        *x += residual;
+    }
+    let count = row.len() as f32;
+    let mean = reduce(row, 0.0, |sum, x| sum + x) / count;
+    row.iter_mut().for_each(|x| *x -= mean);
+    let squares = sum_of_squares::<FUSED>(row);
+    let scale = 1.0 / (squares / count + epsilon).sqrt();
+    for ((x, gamma), beta) in row.iter_mut().zip(gamma).zip(beta) {
+        *x = fma::<FUSED>(*x * scale, *gamma, *beta);
+    }
+}
+
+/// How many steps a number may take above zero in bytes, and in twelve bits.
+pub(crate) const BYTE: f32 = 255.0;
+pub(crate) const TWELVE_BITS: f32 = 4_095.0;
+
+versions! {
+    /// Writes `row` in up to `most` steps, as close as their scale allows. The lowest eight
+    /// bits of each go to `low`, which may be longer; what is above them to `high`, unless
+    /// that is empty.
+    quantise = quantise_body(row: &[f32], most: f32, low: &mut [u8], high: &mut [u8]) -> Scale
+}
+
+#[inline(always)]
+fn quantise_body<const FUSED: bool>(
+    row: &[f32],
+    most: f32,
+    low: &mut [u8],
+    high: &mut [u8],
+) -> Scale {
+    let least = reduce(row, 0.0, |least, x| if x < least { x } else { least });
+    let largest = reduce(row, 0.0, |largest, x| if x > largest { x } else { largest });
+    let range = largest - least;
+    if range <= 0.0 || !range.is_finite() {
+        low.fill(0);
+        high.fill(0);
+        return Scale { step: 0.0, zero: 0 };
+    }
+    let step = range / most;
+    let (factor, zero) = (most / range, (-least / step).round());
+    let steps = |x: f32| {
+        let x = fma::<FUSED>(x, factor, zero);
+        let x = if x > 0.0 { x } else { 0.0 };
+        let x = if x < most { x } else { most };
+        (x + ROUNDER).to_bits()
+    };
+    for (byte, &x) in low.iter_mut().zip(row) {
+        *byte = steps(x) as u8;
+    }
+    for (byte, &x) in high.iter_mut().zip(row) {
+        *byte = (steps(x) >> 8) as u8 & 15;
+    }
+    Scale { step, zero: zero as i32 }
+}
+
+versions! {
+    /// Replaces the first `count` entries of `row` by their exponentials, less the largest,
+    /// the others by zeros, and returns the sum.
+    exponentials = exponentials_body(row: &mut [f32], count: usize) -> f32
+}
+
+#[inline(always)]
+fn exponentials_body<const FUSED: bool>(row: &mut [f32], count: usize) -> f32 {
+    let (row, rest) = row.split_at_mut(count);
+    rest.fill(0.0);
+    let largest = reduce(row, f32::NEG_INFINITY, |max, x| if x > max { x } else { max });
+    for x in row.iter_mut() {
+        *x = exp::<FUSED>(*x - largest);
+    }
+    reduce(row, 0.0, |sum, x| sum + x)
+}
+
+versions! {
+    /// Multiplies `row` by `factor`.
+    scale = scale_body(row: &mut [f32], factor: f32)
+}
+
+#[inline(always)]
+fn scale_body<const FUSED: bool>(row: &mut [f32], factor: f32) {
+    row.iter_mut().for_each(|x| *x *= factor);
+}
+
+versions! {
+    /// Adds `row` to `sum`.
+    add = add_body(sum: &mut [f32], row: &[f32])
+}
+
+#[inline(always)]
+fn add_body<const FUSED: bool>(sum: &mut [f32], row: &[f32]) {
+    for (sum, x) in sum.iter_mut().zip(row) {
+        *sum += x;
+    }
+}
+
+versions! {
+    /// Adds `scale` times `row`, whose bytes are `i8`, to `sum`.
+    add_bytes = add_bytes_body(sum: &mut [f32], scale: f32, row: &[u8])
+}
+
+#[inline(always)]
+fn add_bytes_body<const FUSED: bool>(sum: &mut [f32], scale: f32, row: &[u8]) {
+    for (sum, byte) in sum.iter_mut().zip(row) {
+        *sum = fma::<FUSED>(scale, f32::from(byte.cast_signed()), *sum);
+    }
+}
+
+#[inline(always)]
+fn fma<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    // Without the instruction, the fused form is a call and very slow.
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// Folds `row` in [`LANES`] strands, which are then folded into one.
+#[inline(always)]
+fn reduce(row: &[f32], start: f32, fold: impl Fn(f32, f32) -> f32) -> f32 {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut strands = [start; LANES];
+    for chunk in chunks {
+        for (strand, &x) in strands.iter_mut().zip(chunk) {
+            *strand = fold(*strand, x);
+        }
+    }
+    strands.iter().chain(rest).fold(start, |all, &x| fold(all, x))
+}
+
+#[inline(always)]
+fn sum_of_squares<const FUSED: bool>(row: &[f32]) -> f32 {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut strands = [0.0; LANES];
+    for chunk in chunks {
+        for (strand, &x) in strands.iter_mut().zip(chunk) {
+            *strand = fma::<FUSED>(x, x, *strand);
+        }
+    }
+    strands.iter().sum::<f32>() + rest.iter().map(|x| x * x).sum::<f32>()
+}
+
+/// Adding it rounds a small number to a whole one, in the lowest bits.
+const ROUNDER: f32 = 12_582_912.0;
+
+/// e to the power of `x`, which is at most 0, to two units in the last place.
+#[inline(always)]
+fn exp<const FUSED: bool>(x: f32) -> f32 {
+    // Below, the result is no normal number; near enough to zero.
+    let x = if x > -87.0 { x } else { -87.0 };
+    let shifted = fma::<FUSED>(x, std::f32::consts::LOG2_E, ROUNDER);
+    let whole = shifted - ROUNDER;
+    // ln 2 in two parts, the first exact in few bits.
+    let rest = fma::<FUSED>(whole, -0.693_359_4, x);
+    let rest = fma::<FUSED>(whole, 2.121_944_4e-4, rest);
+    // Taylor's series, enough for |rest| up to ln 2 / 2.
+    const SERIES: [f32; 7] = [1.0, 1.0, 0.5, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0];
+    let power = SERIES.iter().rev().copied().reduce(|sum, next| fma::<FUSED>(sum, rest, next));
+    let exponent = shifted.to_bits() << 23;
+    f32::from_bits(power.unwrap_or(1.0).to_bits().wrapping_add(exponent))
+}
+
+/// x Φ(x). With c = x limited to where Φ is 0 or 1 in f32, Φ(x) - 1/2 = c P(c²) / Q(c²), a
+/// rational minimax fit of the error function (error 1.5e-8 before rounding).
+#[inline(always)]
+fn gelu<const FUSED: bool>(x: f32) -> f32 {
+    const LIMIT: f32 = 5.515_433;
+    const P: [f32; 6] =
+        [0.398_942_23, 0.033_930_775, 0.004_681_664, 1.695_684_5e-4, 6.351_983e-6, 2.265_378_5e-8];
+    const Q: [f32; 6] =
+        [1.0, 0.251_717_72, 0.028_689_597, 0.001_888_655_5, 7.385_873e-5, 1.194_711_6e-6];
+    let c = if x < LIMIT { x } else { LIMIT };
+    let c = if c > -LIMIT { c } else { -LIMIT };
+    let square = c * c;
+    let polynomial = |terms: [f32; 6]| {
+        let mut sum = terms[5];
+        for term in terms[..5].iter().rev() {
+            sum = fma::<FUSED>(sum, square, *term);
+        }
+        sum
+    };
+    x * (0.5 + c * polynomial(P) / polynomial(Q))
+}

@@ -1,0 +1,101 @@
+//! Opening a codes file: every number that a search relies on is checked here, once.
+
+use super::*;
+use crate::bytes::Reader;
+use crate::container::{Refusal, Sections};
+
+struct Meta {
+    content: Checksum,
+    codec: Checksum,
+    count: usize,
+    blocks: usize,
+    entry: u32,
+}
+
+impl Coded {
+    /// Checks and opens the codes that `codec` made of the chunks of a content file.
+    pub(crate) fn open(
+        blob: Blob,
+        codec: &Arc<Codec>,
+        content: Checksum,
+        chunks: u32,
+    ) -> Result<Self, Refusal> {
+        let table = Sections::read(&blob, MAGIC)?;
+        if table.len() != KINDS {
+            return Err("IDX-08: unknown sections".into());
+        }
+        let meta =
+            read_meta(&blob[table.range(META)?]).ok_or("IDX-40: the counts are not valid")?;
+        if meta.content != content || meta.codec != codec.head() || meta.count != chunks as usize {
+            return Err("IDX-41: the codes are those of another file".into());
+        }
+        let grid = codec.grid().with_bits(CENTROID_BITS);
+        let sized = |kind, bytes: usize| -> Result<Range<usize>, Refusal> {
+            let range = table.range(kind)?;
+            if range.len() == bytes {
+                Ok(range)
+            } else {
+                Err("IDX-10: a section's size does not fit the counts".into())
+            }
+        };
+        let rows = sized(ROWS, meta.count * codec.width())?;
+        let blocks = Blocks {
+            count: meta.blocks,
+            entry: meta.entry,
+            table: sized(BLOCK_TABLE, BLOCK_ENTRY * meta.blocks)?,
+            order: table.range(ORDER)?,
+            centroids: sized(CENTROIDS, meta.blocks * grid.width())?,
+            link_table: sized(LINK_TABLE, 4 * meta.blocks)?,
+            links: table.range(LINKS)?,
+            grid,
+        };
+        let head = table.head;
+        let blocks = (meta.blocks > 0).then_some(blocks);
+        let coded = Self { blob, head, codec: codec.clone(), count: meta.count, rows, blocks };
+        coded.check_blocks().ok_or("IDX-42: the blocks do not share out the chunks")?;
+        coded.check_links().ok_or("IDX-16: a link leads nowhere")?;
+        Ok(coded)
+    }
+
+    /// Every chunk is in exactly one block.
+    fn check_blocks(&self) -> Option<()> {
+        if self.blocks.is_none() {
+            return Some(());
+        }
+        let mut seen = vec![false; self.count];
+        let mut next = 0;
+        for block in 0..self.blocks() as u32 {
+            let rows = self.block(block);
+            let fits = rows.start == next && (1..=cluster::MAX_BLOCK).contains(&rows.len());
+            fits.then_some(())?;
+            next = rows.end;
+            for i in 0..rows.len() {
+                let chunk = self.chunk_in(block, i)? as usize;
+                let fresh = !std::mem::replace(seen.get_mut(chunk)?, true);
+                fresh.then_some(())?;
+            }
+        }
+        (next == self.count).then_some(())
+    }
+
+    fn check_links(&self) -> Option<()> {
+        let Some(blocks) = &self.blocks else { return Some(()) };
+        let table = self.blob.get(blocks.link_table.clone())?;
+        let lists = self.blob.get(blocks.links.clone())?;
+        let mut sound = (blocks.entry as usize) < blocks.count;
+        for block in 0..blocks.count as u32 {
+            links::visit(table, lists, block, &mut |next| sound &= (next as usize) < blocks.count)?;
+        }
+        let ends = u32_at(table, blocks.count - 1)? as usize;
+        (sound && ends == lists.len()).then_some(())
+    }
+}
+
+fn read_meta(bytes: &[u8]) -> Option<Meta> {
+    let mut reader = Reader::new(bytes);
+    let (content, codec) = (reader.array()?, reader.array()?);
+    let (count, blocks) = (reader.u32()? as usize, reader.u32()? as usize);
+    let entry = reader.u32()?;
+    let _seed = reader.u64()?;
+    (blocks <= count && reader.finished()).then_some(Meta { content, codec, count, blocks, entry })
+}

@@ -1,0 +1,135 @@
+//! Keeping the lexical index in step with the segments.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use super::{Collection, Part};
+use crate::error::IndexError;
+use crate::files::Files;
+use crate::lexical::{Lexical, LexicalError};
+
+/// The lexical index's folder inside the collection's.
+const FOLDER: &str = "lexical";
+
+impl Collection {
+    /// Opens the lexical index, if there is one to open. One that is damaged is removed by a writer,
+    /// and made again by the next update.
+    pub(super) fn open_words(&mut self) {
+        let Some(folder) = self.words_folder().filter(|folder| folder.exists()) else { return };
+        if !self.manifest.settings.lexical {
+            return;
+        }
+        match Lexical::open_or_create(&folder) {
+            Ok(words) => self.words = Some(words.into()),
+            Err(error) if error.rebuild() && self.writable => {
+                // What stays of it is found damaged again.
+                let _ = fs::remove_dir_all(&folder);
+            }
+            Err(_) => {}
+        }
+        self.show_words();
+    }
+
+    /// Adds the chunks of new segments to the lexical index, and removes those of segments that are
+    /// gone; or removes all of it, where the settings want none.
+    pub(super) fn sync_words(&mut self, files: &dyn Files) -> Result<(), IndexError> {
+        if !self.manifest.settings.lexical {
+            self.words = None;
+            self.show_words();
+            if let Some(folder) = self.words_folder().filter(|folder| folder.exists()) {
+                fs::remove_dir_all(&folder).map_err(|error| IndexError::io(&folder, error))?;
+            }
+            return Ok(());
+        }
+        let done = self.try_sync_words(files);
+        let done = match (done, self.words_folder()) {
+            (Err(error), Some(folder)) if error.rebuild() => {
+                self.words = None;
+                fs::remove_dir_all(&folder).map_err(|error| IndexError::io(&folder, error))?;
+                self.try_sync_words(files)
+            }
+            (done, _) => done,
+        };
+        self.show_words();
+        done.map_err(|error| IndexError::Lexical { what: error.to_string() })
+    }
+
+    /// Removes the words of segments that are gone.
+    pub(super) fn drop_words(&mut self) -> Result<(), IndexError> {
+        let parts: BTreeSet<u64> = self.snapshot.parts().iter().map(|part| part.id).collect();
+        let done = self.words.as_mut().map_or(Ok(()), |words| {
+            for gone in words.segments().clone().difference(&parts) {
+                words.remove_segment(*gone)?;
+            }
+            words.commit()
+        });
+        self.show_words();
+        done.map_err(|error| IndexError::Lexical { what: error.to_string() })
+    }
+
+    /// Makes the lexical index as small as it gets.
+    pub(super) fn compact_words(&mut self) -> Result<(), IndexError> {
+        let done = self.words.as_mut().map_or(Ok(()), |words| words.compact());
+        self.show_words();
+        done.map_err(|error| IndexError::Lexical { what: error.to_string() })
+    }
+
+    fn try_sync_words(&mut self, files: &dyn Files) -> Result<(), LexicalError> {
+        let mut words = match self.words.take() {
+            Some(words) => words,
+            None => Box::new(match self.words_folder() {
+                Some(folder) => Lexical::open_or_create(&folder)?,
+                None => Lexical::in_memory()?,
+            }),
+        };
+        let parts: BTreeSet<u64> = self.snapshot.parts().iter().map(|part| part.id).collect();
+        let covered = words.segments().clone();
+        for gone in covered.difference(&parts) {
+            words.remove_segment(*gone)?;
+        }
+        for part in self.snapshot.parts().iter().filter(|part| !covered.contains(&part.id)) {
+            words.cover(part.id)?;
+            self.add_words(&mut words, part, files)?;
+        }
+        words.commit()?;
+        self.words = Some(words);
+        Ok(())
+    }
+
+    fn add_words(
+        &self,
+        words: &mut Lexical,
+        part: &Part,
+        files: &dyn Files,
+    ) -> Result<(), LexicalError> {
+        let content = &part.segment.content;
+        for (number, file) in part.live_files() {
+            // A file that is not as it was is stale until it is indexed again, here as well.
+            let text = self.snapshot.texts().current(part, number, files);
+            let (Some(text), Some(passages), Some(sections)) =
+                (text, content.passages(file), content.sections(file))
+            else {
+                continue;
+            };
+            for (chunk, passage) in file.chunks.clone().zip(passages) {
+                let title = sections.get(passage.section as usize).map_or("", |s| s.title.as_str());
+                if let Some(text) = text.get(passage.span) {
+                    words.add(part.id, chunk, title, text)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets searches see the lexical index as it now is.
+    fn show_words(&mut self) {
+        let reader = self.words.as_ref().and_then(|words| words.reader().ok());
+        let bytes = self.words.as_ref().and_then(|words| words.bytes().ok());
+        self.snapshot = self.snapshot.with_words(reader, bytes.unwrap_or(0));
+    }
+
+    fn words_folder(&self) -> Option<PathBuf> {
+        Some(self.store.folder()?.join(FOLDER))
+    }
+}

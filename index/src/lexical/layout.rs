@@ -1,0 +1,94 @@
+//! What the index consists of: its fields, and the list of segments in each commit.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use tantivy::schema::{
+    Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
+};
+use tantivy::{Directory, Index};
+
+use super::LexicalError;
+use super::analysis::{ANALYSIS, NAME, analyzer};
+
+/// The most segments a list is read for.
+const MAX_SEGMENTS: usize = 1 << 20;
+
+#[derive(Clone, Copy)]
+pub(super) struct Fields {
+    pub(super) segment: Field,
+    pub(super) chunk: Field,
+    pub(super) body: Field,
+}
+
+/// The segments that are completely in the index.
+///
+/// As text: the number of the analysis, then each segment's number in hexadecimal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Covered(pub(super) BTreeSet<u64>);
+
+impl fmt::Display for Covered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{ANALYSIS}")?;
+        self.0.iter().try_for_each(|segment| write!(f, " {segment:x}"))
+    }
+}
+
+impl Covered {
+    fn read(text: &str) -> Result<Self, LexicalError> {
+        let mut words = text.split(' ');
+        if words.next() != Some(ANALYSIS.to_string().as_str()) {
+            return Err(LexicalError::Version);
+        }
+        let segments: Option<BTreeSet<u64>> =
+            words.take(MAX_SEGMENTS).map(|word| u64::from_str_radix(word, 16).ok()).collect();
+        let damaged = || LexicalError::Damaged("its list of segments".to_owned());
+        segments.map(Self).ok_or_else(damaged)
+    }
+}
+
+/// Opens the index in a directory, or makes an empty one.
+pub(super) fn open(
+    directory: Box<dyn Directory>,
+) -> Result<(Index, Fields, Covered), LexicalError> {
+    let (schema, fields) = schema();
+    let exists = Index::exists(&*directory).map_err(tantivy::TantivyError::from)?;
+    let index = if exists {
+        Index::open(directory)?
+    } else {
+        Index::create(directory, schema.clone(), tantivy::IndexSettings::default())?
+    };
+    if index.schema() != schema {
+        return Err(LexicalError::Version);
+    }
+    let covered = covered(&index)?;
+    if let Some(file) = index.validate_checksum()?.iter().next() {
+        return Err(LexicalError::Damaged(format!("checksum of {}", file.display())));
+    }
+    index.tokenizers().register(NAME, analyzer());
+    Ok((index, fields, covered))
+}
+
+/// The list in the last commit; empty before the first.
+pub(super) fn covered(index: &Index) -> Result<Covered, LexicalError> {
+    let metas = index.load_metas()?;
+    match (&metas.payload, metas.segments.is_empty()) {
+        (Some(payload), _) => Covered::read(payload),
+        (None, true) => Ok(Covered::default()),
+        (None, false) => Err(LexicalError::Damaged("its list of segments".to_owned())),
+    }
+}
+
+fn schema() -> (Schema, Fields) {
+    let mut schema = Schema::builder();
+    let words = TextFieldIndexing::default()
+        .set_tokenizer(NAME)
+        .set_index_option(IndexRecordOption::WithFreqs);
+    let fields = Fields {
+        segment: schema
+            .add_u64_field("segment", NumericOptions::default().set_fast().set_indexed()),
+        chunk: schema.add_u64_field("chunk", NumericOptions::default().set_fast()),
+        body: schema.add_text_field("body", TextOptions::default().set_indexing_options(words)),
+    };
+    (schema.build(), fields)
+}
