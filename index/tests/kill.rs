@@ -209,10 +209,14 @@ fn child(place: &str) {
     let notes = dir.join("notes");
     let mut collection = Collection::open(&dir.join("index")).expect("opens");
     let mut out = std::io::stdout();
-    let script = script(first + 30);
     writeln!(out, "\nready").expect("told");
-    for (step, entry) in script.iter().enumerate().skip(first) {
-        take(&mut collection, &notes, entry);
+    // It goes on until it is killed, however fast it is; a parent that is gone has closed the pipe.
+    let mut script = Vec::new();
+    for step in first.. {
+        if step >= script.len() {
+            script = self::script(step + 100);
+        }
+        take(&mut collection, &notes, &script[step]);
         writeln!(out, "\ndone {step}").expect("told");
     }
 }
