@@ -19,10 +19,12 @@ mod plan;
 mod query;
 mod rotate;
 mod simd;
+mod sweep;
 mod train;
 
 use basis::Basis;
 pub(crate) use query::Query;
+pub(crate) use sweep::{GROUP, Sweep, get_plane, group_bytes, put_group};
 pub(crate) use train::{Budget, ROWS_PER_DIM, provisional, train};
 
 use crate::container::Checksum;
@@ -55,6 +57,8 @@ pub(crate) struct Codec {
     basis: Basis,
     grid: Grid,
     accuracy: Accuracy,
+    /// The same of estimates from the first planes alone.
+    first: Accuracy,
 }
 
 /// The bands, the step of each band's grid in units of the scale, and what a byte of scale means.
@@ -62,9 +66,8 @@ pub(crate) struct Codec {
 pub(crate) struct Grid {
     bands: Vec<Band>,
     steps: Vec<f32>,
-    /// The scale of byte 0 and what one more byte multiplies it by.
-    scale_low: f32,
-    scale_ratio: f32,
+    /// What one step of a code's byte of scale stands for.
+    scale_unit: f32,
 }
 
 /// How estimates relate to exact scores, among the chunks that estimates rank highest: exact is
@@ -127,9 +130,20 @@ impl Codec {
 
     /// A query for the codes of a grid over this codec's directions, its own or another.
     pub(crate) fn query(&self, query: &[f32], grid: &Grid) -> Query {
-        let base = crate::vectors::dot(query, &self.mean);
+        let (base, projected) = self.project(query);
+        Query::new(&projected, base, grid)
+    }
+
+    /// A query for a first look at the codes of this codec, and for the codes in full.
+    pub(crate) fn sweep(&self, query: &[f32]) -> (Sweep, Query) {
+        let (base, projected) = self.project(query);
+        (Sweep::new(&projected, base, &self.grid), Query::new(&projected, base, &self.grid))
+    }
+
+    /// A query's inner product with the mean, and its coordinates.
+    fn project(&self, query: &[f32]) -> (f32, Vec<f32>) {
         let mut copy = query.to_vec();
-        Query::new(&self.basis.project(&mut copy), base, grid)
+        (crate::vectors::dot(query, &self.mean), self.basis.project(&mut copy))
     }
 
     /// The same for vectors that were read back from codes of these: what was measured on them does not
@@ -137,13 +151,28 @@ impl Codec {
     pub(crate) fn made_from<'a>(mut self, sources: impl Iterator<Item = &'a Self>) -> Self {
         let before = sources.map(|source| source.accuracy.sigma).fold(0f32, f32::max);
         self.accuracy.sigma = self.accuracy.sigma.hypot(before);
+        self.first.sigma = self.first.sigma.hypot(before);
         self
     }
 
     /// What an estimate says about the exact score: its mean and standard deviation, which is never 0.
     pub(crate) fn posterior(&self, base: f32, estimate: f32) -> (f32, f32) {
-        let Accuracy { offset, shrink, sigma } = self.accuracy;
-        (base + offset + shrink * (estimate - base), sigma.max(f32::MIN_POSITIVE))
+        self.accuracy.posterior(base, estimate)
+    }
+
+    /// The estimate from first planes that a chunk must have for its exact score to be above that of
+    /// another, whose mean is `bar`, with a probability that `z` standard deviations leave.
+    pub(crate) fn first_bar(&self, base: f32, bar: f32, z: f32) -> f32 {
+        let Accuracy { offset, shrink, sigma } = self.first;
+        let least = bar - z * sigma.hypot(self.accuracy.sigma);
+        if shrink > 0.0 { base + (least - base - offset) / shrink } else { f32::NEG_INFINITY }
+    }
+}
+
+impl Accuracy {
+    fn posterior(self, base: f32, estimate: f32) -> (f32, f32) {
+        let mean = base + self.offset + self.shrink * (estimate - base);
+        (mean, self.sigma.max(f32::MIN_POSITIVE))
     }
 }
 
@@ -156,6 +185,50 @@ impl Grid {
     /// Bytes of a code.
     pub(crate) fn width(&self) -> usize {
         self.bands.iter().map(|band| band.bytes()).sum::<usize>() + 1
+    }
+
+    /// Bytes of the first planes of all bands.
+    pub(crate) fn first_width(&self) -> usize {
+        self.dims() / 8
+    }
+
+    /// Splits a code into its first planes, which fill `first`, and what is left of it but the scale,
+    /// which is appended to `rest`.
+    pub(crate) fn split(&self, code: &[u8], first: &mut [u8], rest: &mut Vec<u8>) {
+        let (mut at, mut to) = (0, 0);
+        for band in &self.bands {
+            let plane = band.dims as usize / 8;
+            first[to..to + plane].copy_from_slice(&code[at..at + plane]);
+            rest.extend_from_slice(&code[at + plane..at + band.bytes()]);
+            (at, to) = (at + band.bytes(), to + plane);
+        }
+    }
+
+    /// The code that [`split`](Self::split) took apart; `first` writes its first planes.
+    pub(crate) fn join(
+        &self,
+        first: impl FnOnce(&mut [u8]),
+        rest: &[u8],
+        scale: u8,
+        code: &mut [u8],
+    ) {
+        // All first planes are written at the end, and from there each is moved to its place.
+        let from = code.len() - 1 - self.first_width();
+        first(&mut code[from..from + self.first_width()]);
+        let (mut at, mut from, mut left) = (0, from, rest);
+        for band in &self.bands {
+            let plane = band.dims as usize / 8;
+            let (now, after) = left.split_at(band.bytes() - plane);
+            code.copy_within(from..from + plane, at);
+            code[at + plane..at + band.bytes()].copy_from_slice(now);
+            (at, from, left) = (at + band.bytes(), from + plane, after);
+        }
+        code[at] = scale;
+    }
+
+    /// Bytes of a code besides first planes and scale.
+    pub(crate) fn rest_width(&self) -> usize {
+        self.width() - 1 - self.first_width()
     }
 
     /// Writes the code of projected coordinates: for each band its bit planes, highest first, each
@@ -217,15 +290,11 @@ impl Grid {
 
     /// Byte 0 stands for a vector without direction.
     fn scale_byte(&self, scale: f32) -> u8 {
-        if scale <= 0.0 {
-            return 0;
-        }
-        let byte = ((scale / self.scale_low).ln() / self.scale_ratio.ln()).round();
-        byte.clamp(1.0, 255.0) as u8
+        (scale / self.scale_unit).round().clamp(0.0, 255.0) as u8
     }
 
     fn scale(&self, byte: u8) -> f32 {
-        if byte == 0 { 0.0 } else { self.scale_low * self.scale_ratio.powi(i32::from(byte)) }
+        f32::from(byte) * self.scale_unit
     }
 }
 

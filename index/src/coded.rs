@@ -1,8 +1,10 @@
 //! A segment's codes: one row per chunk, and for many chunks a graph of blocks to find the rows by.
 //!
-//! Up to a number of chunks ([`Settings::flat`](crate::Settings::flat)) the rows stand in the order of the chunks and are scanned. Above, they are
-//! grouped into blocks of neighbours; a graph links the blocks, and a search walks it and scans the
-//! rows of the blocks it finds. A scanned row costs nanoseconds, so a graph of single chunks (as in
+//! The first planes of all codes lie apart, so that a search can sweep them and read only few codes in full.
+//!
+//! Up to a number of chunks ([`Settings::flat`](crate::Settings::flat)) the codes stand in the order of the chunks and all are swept. Above,
+//! they are grouped into blocks of neighbours; a graph links the blocks, and a search walks it and
+//! sweeps the blocks it finds. A swept code costs a nanosecond, so a graph of single chunks (as in
 //! LEANN or DiskANN) would cost more bytes and save nothing: see docs/ARCHITECTURE.md.
 //!
 //! `docs/spec/index-format.md` section 5 lays the file out.
@@ -19,19 +21,21 @@ pub(crate) use build::{CodedBuilder, transcode};
 
 use crate::bits::ascending;
 use crate::bytes::u32_at;
-use crate::codec::{Codec, Grid, Query};
+use crate::codec::{Codec, GROUP, Grid, Sweep, get_plane, group_bytes};
 use crate::container::Checksum;
 use crate::store::Blob;
 
 const MAGIC: [u8; 8] = *b"COVEYCOD";
 const META: u32 = 1;
-const ROWS: u32 = 2;
-const BLOCK_TABLE: u32 = 3;
-const ORDER: u32 = 4;
-const CENTROIDS: u32 = 5;
-const LINK_TABLE: u32 = 6;
-const LINKS: u32 = 7;
-const KINDS: usize = 7;
+const PLANES: u32 = 2;
+const SCALES: u32 = 3;
+const RESTS: u32 = 4;
+const BLOCK_TABLE: u32 = 5;
+const ORDER: u32 = 6;
+const CENTROIDS: u32 = 7;
+const LINK_TABLE: u32 = 8;
+const LINKS: u32 = 9;
+const KINDS: usize = 9;
 
 /// Bits of each direction of a block's centroid.
 const CENTROID_BITS: u8 = 4;
@@ -44,7 +48,9 @@ pub(crate) struct Coded {
     head: Checksum,
     codec: Arc<Codec>,
     count: usize,
-    rows: Range<usize>,
+    planes: Range<usize>,
+    scales: Range<usize>,
+    rests: Range<usize>,
     blocks: Option<Blocks>,
 }
 
@@ -91,12 +97,48 @@ impl Coded {
         self.blocks.as_ref().map(|blocks| &blocks.grid)
     }
 
-    /// Rows by position: in the order of blocks, or of chunks where there are none.
-    pub(crate) fn rows(&self, positions: Range<usize>) -> &[u8] {
-        let width = self.codec.width();
-        let start = self.rows.start + positions.start * width;
-        let end = (self.rows.start + positions.end * width).min(self.rows.end);
-        self.blob.get(start..end).unwrap_or_default()
+    /// Sweeps the codes at these positions (in the order of blocks, or of chunks where there are none):
+    /// calls `visit` with the position and the estimate of each that is above a bar, and takes the
+    /// next bar from it.
+    pub(crate) fn sweep(
+        &self,
+        sweep: &Sweep,
+        positions: Range<usize>,
+        bar: f32,
+        visit: &mut impl FnMut(usize, f32) -> f32,
+    ) {
+        let group = group_bytes(self.codec.kept());
+        let (first, end) = (positions.start / GROUP, positions.end.div_ceil(GROUP));
+        let planes = self.part(&self.planes, first * group..end * group);
+        let scales = self.part(&self.scales, first * GROUP..(end * GROUP).min(self.count));
+        let mut last = bar;
+        sweep.run(planes, scales, bar, &mut |i, estimate| {
+            let position = first * GROUP + i;
+            if positions.contains(&position) {
+                last = visit(position, estimate);
+            }
+            last
+        });
+    }
+
+    /// Writes the code at a position to `code`, which has the codec's width.
+    pub(crate) fn copy_code(&self, position: usize, code: &mut [u8]) {
+        let grid = self.codec.grid();
+        let (group, width) = (group_bytes(self.codec.kept()), grid.rest_width());
+        let number = position / GROUP;
+        let planes = self.part(&self.planes, number * group..(number + 1) * group);
+        let rest = self.part(&self.rests, position * width..(position + 1) * width);
+        let scale = self.part(&self.scales, position..position + 1);
+        // Sizes were checked when the file was opened; should it have changed since, the code is nonsense.
+        if let ([scale], true) = (scale, planes.len() == group && rest.len() == width) {
+            grid.join(|plane| get_plane(planes, position % GROUP, plane), rest, *scale, code);
+        }
+    }
+
+    /// A range within a section.
+    fn part(&self, section: &Range<usize>, range: Range<usize>) -> &[u8] {
+        let end = section.start.saturating_add(range.end).min(section.end);
+        self.blob.get(section.start.saturating_add(range.start)..end).unwrap_or_default()
     }
 
     /// The code of a block's centroid.
@@ -137,6 +179,19 @@ impl Coded {
         first.checked_add(ascending(list.get(8..)?, i - 1, rest, spread)?)
     }
 
+    /// The chunk behind a position.
+    pub(crate) fn chunk_at(&self, position: usize) -> Option<u32> {
+        let Some(blocks) = &self.blocks else { return u32::try_from(position).ok() };
+        let table = self.blob.get(blocks.table.clone())?;
+        let starts = |block: usize| u32_at(table, 2 * block).unwrap_or(u32::MAX) as usize;
+        let (mut low, mut high) = (0, blocks.count);
+        while low + 1 < high {
+            let middle = low.midpoint(high);
+            if starts(middle) <= position { low = middle } else { high = middle }
+        }
+        self.chunk_in(low as u32, position.checked_sub(starts(low))?)
+    }
+
     /// Calls `visit` with each block linked from this one.
     pub(crate) fn links(&self, block: u32, visit: &mut dyn FnMut(u32)) {
         let Some(blocks) = &self.blocks else { return };
@@ -175,11 +230,6 @@ impl Coded {
             }
         }
         positions
-    }
-
-    /// Appends the estimates of rows.
-    pub(crate) fn score(&self, query: &Query, positions: Range<usize>, scores: &mut Vec<f32>) {
-        query.scores(self.rows(positions), scores);
     }
 }
 

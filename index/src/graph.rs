@@ -11,7 +11,7 @@ mod prune;
 mod reach;
 mod space;
 
-pub(crate) use beam::{Beam, Scored, Walk};
+pub(crate) use beam::{Beam, Walk};
 pub(crate) use build::build;
 
 /// Shape of the graph.

@@ -117,7 +117,7 @@ impl Snapshot {
             return Ok(SearchResult::default());
         }
         let plan = self.plan(k, options);
-        let found = self.candidates(query, &plan);
+        let found = self.candidates(query, with_spares(k), &plan);
         Ok(self.race(query, k, found, &plan, files, encoder)?.0)
     }
 
@@ -149,6 +149,11 @@ impl Snapshot {
         }
         Ok(())
     }
+}
+
+/// How many are ranked where `k` are asked for, as some may turn out to be stale.
+fn with_spares(k: usize) -> usize {
+    k.saturating_mul(2).saturating_add(16)
 }
 
 /// Candidates that are kept at least.

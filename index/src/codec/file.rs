@@ -33,8 +33,11 @@ impl Codec {
         meta.put_u32(self.mean.len() as u32);
         meta.put_u32(entry_bits);
         meta.put_u64(seed);
-        let Accuracy { offset, shrink, sigma } = self.accuracy;
-        let numbers = [grid.scale_low, grid.scale_ratio, offset, shrink, sigma];
+        let [whole, first] = [self.accuracy, self.first].map(|accuracy| {
+            let Accuracy { offset, shrink, sigma } = accuracy;
+            [offset, shrink, sigma]
+        });
+        let numbers: Vec<f32> = [grid.scale_unit].into_iter().chain(whole).chain(first).collect();
         numbers.iter().for_each(|x| meta.extend_from_slice(&x.to_le_bytes()));
         let mut bands = Vec::new();
         for (band, step) in grid.bands.iter().zip(&grid.steps) {
@@ -71,10 +74,9 @@ impl Codec {
         let kept = bands.iter().map(|band| band.dims as usize).sum();
         let basis = read_basis(&meta, kept, section(ROW_STEPS)?, section(ROWS)?);
         let basis = basis.ok_or("IDX-33: the directions do not fit the bands")?;
-        let [scale_low, scale_ratio, offset, shrink, sigma] = meta.numbers;
-        let grid = Grid { bands, steps, scale_low, scale_ratio };
-        let accuracy = Accuracy { offset, shrink, sigma };
-        Ok(Self { head: sections.head, bytes: bytes.len(), mean, basis, grid, accuracy })
+        let Meta { scale_unit, accuracy, first, .. } = meta;
+        let grid = Grid { bands, steps, scale_unit };
+        Ok(Self { head: sections.head, bytes: bytes.len(), mean, basis, grid, accuracy, first })
     }
 }
 
@@ -82,7 +84,9 @@ struct Meta {
     dim: usize,
     entry_bits: u32,
     seed: u64,
-    numbers: [f32; 5],
+    scale_unit: f32,
+    accuracy: Accuracy,
+    first: Accuracy,
 }
 
 fn read_meta(bytes: &[u8]) -> Option<Meta> {
@@ -90,20 +94,23 @@ fn read_meta(bytes: &[u8]) -> Option<Meta> {
     let dim = reader.u32()? as usize;
     let entry_bits = reader.u32()?;
     let seed = reader.u64()?;
-    let mut numbers = [0f32; 5];
-    for number in &mut numbers {
-        *number = f32::from_le_bytes(reader.array()?);
-    }
-    let [low, ratio, offset, shrink, sigma] = numbers;
+    let mut number = || Some(f32::from_le_bytes(reader.array()?));
+    let scale_unit = number()?;
+    let mut accuracy = || Some(Accuracy { offset: number()?, shrink: number()?, sigma: number()? });
+    let (whole, first) = (accuracy()?, accuracy()?);
     let sane = (1..=MAX_DIM).contains(&dim)
         && [ENTRIES_NONE, 4, 8].contains(&entry_bits)
-        && low > 0.0
-        && (1.0..=2.0).contains(&ratio)
-        && low * ratio.powi(255) <= LARGEST
-        && (0.0..=2.0).contains(&shrink)
-        && offset.abs() <= LARGEST
-        && (0.0..=f32::MAX).contains(&sigma);
-    (sane && reader.finished()).then_some(Meta { dim, entry_bits, seed, numbers })
+        && scale_unit > 0.0
+        && scale_unit <= LARGEST / 255.0
+        && [whole, first].iter().all(is_sane)
+        && reader.finished();
+    sane.then_some(Meta { dim, entry_bits, seed, scale_unit, accuracy: whole, first })
+}
+
+fn is_sane(accuracy: &Accuracy) -> bool {
+    (0.0..=2.0).contains(&accuracy.shrink)
+        && accuracy.offset.abs() <= LARGEST
+        && (0.0..=f32::MAX).contains(&accuracy.sigma)
 }
 
 fn read_floats(bytes: &[u8], largest: f32) -> Option<Vec<f32>> {

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::basis::{Basis, Rows as BasisRows};
 use super::rotate::Rotation;
-use super::{Accuracy, Band, Codec, Grid, PROVISIONAL_BITS, plan, rms};
+use super::{Accuracy, Band, Codec, GROUP, Grid, PROVISIONAL_BITS, plan, put_group, rms};
 use crate::vectors::{Rows, dot};
 
 /// Fewer vectors than this, for each dimension, teach nothing about directions.
@@ -72,12 +72,16 @@ fn finish(rows: Rows<'_>, choose: impl FnOnce(Rows<'_>) -> (Basis, Vec<Band>)) -
     let few = projected.iter().filter(|row| rms(row) > prior.size / 1000.0).count() < FEW;
     let grid = fit(bands, &projected, few.then_some(&prior));
     let accuracy = Accuracy { offset: 0.0, shrink: 1.0, sigma: 0.0 };
-    let mut codec = Codec { head: [0; 16], bytes: 0, mean, basis, grid, accuracy };
-    let measured = measure(&codec, rows, &projected);
-    codec.accuracy = if few {
-        Accuracy { sigma: measured.sigma.max(prior.sigma), ..accuracy }
+    let mut codec = Codec { head: [0; 16], bytes: 0, mean, basis, grid, accuracy, first: accuracy };
+    let [whole, first] = measure(&codec, rows, &projected);
+    (codec.accuracy, codec.first) = if few {
+        let careful = |measured: Accuracy, prior: f32| Accuracy {
+            sigma: measured.sigma.max(prior),
+            ..accuracy
+        };
+        (careful(whole, prior.sigma), careful(first, prior.first))
     } else {
-        measured
+        (whole, first)
     };
     codec
 }
@@ -88,6 +92,8 @@ struct Prior {
     size: f32,
     /// Standard deviation of an estimate, rounded up.
     sigma: f32,
+    /// The same of one from the first planes.
+    first: f32,
 }
 
 impl Prior {
@@ -97,8 +103,9 @@ impl Prior {
         let length = if longest > 0.0 { longest } else { 1.0 };
         let kept = bands.iter().map(|band| band.dims).sum::<u32>().max(1) as f32;
         let coarsest = bands.iter().map(|band| plan::distortion(band.bits)).fold(0f32, f32::max);
-        let sigma = length * length * (1.5 * (coarsest / kept).sqrt() + 0.005);
-        Self { size: length / kept.sqrt(), sigma }
+        let off = |distortion: f32| length * length * (1.5 * (distortion / kept).sqrt() + 0.005);
+        let (sigma, first) = (off(coarsest), off(plan::distortion(1)));
+        Self { size: length / kept.sqrt(), sigma, first }
     }
 }
 
@@ -202,53 +209,81 @@ fn fit(bands: Vec<Band>, projected: &[Vec<f32>], prior: Option<&Prior>) -> Grid 
         steps.push(share.max(1e-6) * plan::step(band.bits));
         at += dims;
     }
-    let sizes = projected.iter().map(|row| rms(row)).filter(|&size| size > 0.0);
-    let (low, high) = sizes.fold((f32::MAX, 0f32), |(low, high), x| (low.min(x), high.max(x)));
-    let sizes_seen = high > 0.0;
-    let (low, high) = if sizes_seen { (low.max(high / 100.0), high) } else { (1.0, 1.0) };
-    let (low, high) = match prior {
-        Some(Prior { size, .. }) if sizes_seen => (low.min(size / 16.0), high.max(2.0 * size)),
-        Some(Prior { size, .. }) => (size / 16.0, 2.0 * size),
-        None => (low, high),
+    let largest = projected.iter().map(|row| rms(row)).fold(0f32, f32::max);
+    let largest = match prior {
+        Some(Prior { size, .. }) => largest.max(2.0 * size),
+        None => largest,
     };
     // Room for vectors unlike those seen.
-    let (low, high) = (low * 0.7, high * 1.5);
-    let ratio = (high / low).powf(1.0 / 254.0);
-    Grid { bands, steps, scale_low: low / ratio, scale_ratio: ratio }
+    let most = if largest > 0.0 { 1.4 * largest } else { 1.0 };
+    Grid { bands, steps, scale_unit: most / 255.0 }
 }
 
-/// Compares estimates with exact scores where it matters: at the top.
-fn measure(codec: &Codec, rows: Rows<'_>, projected: &[Vec<f32>]) -> Accuracy {
-    let width = codec.width();
+/// Compares estimates with exact scores where it matters, at the top: those of whole codes, and those
+/// of first planes.
+fn measure(codec: &Codec, rows: Rows<'_>, projected: &[Vec<f32>]) -> [Accuracy; 2] {
+    let (width, grid) = (codec.width(), codec.grid());
     let against = every_nth_index(rows.len(), AGAINST);
     let mut codes = vec![0u8; against.len() * width];
     codes
         .par_chunks_exact_mut(width)
         .zip(&against)
-        .for_each(|(code, &i)| codec.grid.encode(&projected[i], code));
-    let pairs: Vec<(f64, f64)> = every_nth_index(rows.len(), PROBES)
+        .for_each(|(code, &i)| grid.encode(&projected[i], code));
+    let (mut planes, mut rest) = (Vec::new(), Vec::new());
+    for group in codes.chunks(GROUP * width) {
+        let mut firsts = vec![0u8; group.len() / width * grid.first_width()];
+        let parts = group.chunks_exact(width).zip(firsts.chunks_exact_mut(grid.first_width()));
+        parts.for_each(|(code, first)| grid.split(code, first, &mut rest));
+        put_group(&mut planes, firsts.chunks_exact(grid.first_width()), grid.first_width());
+    }
+    let scales: Vec<u8> = codes.chunks_exact(width).map(|code| code[width - 1]).collect();
+    let probes = every_nth_index(rows.len(), PROBES);
+    let pairs: Vec<[Vec<(f64, f64)>; 2]> = probes
         .into_par_iter()
-        .flat_map_iter(|probe| {
-            let query = codec.query(rows.row(probe), codec.grid());
-            let mut scores = Vec::new();
-            query.scores(&codes, &mut scores);
-            let mut order: Vec<usize> =
-                (0..scores.len()).filter(|&j| against[j] != probe).collect();
-            order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-            order.truncate(TOP);
-            let base = f64::from(query.base());
-            let pairs = order.into_iter().map(|j| {
-                let exact = f64::from(dot(rows.row(probe), rows.row(against[j])));
-                (f64::from(scores[j]) - base, exact - base)
+        .map(|probe| {
+            let vector = rows.row(probe);
+            let (sweep, query) = codec.sweep(vector);
+            let (mut whole, mut first) = (Vec::new(), vec![0f32; against.len()]);
+            query.scores(&codes, &mut whole);
+            sweep.run(&planes, &scales, f32::NEG_INFINITY, &mut |i, estimate| {
+                if let Some(slot) = first.get_mut(i) {
+                    *slot = estimate;
+                }
+                f32::NEG_INFINITY
             });
-            pairs.collect::<Vec<_>>()
+            [whole, first].map(|scores| highest(&scores, &against, rows, probe, query.base()))
         })
         .collect();
+    [0, 1].map(|which| regress(pairs.iter().flat_map(|both| &both[which]).copied()))
+}
+
+/// The highest estimates for a row as query, with the exact scores; both less `base`.
+fn highest(
+    scores: &[f32],
+    against: &[usize],
+    rows: Rows<'_>,
+    probe: usize,
+    base: f32,
+) -> Vec<(f64, f64)> {
+    let mut order: Vec<usize> = (0..scores.len()).filter(|&j| against[j] != probe).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    order.truncate(TOP);
+    let base = f64::from(base);
+    let pair = |j: usize| {
+        let exact = f64::from(dot(rows.row(probe), rows.row(against[j])));
+        (f64::from(scores[j]) - base, exact - base)
+    };
+    order.into_iter().map(pair).collect()
+}
+
+/// The line through pairs of estimates and exact scores, and how far these are off it.
+fn regress(pairs: impl Iterator<Item = (f64, f64)>) -> Accuracy {
+    let pairs: Vec<(f64, f64)> = pairs.collect();
     let n = pairs.len().max(1) as f64;
     let (x, y) = pairs.iter().fold((0.0, 0.0), |(x, y), pair| (x + pair.0 / n, y + pair.1 / n));
     let square: f64 = pairs.iter().map(|pair| (pair.0 - x).powi(2)).sum();
     let product: f64 = pairs.iter().map(|pair| (pair.0 - x) * (pair.1 - y)).sum();
-    let shrink = if square > 0.0 { (product / square).clamp(0.0, 1.25) } else { 1.0 };
+    let shrink = if square > 0.0 { (product / square).clamp(0.0, 1.5) } else { 1.0 };
     let offset = y - shrink * x;
     let errors: f64 = pairs.iter().map(|pair| (pair.1 - offset - shrink * pair.0).powi(2)).sum();
     let sigma = (errors / n).sqrt();

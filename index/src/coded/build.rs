@@ -8,7 +8,7 @@ use super::cluster::{Points, cluster, mean};
 use super::*;
 use crate::bits::put_ascending;
 use crate::bytes::Put;
-use crate::codec::Codec;
+use crate::codec::{Codec, put_group};
 use crate::container::Writer;
 use crate::graph::{GraphParams, build};
 use crate::vectors::Rows;
@@ -68,7 +68,7 @@ impl CodedBuilder {
         {
             grid.encode(middle, code);
         }
-        let (table, order) = lists(&blocks);
+        let (table, lists) = lists(&blocks);
         let (link_table, link_lists) = links::encode(&graph.links);
 
         let mut meta = Vec::new();
@@ -78,22 +78,40 @@ impl CodedBuilder {
         meta.put_u32(blocks.len() as u32);
         meta.put_u32(graph.entry);
         meta.put_u64(seed);
-        let width = self.codec.width();
-        let rows = if blocks.is_empty() {
-            self.rows
+        let order: Vec<u32> = if blocks.is_empty() {
+            (0..count as u32).collect()
         } else {
-            let row = |&chunk: &u32| &self.rows[chunk as usize * width..][..width];
-            blocks.iter().flatten().flat_map(row).copied().collect()
+            blocks.into_iter().flatten().collect()
         };
+        let [planes, scales, rests] = self.take_apart(&order);
         let mut writer = Writer::new(MAGIC);
         writer.section(META, meta);
-        writer.section(ROWS, rows);
+        writer.section(PLANES, planes);
+        writer.section(SCALES, scales);
+        writer.section(RESTS, rests);
         writer.section(BLOCK_TABLE, table);
-        writer.section(ORDER, order);
+        writer.section(ORDER, lists);
         writer.section(CENTROIDS, centroids);
         writer.section(LINK_TABLE, link_table);
         writer.section(LINKS, link_lists);
         writer.finish()
+    }
+
+    /// First planes, scales and the rest of the codes of these chunks.
+    fn take_apart(self, order: &[u32]) -> [Vec<u8>; 3] {
+        let (grid, width) = (self.codec.grid(), self.codec.width());
+        let (mut planes, mut scales, mut rests) = (Vec::new(), Vec::new(), Vec::new());
+        let mut firsts = vec![0u8; GROUP * grid.first_width()];
+        for group in order.chunks(GROUP) {
+            for (&chunk, first) in group.iter().zip(firsts.chunks_exact_mut(grid.first_width())) {
+                let code = &self.rows[chunk as usize * width..][..width];
+                grid.split(code, first, &mut rests);
+                scales.push(code[width - 1]);
+            }
+            let firsts = firsts.chunks_exact(grid.first_width()).take(group.len());
+            put_group(&mut planes, firsts, grid.first_width());
+        }
+        [planes, scales, rests]
     }
 }
 

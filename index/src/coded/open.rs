@@ -38,7 +38,10 @@ impl Coded {
                 Err("IDX-10: a section's size does not fit the counts".into())
             }
         };
-        let rows = sized(ROWS, meta.count * codec.width())?;
+        let groups = meta.count.div_ceil(GROUP);
+        let planes = sized(PLANES, groups * group_bytes(codec.kept()))?;
+        let scales = sized(SCALES, meta.count)?;
+        let rests = sized(RESTS, meta.count * codec.grid().rest_width())?;
         let blocks = Blocks {
             count: meta.blocks,
             entry: meta.entry,
@@ -51,7 +54,8 @@ impl Coded {
         };
         let head = table.head;
         let blocks = (meta.blocks > 0).then_some(blocks);
-        let coded = Self { blob, head, codec: codec.clone(), count: meta.count, rows, blocks };
+        let (codec, count) = (codec.clone(), meta.count);
+        let coded = Self { blob, head, codec, count, planes, scales, rests, blocks };
         coded.check_blocks().ok_or("IDX-42: the blocks do not share out the chunks")?;
         coded.check_links().ok_or("IDX-16: a link leads nowhere")?;
         Ok(coded)

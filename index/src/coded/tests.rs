@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::codec::{Budget, train};
+use crate::codec::{Budget, Query, train};
 use crate::container::{Refusal, Sections, Writer};
 use crate::fixture::{WordEncoder, topics};
 use crate::graph::{Beam, Walk};
@@ -55,7 +55,13 @@ fn rows_are_the_same_with_and_without_blocks() {
     assert!(blocked.blocks() > 1500 / cluster::MAX_BLOCK);
     for (chunk, position) in blocked.positions().into_iter().enumerate() {
         let position = position as usize;
-        assert_eq!(flat.rows(chunk..chunk + 1), blocked.rows(position..position + 1));
+        let (mut a, mut b) = (vec![0; codec.width()], vec![0; codec.width()]);
+        flat.copy_code(chunk, &mut a);
+        blocked.copy_code(position, &mut b);
+        assert_eq!(a, b);
+        codec.encode(&data[chunk * 32..][..32], &mut b);
+        assert_eq!(a, b);
+        assert_eq!(blocked.chunk_at(position), Some(chunk as u32));
     }
 }
 

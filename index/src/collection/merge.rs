@@ -199,8 +199,9 @@ pub(super) fn learn(parts: &[&Part], settings: Settings, seed: u64) -> Codec {
             let coded = &part.segment.coded;
             let position = positions[&part.id][chunk as usize] as usize;
             let codec = coded.codec();
-            let mut projected = vec![0f32; codec.kept()];
-            codec.grid().decode(coded.rows(position..position + 1), &mut projected);
+            let (mut code, mut projected) = (vec![0u8; codec.width()], vec![0f32; codec.kept()]);
+            coded.copy_code(position, &mut code);
+            codec.grid().decode(&code, &mut projected);
             codec.lift(&projected)
         })
         .collect();
@@ -227,17 +228,16 @@ fn gather(
     let rows: Vec<Vec<u8>> = files
         .par_iter()
         .map(|(part, _, file)| {
-            let mut rows = Vec::with_capacity(file.chunks.len() * codec.width());
-            for chunk in file.chunks.clone() {
+            let mut rows = vec![0u8; file.chunks.len() * codec.width()];
+            let from = part.segment.coded.codec();
+            let mut code = vec![0u8; from.width()];
+            for (chunk, row) in file.chunks.clone().zip(rows.chunks_exact_mut(codec.width())) {
                 let position = positions[&part.id][chunk as usize] as usize;
-                let row = part.segment.coded.rows(position..position + 1);
-                let from = part.segment.coded.codec();
                 if from.head() == codec.head() {
-                    rows.extend_from_slice(row);
+                    part.segment.coded.copy_code(position, row);
                 } else {
-                    let start = rows.len();
-                    rows.resize(start + codec.width(), 0);
-                    transcode(row, from, codec, &mut rows[start..]);
+                    part.segment.coded.copy_code(position, &mut code);
+                    transcode(&code, from, codec, row);
                 }
             }
             rows

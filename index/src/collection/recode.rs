@@ -229,10 +229,14 @@ fn bring(coded: &Coded, codec: &Arc<Codec>) -> CodedBuilder {
     let positions = coded.positions();
     let width = codec.width();
     let mut rows = vec![0u8; positions.len() * width];
-    rows.par_chunks_exact_mut(width).zip(&positions).for_each(|(row, &position)| {
-        let position = position as usize;
-        transcode(coded.rows(position..position + 1), coded.codec(), codec, row);
-    });
+    let code = || vec![0u8; coded.codec().width()];
+    rows.par_chunks_exact_mut(width).zip(&positions).for_each_init(
+        code,
+        |code, (row, position)| {
+            coded.copy_code(*position as usize, code);
+            transcode(code, coded.codec(), codec, row);
+        },
+    );
     let mut codes = CodedBuilder::new(codec.clone());
     codes.push_rows(&rows);
     codes

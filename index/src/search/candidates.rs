@@ -1,15 +1,15 @@
 //! Finding candidates by their codes alone.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use super::Plan;
 use super::mask::Mask;
-use crate::codec::Query;
+use crate::codec::{Query, Sweep};
 use crate::coded::Coded;
 use crate::collection::{Part, Snapshot};
-use crate::graph::{Beam, Scored, Walk};
+use crate::graph::{Beam, Walk};
 
 /// A chunk, and what its code says of its score.
 #[derive(Clone, Copy, Debug)]
@@ -34,102 +34,180 @@ pub(super) struct Found {
 /// The share of chunks passing a filter below which all blocks are scanned.
 const NARROW: f64 = 0.1;
 
+/// How sure a first look is to be at least, in standard deviations: a chunk that it passes over is lost.
+const LEAST_CONFIDENCE: f32 = 3.0;
+
 /// Blocks scanned where nobody says how many: of `blocks`.
 fn default_probes(blocks: usize) -> usize {
     64 + blocks / 8
 }
 
 impl Snapshot {
-    /// The best chunks by code.
-    pub(super) fn candidates(&self, query: &[f32], plan: &Plan<'_>) -> Found {
-        let mut found = Found::default();
+    /// The best chunks by code, for an answer of `k`.
+    pub(super) fn candidates(&self, query: &[f32], k: usize, plan: &Plan<'_>) -> Found {
+        let mut best =
+            Best { k, keep: plan.keep, kept: BinaryHeap::new(), answer: BinaryHeap::new() };
+        let mut visited = 0;
         for (at, part) in self.parts().iter().enumerate() {
-            let coded = &part.segment.coded;
-            let codec = coded.codec();
-            let prepared = codec.query(query, codec.grid());
             let mask = Mask::new(part, plan.filter);
-            let share = mask.share();
-            let mut best =
-                Best { part, mask, keep: plan.keep, heap: BinaryHeap::new(), scores: Vec::new() };
-            match coded.centroid_grid() {
-                None => best.scan_all(&prepared),
-                // What passes is too scattered to be walked to.
-                Some(_) if share < NARROW => {
-                    (0..coded.blocks() as u32).for_each(|block| best.scan_block(&prepared, block));
-                }
-                Some(grid) => {
-                    let probes = plan.probes.unwrap_or_else(|| default_probes(coded.blocks()));
-                    let probes = (probes as f64 / share) as usize;
-                    let walk = ByCentroid { coded, query: codec.query(query, grid) };
-                    let mut beam = Beam::new(coded.blocks());
-                    let (blocks, _) = beam.search(&walk, coded.entry(), probes.max(1));
-                    for block in blocks {
-                        best.scan_block(&prepared, block.node);
-                    }
-                }
+            let ranges = ranges(part, &mask, query, plan);
+            let (sweep, query) = part.segment.coded.codec().sweep(query);
+            let mut look = Look::new(at, part, mask, query, plan.confidence);
+            for range in ranges {
+                visited += range.len();
+                look.sweep(&sweep, range, &mut best);
             }
-            found.visited += best.scores.len();
-            found.candidates.extend(best.heap.into_iter().map(|Reverse(scored)| {
-                let (mean, sigma) = codec.posterior(prepared.base(), scored.score);
-                Candidate { part: at, chunk: scored.node, mean, sigma }
-            }));
+            look.read(&mut best);
         }
-        found.candidates.sort_unstable_by(|a, b| {
-            b.mean.total_cmp(&a.mean).then((a.part, a.chunk).cmp(&(b.part, b.chunk)))
-        });
-        found.candidates.truncate(plan.keep);
-        found
+        let mut candidates: Vec<Candidate> =
+            best.kept.into_iter().map(|Reverse(ranked)| ranked.0).collect();
+        candidates.sort_unstable_by(|a, b| order(b, a));
+        Found { candidates, visited }
     }
 }
 
-/// The best live chunks of one part.
-struct Best<'a> {
-    part: &'a Part,
-    mask: Mask<'a>,
+/// The positions of a part to look at.
+fn ranges(part: &Part, mask: &Mask<'_>, query: &[f32], plan: &Plan<'_>) -> Vec<Range<usize>> {
+    let coded = &part.segment.coded;
+    let whole = 0..part.segment.len() as usize;
+    let Some(grid) = coded.centroid_grid() else { return vec![whole] };
+    let share = mask.share();
+    let probes = plan.probes.unwrap_or_else(|| default_probes(coded.blocks()));
+    let probes = (probes as f64 / share) as usize;
+    // What passes may be too scattered to be walked to.
+    if share < NARROW || probes >= coded.blocks() {
+        return vec![whole];
+    }
+    let walk = ByCentroid { coded, query: coded.codec().query(query, grid) };
+    let (blocks, _) = Beam::new(coded.blocks()).search(&walk, coded.entry(), probes.max(1));
+    let mut numbers: Vec<u32> = blocks.into_iter().map(|block| block.node).collect();
+    numbers.sort_unstable();
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for range in numbers.into_iter().map(|block| coded.block(block)) {
+        match ranges.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => ranges.push(range),
+        }
+    }
+    ranges
+}
+
+/// The best candidates so far.
+struct Best {
+    k: usize,
     keep: usize,
-    heap: BinaryHeap<Reverse<Scored>>,
-    /// Of all rows looked at.
-    scores: Vec<f32>,
+    /// At most `keep`, the worst on top.
+    kept: BinaryHeap<Reverse<Ranked>>,
+    /// The `k` best of them, the worst on top.
+    answer: BinaryHeap<Reverse<Ranked>>,
 }
 
-impl Best<'_> {
-    fn scan_all(&mut self, query: &Query) {
-        let rows = 0..self.part.segment.len() as usize;
-        self.scan(query, rows, |i| Some(i as u32));
-    }
-
-    fn scan_block(&mut self, query: &Query, block: u32) {
-        let part = self.part;
-        let coded = &part.segment.coded;
-        self.scan(query, coded.block(block), |i| coded.chunk_in(block, i));
-    }
-
-    /// Scores rows, and keeps the best of the live chunks behind them.
-    fn scan(&mut self, query: &Query, rows: Range<usize>, chunk: impl Fn(usize) -> Option<u32>) {
-        let before = self.scores.len();
-        self.part.segment.coded.score(query, rows, &mut self.scores);
-        let mut worst = self.worst();
-        for i in 0..self.scores.len() - before {
-            let score = self.scores[before + i];
-            if score < worst {
-                continue;
+impl Best {
+    fn offer(&mut self, candidate: Candidate) {
+        for (heap, most) in [(&mut self.kept, self.keep), (&mut self.answer, self.k)] {
+            heap.push(Reverse(Ranked(candidate)));
+            if heap.len() > most {
+                heap.pop();
             }
-            let Some(node) = chunk(i).filter(|&chunk| self.mask.passes(chunk)) else { continue };
-            self.heap.push(Reverse(Scored { score, node }));
-            if self.heap.len() > self.keep {
-                self.heap.pop();
-            }
-            worst = self.worst();
         }
     }
 
-    /// The score that a chunk must reach to be kept.
-    fn worst(&self) -> f32 {
-        let full = self.heap.len() >= self.keep;
-        let worst = self.heap.peek().filter(|_| full);
-        worst.map_or(f32::NEG_INFINITY, |Reverse(scored)| scored.score)
+    /// The mean that the `k`th best has, if there are so many.
+    fn bar(&self) -> Option<f32> {
+        let full = self.answer.len() >= self.k;
+        self.answer.peek().filter(|_| full).map(|Reverse(ranked)| ranked.0.mean)
     }
 }
+
+/// Candidates that wait until it pays to read their codes in full.
+const PENDING: usize = 256;
+
+/// The look at one part: a sweep over first planes, and codes read in full where these leave it open
+/// whether the chunk belongs to the answer.
+struct Look<'a> {
+    at: usize,
+    coded: &'a Coded,
+    mask: Mask<'a>,
+    query: Query,
+    confidence: f32,
+    /// Estimate from first planes, position and chunk.
+    pending: Vec<(f32, u32, u32)>,
+    code: Vec<u8>,
+}
+
+impl<'a> Look<'a> {
+    fn new(at: usize, part: &'a Part, mask: Mask<'a>, query: Query, confidence: f32) -> Self {
+        let coded = &part.segment.coded;
+        let code = vec![0; coded.codec().width()];
+        let confidence = confidence.max(LEAST_CONFIDENCE);
+        Self { at, coded, mask, query, confidence, pending: Vec::new(), code }
+    }
+
+    fn sweep(&mut self, sweep: &Sweep, positions: Range<usize>, best: &mut Best) {
+        let coded = self.coded;
+        coded.sweep(sweep, positions, self.bar(best), &mut |position, estimate| {
+            let chunk = coded.chunk_at(position).filter(|&chunk| self.mask.passes(chunk));
+            if let Some(chunk) = chunk {
+                self.pending.push((estimate, position as u32, chunk));
+            }
+            if self.pending.len() >= PENDING {
+                self.read(best);
+            }
+            self.bar(best)
+        });
+    }
+
+    /// The estimate below which a chunk is passed over.
+    fn bar(&self, best: &Best) -> f32 {
+        let (codec, base) = (self.coded.codec(), self.query.base());
+        best.bar().map_or(f32::NEG_INFINITY, |bar| codec.first_bar(base, bar, self.confidence))
+    }
+
+    /// Reads codes in full, most promising first.
+    fn read(&mut self, best: &mut Best) {
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        for &(estimate, position, chunk) in &pending {
+            if estimate <= self.bar(best) {
+                break;
+            }
+            self.coded.copy_code(position as usize, &mut self.code);
+            let estimate = self.query.one(&self.code);
+            let (mean, sigma) = self.coded.codec().posterior(self.query.base(), estimate);
+            best.offer(Candidate { part: self.at, chunk, mean, sigma });
+        }
+        pending.clear();
+        self.pending = pending;
+    }
+}
+
+/// The better of two is the greater: by mean, ties to the lower part and chunk.
+fn order(a: &Candidate, b: &Candidate) -> Ordering {
+    a.mean.total_cmp(&b.mean).then((b.part, b.chunk).cmp(&(a.part, a.chunk)))
+}
+
+/// A candidate as heaps order it.
+struct Ranked(Candidate);
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        order(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Ranked {}
 
 /// A walk over blocks, steered by their centroids.
 struct ByCentroid<'a> {

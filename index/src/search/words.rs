@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::candidates::Candidate;
 use super::mask::Mask;
 use super::texts::Reading;
-use super::{Hit, SearchOptions, SearchResult};
+use super::{Hit, SearchOptions, SearchResult, with_spares};
 use crate::collection::Snapshot;
 use crate::encoder::Encoder;
 use crate::error::IndexError;
@@ -59,7 +59,7 @@ impl Snapshot {
         let wanted = JOINED.max(with_spares(k));
         let mut plan = self.plan(k, options);
         plan.keep = plan.keep.max(wanted);
-        let found = self.candidates(query, &plan);
+        let found = self.candidates(query, wanted, &plan);
         let (result, dense) = self.race(query, k, found, &plan, files, encoder)?;
         let dense: Ranking = dense.into_iter().take(wanted).collect();
         let lexical = self.rank_words(text, wanted, options)?;
@@ -114,11 +114,6 @@ impl Snapshot {
         }
         result
     }
-}
-
-/// How many are ranked where `k` are asked for, as some may turn out to be stale.
-fn with_spares(k: usize) -> usize {
-    k.saturating_mul(2).saturating_add(16)
 }
 
 impl Candidate {

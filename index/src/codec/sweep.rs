@@ -1,0 +1,155 @@
+//! The first look at codes: the highest bit of every direction, of 32 codes at a time.
+//!
+//! The first planes of 32 codes lie together, four directions of all 32 in 16 bytes, so that one
+//! shuffle looks sixteen of them up in a table of what four signs add to the score (André, Kermarrec
+//! and Le Scouarnec, "Cache locality is not enough", VLDB 2015). A sweep costs a nanosecond or two a
+//! code, and says which few are worth reading in full.
+//!
+//! Sums are integers, so that every machine gets the same bits.
+
+use super::{Band, Grid, plan};
+
+/// Codes whose first planes lie together.
+pub(crate) const GROUP: usize = 32;
+/// Bytes of four directions of a group.
+pub(super) const STRIP: usize = GROUP / 2;
+
+/// Sums of a group's codes.
+pub(super) type Sums = [u16; GROUP];
+/// What each four signs add, in units.
+pub(super) type Table = [u8; 16];
+
+/// Bytes of a group's first planes, of codes with so many directions.
+pub(crate) fn group_bytes(dims: usize) -> usize {
+    dims / 4 * STRIP
+}
+
+/// A query's tables for the first planes of one grid.
+pub(crate) struct Sweep {
+    tables: Vec<Table>,
+    /// A code's estimate is `base + scale * (unit * sum + zero)`.
+    unit: f32,
+    zero: f32,
+    base: f32,
+    /// What a step of the scale's byte stands for.
+    scale_unit: f32,
+}
+
+impl Sweep {
+    /// For projected coordinates; `base` is the inner product with the mean.
+    pub(super) fn new(projected: &[f32], base: f32, grid: &Grid) -> Self {
+        let mut signed = Vec::with_capacity(projected.len());
+        let mut rest = projected;
+        for (band, step) in grid.bands.iter().zip(&grid.steps) {
+            let (now, after) = rest.split_at(band.dims as usize);
+            let middle = middle(*band, *step);
+            signed.extend(now.iter().map(|x| x * middle));
+            rest = after;
+        }
+        let ranges = signed.chunks(4).map(|four| 2.0 * four.iter().map(|x| x.abs()).sum::<f32>());
+        let (widest, all) = ranges.fold((0f32, 0f32), |(max, sum), x| (max.max(x), sum + x));
+        // Neither an entry nor the sum of all may overflow, rounding up included.
+        let unit = (widest / 255.0).max(all / 60_000.0);
+        let unit = if unit > 0.0 { unit } else { 1.0 };
+        let tables = signed.chunks(4).map(|four| table(four, unit)).collect();
+        Self { tables, unit, zero: -all / 2.0, base, scale_unit: grid.scale_unit }
+    }
+
+    /// Calls `visit` with the number and the estimate of each code whose estimate is above a bar, and
+    /// takes the next bar from it. `planes` are whole groups, `scales` a byte for each code.
+    pub(crate) fn run(
+        &self,
+        planes: &[u8],
+        scales: &[u8],
+        bar: f32,
+        visit: &mut impl FnMut(usize, f32) -> f32,
+    ) {
+        super::simd::sweep(self, planes, scales, bar, visit);
+    }
+
+    /// The loop around a way to sum.
+    #[inline(always)]
+    pub(super) fn each(
+        &self,
+        planes: &[u8],
+        scales: &[u8],
+        mut bar: f32,
+        visit: &mut impl FnMut(usize, f32) -> f32,
+        sum: impl Fn(&[Table], &[u8]) -> Sums,
+    ) {
+        let groups = planes.chunks_exact(self.tables.len() * STRIP);
+        for (number, (planes, scales)) in groups.zip(scales.chunks(GROUP)).enumerate() {
+            let sums = sum(&self.tables, planes);
+            let mut padded = [0u8; GROUP];
+            let scales = scales.first_chunk().unwrap_or_else(|| {
+                padded[..scales.len()].copy_from_slice(scales);
+                &padded
+            });
+            let estimates: [f32; GROUP] = std::array::from_fn(|i| {
+                let scale = f32::from(scales[i]) * self.scale_unit;
+                self.base + scale * (self.unit * f32::from(sums[i]) + self.zero)
+            });
+            let any = estimates.iter().fold(false, |any, estimate| any | (*estimate > bar));
+            if any {
+                for (i, &estimate) in estimates.iter().enumerate() {
+                    if estimate > bar {
+                        bar = visit(number * GROUP + i, estimate);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a set highest bit stands for, in units of the scale, and a clear one less than zero: the mean
+/// of the values on its side of zero.
+fn middle(band: Band, step: f32) -> f32 {
+    plan::step(1) / 2.0 * step / plan::step(band.bits)
+}
+
+fn table(four: &[f32], unit: f32) -> Table {
+    let least: f32 = four.iter().map(|x| -x.abs()).sum();
+    std::array::from_fn(|bits| {
+        let signs = four.iter().enumerate().map(|(i, x)| if bits >> i & 1 == 1 { *x } else { -x });
+        ((signs.sum::<f32>() - least) / unit).round().clamp(0.0, 255.0) as u8
+    })
+}
+
+/// What the vector paths are tested against.
+pub(super) fn portable(tables: &[Table], planes: &[u8]) -> Sums {
+    let mut sums = [0u16; GROUP];
+    for (table, strip) in tables.iter().zip(planes.as_chunks::<STRIP>().0) {
+        let (low, high) = sums.split_at_mut(STRIP);
+        for ((low, high), byte) in low.iter_mut().zip(high).zip(strip) {
+            *low += u16::from(table[usize::from(byte & 15)]);
+            *high += u16::from(table[usize::from(byte >> 4)]);
+        }
+    }
+    sums
+}
+
+/// Appends a group of first planes, each of `bytes` bytes; fewer than [`GROUP`] are filled with zeros.
+pub(crate) fn put_group<'a>(
+    out: &mut Vec<u8>,
+    planes: impl Iterator<Item = &'a [u8]>,
+    bytes: usize,
+) {
+    let start = out.len();
+    out.resize(start + 2 * bytes * STRIP, 0);
+    let group = &mut out[start..];
+    for (code, plane) in planes.enumerate() {
+        let (column, shift) = (code % STRIP, code / STRIP * 4);
+        for (at, byte) in plane.iter().enumerate() {
+            group[2 * at * STRIP + column] |= (byte & 15) << shift;
+            group[(2 * at + 1) * STRIP + column] |= (byte >> 4) << shift;
+        }
+    }
+}
+
+/// The first plane of one code of a group.
+pub(crate) fn get_plane(group: &[u8], code: usize, plane: &mut [u8]) {
+    let (column, shift) = (code % STRIP, code / STRIP * 4);
+    for (byte, strips) in plane.iter_mut().zip(group.as_chunks::<{ 2 * STRIP }>().0) {
+        *byte = strips[column] >> shift & 15 | (strips[STRIP + column] >> shift & 15) << 4;
+    }
+}
