@@ -181,10 +181,7 @@ mod x86 {
         bar: f32,
         visit: &mut impl FnMut(usize, f32) -> f32,
     ) {
-        sweep.each(planes, scales, bar, visit, |tables, planes| {
-            // SAFETY: this function is compiled for the same.
-            unsafe { sums_avx512(tables, planes) }
-        });
+        sweep.each(planes, scales, bar, visit, |tables, planes| sums_avx512(tables, planes));
     }
 
     /// As [`Sweep::run`].
@@ -196,10 +193,7 @@ mod x86 {
         bar: f32,
         visit: &mut impl FnMut(usize, f32) -> f32,
     ) {
-        sweep.each(planes, scales, bar, visit, |tables, planes| {
-            // SAFETY: this function is compiled for the same.
-            unsafe { sums_avx2(tables, planes) }
-        });
+        sweep.each(planes, scales, bar, visit, |tables, planes| sums_avx2(tables, planes));
     }
 
     /// Four strips at once. Sums of even columns are `all` less the odd ones' share of it.

@@ -64,7 +64,8 @@ pub fn goals(rows: &[Row]) -> Vec<Goal> {
         for peer in peers().filter(|row| row.engine == "hnswlib") {
             hnswlib(&mut goals, ours, peer);
         }
-        for peer in peers().filter(|row| row.engine == "leann" && ours.variant == "balanced") {
+        let beside_leann = ["balanced", "fast"].contains(&ours.variant.as_str());
+        for peer in peers().filter(|row| row.engine == "leann" && beside_leann) {
             leann(&mut goals, ours, peer);
         }
         latency(&mut goals, ours);

@@ -68,6 +68,8 @@ pub struct Searched {
 const ENOUGH: Duration = Duration::from_secs(1);
 /// Questions asked before time is taken.
 const WARM_UP: usize = 20;
+/// Chunks of a block, about.
+const BLOCK: usize = 64;
 /// Questions asked where each costs seconds, unless the options say otherwise.
 const FEW: usize = 3;
 
@@ -181,7 +183,9 @@ impl Work<'_> {
             let real = Posing(model(known)?);
             let questions = self.set.questions()?;
             let few = if is_slow(known) { self.few.unwrap_or(FEW) } else { usize::MAX };
-            points.push(asker.ask(&real, Some(&questions), few, &ways[0])?);
+            for at in worth_asking(&points) {
+                points.push(asker.ask(&real, Some(&questions), few, &ways[at])?);
+            }
         }
         Ok(Searched { open_ms, peak_mb, before_mb, points })
     }
@@ -191,10 +195,8 @@ impl Work<'_> {
         let settings = self.settings();
         let own = settings.recompute_at(chunks);
         let mut ways = vec![(OWN.to_owned(), SearchOptions::default())];
-        for most in [0, 16, 64, 256] {
-            if most < K && settings.exact {
-                continue;
-            }
+        let budgets = if settings.exact { [10, 16, 24, 64, 256, 1024] } else { [0, 2, 4, 8, 16, 64] };
+        for most in budgets {
             let mut options = SearchOptions::default();
             options.recompute = Some(most);
             options.confidence = Some(settings.confidence.max(3.0));
@@ -203,7 +205,7 @@ impl Work<'_> {
                 options,
             ));
         }
-        for confidence in [1.0, 2.0, 3.0, 4.0] {
+        for confidence in [1.0, 2.0, 2.5, 3.0, 4.0] {
             let mut options = SearchOptions::default();
             options.recompute = Some(own.max(512));
             options.confidence = Some(confidence);
@@ -215,14 +217,27 @@ impl Work<'_> {
             Shape::Blocks => true,
         };
         if blocks {
-            for probes in [16, 64, 256, 1024] {
+            for share in [256, 64, 16, 4, 2] {
                 let mut options = SearchOptions::default();
-                options.probes = Some(probes);
-                ways.push((format!("{probes} blocks"), options));
+                options.probes = Some((chunks / BLOCK / share).max(1));
+                ways.push((format!("one block in {share}"), options));
             }
         }
         ways
     }
+}
+
+/// The first way, and for each of some recalls the one that recomputes least, by their place.
+fn worth_asking(points: &[Point]) -> Vec<usize> {
+    let mut worth = vec![0];
+    for wanted in [0.99, 0.935, 0.90] {
+        let good = (0..points.len()).filter(|&at| points[at].recall >= wanted);
+        let cost = |at: &usize| points[*at].recomputed.unwrap_or(f64::INFINITY);
+        worth.extend(good.min_by(|a, b| cost(a).total_cmp(&cost(b))));
+    }
+    worth.sort_unstable();
+    worth.dedup();
+    worth
 }
 
 /// Asks a collection questions.
