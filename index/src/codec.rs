@@ -24,6 +24,7 @@ mod train;
 
 use basis::Basis;
 pub(crate) use query::Query;
+pub(crate) use simd::prefetch;
 pub(crate) use sweep::{GROUP, Sweep, get_plane, group_bytes, put_group};
 pub(crate) use train::{Budget, ROWS_PER_DIM, provisional, train};
 
@@ -134,10 +135,10 @@ impl Codec {
         Query::new(&projected, base, grid)
     }
 
-    /// A query for a first look at the codes of this codec, and for the codes in full.
+    /// A query for a first look at the codes of this codec, and for what is left of them.
     pub(crate) fn sweep(&self, query: &[f32]) -> (Sweep, Query) {
         let (base, projected) = self.project(query);
-        (Sweep::new(&projected, base, &self.grid), Query::new(&projected, base, &self.grid))
+        (Sweep::new(&projected, base, &self.grid), Query::for_rests(&projected, base, &self.grid))
     }
 
     /// A query's inner product with the mean, and its coordinates.

@@ -21,7 +21,7 @@ pub(crate) use build::{CodedBuilder, transcode};
 
 use crate::bits::ascending;
 use crate::bytes::u32_at;
-use crate::codec::{Codec, GROUP, Grid, Sweep, get_plane, group_bytes};
+use crate::codec::{Codec, GROUP, Grid, Query, Sweep, get_plane, group_bytes, prefetch};
 use crate::container::Checksum;
 use crate::store::Blob;
 
@@ -121,16 +121,39 @@ impl Coded {
         });
     }
 
+    /// The estimate of the whole code at a position, whose first planes have this estimate.
+    pub(crate) fn estimate(
+        &self,
+        sweep: &Sweep,
+        query: &Query,
+        position: usize,
+        first: f32,
+    ) -> f32 {
+        let scale = self.part(&self.scales, position..position + 1);
+        let scale = scale.first().copied().unwrap_or(0);
+        query.rest(sweep.share(first), scale, self.rest(position))
+    }
+
+    /// Says that the whole code at a position will be wanted soon.
+    pub(crate) fn prefetch(&self, position: usize) {
+        prefetch(self.rest(position));
+    }
+
+    /// What of the code at a position is neither first plane nor scale.
+    fn rest(&self, position: usize) -> &[u8] {
+        let width = self.codec.grid().rest_width();
+        self.part(&self.rests, position * width..(position + 1) * width)
+    }
+
     /// Writes the code at a position to `code`, which has the codec's width.
     pub(crate) fn copy_code(&self, position: usize, code: &mut [u8]) {
         let grid = self.codec.grid();
-        let (group, width) = (group_bytes(self.codec.kept()), grid.rest_width());
+        let (group, rest) = (group_bytes(self.codec.kept()), self.rest(position));
         let number = position / GROUP;
         let planes = self.part(&self.planes, number * group..(number + 1) * group);
-        let rest = self.part(&self.rests, position * width..(position + 1) * width);
         let scale = self.part(&self.scales, position..position + 1);
         // Sizes were checked when the file was opened; should it have changed since, the code is nonsense.
-        if let ([scale], true) = (scale, planes.len() == group && rest.len() == width) {
+        if let ([scale], true) = (scale, planes.len() == group && rest.len() == grid.rest_width()) {
             grid.join(|plane| get_plane(planes, position % GROUP, plane), rest, *scale, code);
         }
     }

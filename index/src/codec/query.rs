@@ -9,7 +9,7 @@ use super::{Grid, simd};
 /// Directions that the vector path takes at once; planes are padded to a multiple of it.
 pub(super) const LANES: usize = 64;
 
-/// A query prepared for the codes of one grid.
+/// A query prepared for the codes of one grid, or for what is left of them without first planes and scale.
 pub(crate) struct Query {
     base: f32,
     /// What one unit of the integer sum stands for, before the scale.
@@ -35,8 +35,18 @@ pub(super) struct QueryBand {
 }
 
 impl Query {
-    /// For projected coordinates; `base` is the inner product with the mean.
+    /// For projected coordinates and whole codes; `base` is the inner product with the mean.
     pub(super) fn new(projected: &[f32], base: f32, grid: &Grid) -> Self {
+        Self::without(0, projected, base, grid, grid.width())
+    }
+
+    /// The same for codes without first planes and scale.
+    pub(super) fn for_rests(projected: &[f32], base: f32, grid: &Grid) -> Self {
+        Self::without(1, projected, base, grid, grid.rest_width())
+    }
+
+    /// For codes of `width` bytes without their highest `skipped` planes.
+    fn without(skipped: u8, projected: &[f32], base: f32, grid: &Grid, width: usize) -> Self {
         let mut largest = 0f32;
         let mut at = 0;
         for (band, step) in grid.bands.iter().zip(&grid.steps) {
@@ -54,14 +64,15 @@ impl Query {
             let mut values: Vec<i8> =
                 coordinates.iter().map(|x| (x * step / unit).round() as i8).collect();
             let total: i32 = values.iter().map(|&x| i32::from(x)).sum();
-            half += total as f32 * ((1u32 << band.bits) - 1) as f32 / 2.0;
+            let planes = band.bits - skipped;
+            half += total as f32 * ((1u32 << planes) - 1) as f32 / 2.0;
             let sums = if portable { values.chunks(8).map(sums).collect() } else { Vec::new() };
             values.resize(dims.next_multiple_of(LANES), 0);
-            bands.push(QueryBand { plane: dims / 8, planes: band.bits.into(), values, sums });
+            bands.push(QueryBand { plane: dims / 8, planes: planes.into(), values, sums });
             at += dims;
         }
         let scales = Box::new(std::array::from_fn(|byte| grid.scale(byte as u8)));
-        Self { base, unit, half, bands, scales, width: grid.width() }
+        Self { base, unit, half, bands, scales, width }
     }
 
     /// The inner product of the query with the mean.
@@ -85,6 +96,17 @@ impl Query {
             (Some(&scale), Some(&sum)) => self.score(scale, sum),
             _ => f32::NEG_INFINITY,
         }
+    }
+
+    /// The estimate of a code, given what its first planes add to it and the rest of it.
+    pub(crate) fn rest(&self, first: f32, scale: u8, rest: &[u8]) -> f32 {
+        if self.width == 0 {
+            return self.base + first;
+        }
+        let mut sums = Vec::with_capacity(1);
+        simd::sums(&self.bands, self.width, rest, &mut sums);
+        let sum = sums.first().copied().unwrap_or(0);
+        first + self.score(scale, sum)
     }
 
     fn score(&self, scale: u8, sum: i32) -> f32 {

@@ -68,6 +68,18 @@ pub(super) fn portable(bands: &[QueryBand], width: usize, codes: &[u8], out: &mu
     }
 }
 
+/// Fetches bytes into the processor's caches ahead of their use.
+pub(crate) fn prefetch(bytes: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in bytes.chunks(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: any address may be prefetched, and this one is within a borrowed slice.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = bytes;
+}
+
 /// A sweep of everything, whatever its estimate.
 #[cfg(test)]
 pub(super) type Sweeping = fn(&Sweep, &[u8], &[u8], &mut dyn FnMut(usize, f32));

@@ -33,17 +33,17 @@ pub(crate) struct Sweep {
     base: f32,
     /// What a step of the scale's byte stands for.
     scale_unit: f32,
+    damping: f32,
 }
 
 impl Sweep {
     /// For projected coordinates; `base` is the inner product with the mean.
     pub(super) fn new(projected: &[f32], base: f32, grid: &Grid) -> Self {
         let mut signed = Vec::with_capacity(projected.len());
-        let mut rest = projected;
+        let (mut rest, damping) = (projected, damping(grid));
         for (band, step) in grid.bands.iter().zip(&grid.steps) {
             let (now, after) = rest.split_at(band.dims as usize);
-            let middle = middle(*band, *step);
-            signed.extend(now.iter().map(|x| x * middle));
+            signed.extend(now.iter().map(|x| x * half(*band, *step) * damping));
             rest = after;
         }
         let ranges = signed.chunks(4).map(|four| 2.0 * four.iter().map(|x| x.abs()).sum::<f32>());
@@ -52,7 +52,8 @@ impl Sweep {
         let unit = (widest / 255.0).max(all / 60_000.0);
         let unit = if unit > 0.0 { unit } else { 1.0 };
         let tables = signed.chunks(4).map(|four| table(four, unit)).collect();
-        Self { tables, unit, zero: -all / 2.0, base, scale_unit: grid.scale_unit }
+        let scale_unit = grid.scale_unit;
+        Self { tables, unit, zero: -all / 2.0, base, scale_unit, damping }
     }
 
     /// Calls `visit` with the number and the estimate of each code whose estimate is above a bar, and
@@ -65,6 +66,11 @@ impl Sweep {
         visit: &mut impl FnMut(usize, f32) -> f32,
     ) {
         super::simd::sweep(self, planes, scales, bar, visit);
+    }
+
+    /// What the first planes add to the estimate of a whole code, given their own estimate.
+    pub(crate) fn share(&self, estimate: f32) -> f32 {
+        (estimate - self.base) / self.damping
     }
 
     /// The loop around a way to sum.
@@ -101,10 +107,16 @@ impl Sweep {
     }
 }
 
-/// What a set highest bit stands for, in units of the scale, and a clear one less than zero: the mean
-/// of the values on its side of zero.
-fn middle(band: Band, step: f32) -> f32 {
-    plan::step(1) / 2.0 * step / plan::step(band.bits)
+/// What a set highest bit adds to a level and a clear one takes away, in units of the scale.
+fn half(band: Band, step: f32) -> f32 {
+    step * (1u32 << (band.bits - 1)) as f32 / 2.0
+}
+
+/// What makes of that the mean of the values on one side of zero, in the first band: there most is said.
+/// One factor for all bands lets the estimate of a whole code go on from that of its first planes.
+fn damping(grid: &Grid) -> f32 {
+    let bits = grid.bands.first().map_or(1, |band| band.bits);
+    plan::step(1) / 2.0 / (plan::step(bits) * (1u32 << (bits - 1)) as f32 / 2.0)
 }
 
 fn table(four: &[f32], unit: f32) -> Table {

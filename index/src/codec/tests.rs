@@ -148,7 +148,7 @@ fn sweeps_agree_to_the_bit_and_say_what_first_planes_say() {
             assert_eq!(joined, *code);
         }
         let vector = data[5 * 136..][..136].to_vec();
-        let (sweep, query) = codec.sweep(&vector);
+        let (sweep, rests) = codec.sweep(&vector);
         let ways = simd::sweeps();
         let all: Vec<Vec<f32>> = ways
             .iter()
@@ -162,7 +162,12 @@ fn sweeps_agree_to_the_bit_and_say_what_first_planes_say() {
         assert!(all.iter().all(|estimates| *estimates == all[0]), "{bytes} bytes");
         // Signs alone say much the same as the whole code.
         let mut whole = Vec::new();
-        query.scores(&codes.concat(), &mut whole);
+        codec.query(&vector, grid).scores(&codes.concat(), &mut whole);
+        for (i, whole) in whole.iter().enumerate() {
+            let rest = &rest[i * grid.rest_width()..][..grid.rest_width()];
+            let joined = rests.rest(sweep.share(all[0][i]), scales[i], rest);
+            assert!((joined - whole).abs() < 4e-3, "{joined} and {whole}");
+        }
         let off: f32 = whole.iter().zip(&all[0]).map(|(a, b)| (a - b) * (a - b)).sum();
         assert!((off / 77.0).sqrt() < 0.15, "{bytes} bytes: {}", (off / 77.0).sqrt());
     }

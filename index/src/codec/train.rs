@@ -242,7 +242,7 @@ fn measure(codec: &Codec, rows: Rows<'_>, projected: &[Vec<f32>]) -> [Accuracy; 
         .into_par_iter()
         .map(|probe| {
             let vector = rows.row(probe);
-            let (sweep, query) = codec.sweep(vector);
+            let (sweep, query) = (codec.sweep(vector).0, codec.query(vector, grid));
             let (mut whole, mut first) = (Vec::new(), vec![0f32; against.len()]);
             query.scores(&codes, &mut whole);
             sweep.run(&planes, &scales, f32::NEG_INFINITY, &mut |i, estimate| {

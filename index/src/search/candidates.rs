@@ -51,13 +51,14 @@ impl Snapshot {
         for (at, part) in self.parts().iter().enumerate() {
             let mask = Mask::new(part, plan.filter);
             let ranges = ranges(part, &mask, query, plan);
-            let (sweep, query) = part.segment.coded.codec().sweep(query);
-            let mut look = Look::new(at, part, mask, query, plan.confidence);
-            for range in ranges {
-                visited += range.len();
-                look.sweep(&sweep, range, &mut best);
-            }
-            look.read(&mut best);
+            visited += ranges.iter().map(ExactSizeIterator::len).sum::<usize>();
+            let coded = &part.segment.coded;
+            let (sweep, query) = coded.codec().sweep(query);
+            let confidence = plan.confidence.max(LEAST_CONFIDENCE);
+            let most = MOST_READ.max(plan.keep);
+            let look = Look { at, coded, mask, query, sweep, confidence, most };
+            let found = look.sweep(ranges, &best);
+            look.read(found, &mut best);
         }
         let mut candidates: Vec<Candidate> =
             best.kept.into_iter().map(|Reverse(ranked)| ranked.0).collect();
@@ -119,8 +120,12 @@ impl Best {
     }
 }
 
-/// Candidates that wait until it pays to read their codes in full.
-const PENDING: usize = 256;
+/// Codes read in full at most, of one part: those with the highest estimates.
+const MOST_READ: usize = 8192;
+/// Codes read first, to know early what the others have to reach.
+const HEAD: usize = 256;
+/// How far ahead codes are fetched.
+const AHEAD: usize = 8;
 
 /// The look at one part: a sweep over first planes, and codes read in full where these leave it open
 /// whether the chunk belongs to the answer.
@@ -129,32 +134,39 @@ struct Look<'a> {
     coded: &'a Coded,
     mask: Mask<'a>,
     query: Query,
+    sweep: Sweep,
     confidence: f32,
-    /// Estimate from first planes, position and chunk.
-    pending: Vec<(f32, u32, u32)>,
-    code: Vec<u8>,
+    most: usize,
 }
 
-impl<'a> Look<'a> {
-    fn new(at: usize, part: &'a Part, mask: Mask<'a>, query: Query, confidence: f32) -> Self {
-        let coded = &part.segment.coded;
-        let code = vec![0; coded.codec().width()];
-        let confidence = confidence.max(LEAST_CONFIDENCE);
-        Self { at, coded, mask, query, confidence, pending: Vec::new(), code }
-    }
+/// A chunk whose first planes are promising.
+#[derive(Clone, Copy)]
+struct Promising {
+    estimate: f32,
+    position: u32,
+    chunk: u32,
+}
 
-    fn sweep(&mut self, sweep: &Sweep, positions: Range<usize>, best: &mut Best) {
-        let coded = self.coded;
-        coded.sweep(sweep, positions, self.bar(best), &mut |position, estimate| {
-            let chunk = coded.chunk_at(position).filter(|&chunk| self.mask.passes(chunk));
-            if let Some(chunk) = chunk {
-                self.pending.push((estimate, position as u32, chunk));
-            }
-            if self.pending.len() >= PENDING {
-                self.read(best);
-            }
-            self.bar(best)
-        });
+impl Look<'_> {
+    /// Finds what is promising at these positions, beyond what `best` holds already.
+    fn sweep(&self, ranges: Vec<Range<usize>>, best: &Best) -> Vec<Promising> {
+        let (coded, most) = (self.coded, self.most);
+        let (mut bar, mut found) = (self.bar(best), Vec::new());
+        for range in ranges {
+            coded.sweep(&self.sweep, range, bar, &mut |position, estimate| {
+                if let Some(chunk) = coded.chunk_at(position).filter(|it| self.mask.passes(*it)) {
+                    found.push(Promising { estimate, position: position as u32, chunk });
+                }
+                if found.len() >= 2 * most {
+                    bar = higher(&mut found, most).max(bar);
+                }
+                bar
+            });
+        }
+        if found.len() > most {
+            higher(&mut found, most);
+        }
+        found
     }
 
     /// The estimate below which a chunk is passed over.
@@ -163,22 +175,48 @@ impl<'a> Look<'a> {
         best.bar().map_or(f32::NEG_INFINITY, |bar| codec.first_bar(base, bar, self.confidence))
     }
 
-    /// Reads codes in full, most promising first.
-    fn read(&mut self, best: &mut Best) {
-        let mut pending = std::mem::take(&mut self.pending);
-        pending.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        for &(estimate, position, chunk) in &pending {
-            if estimate <= self.bar(best) {
-                break;
-            }
-            self.coded.copy_code(position as usize, &mut self.code);
-            let estimate = self.query.one(&self.code);
-            let (mean, sigma) = self.coded.codec().posterior(self.query.base(), estimate);
-            best.offer(Candidate { part: self.at, chunk, mean, sigma });
-        }
-        pending.clear();
-        self.pending = pending;
+    /// Reads codes in full, the most promising first.
+    fn read(&self, mut found: Vec<Promising>, best: &mut Best) {
+        let rest = if found.len() > HEAD {
+            divide(&mut found, HEAD);
+            found.split_off(HEAD)
+        } else {
+            Vec::new()
+        };
+        self.read_all(found, best);
+        let bar = self.bar(best);
+        let mut rest: Vec<Promising> = rest.into_iter().filter(|it| it.estimate > bar).collect();
+        rest.sort_unstable_by_key(|it| it.position);
+        self.read_all(rest, best);
     }
+
+    fn read_all(&self, found: Vec<Promising>, best: &mut Best) {
+        let codec = self.coded.codec();
+        for (at, it) in found.iter().enumerate() {
+            if let Some(next) = found.get(at + AHEAD) {
+                self.coded.prefetch(next.position as usize);
+            }
+            let position = it.position as usize;
+            let estimate = self.coded.estimate(&self.sweep, &self.query, position, it.estimate);
+            let (mean, sigma) = codec.posterior(self.query.base(), estimate);
+            best.offer(Candidate { part: self.at, chunk: it.chunk, mean, sigma });
+        }
+    }
+}
+
+/// Puts the `most` highest estimates first; ties go to lower positions.
+fn divide(found: &mut [Promising], most: usize) {
+    let order = |a: &Promising, b: &Promising| {
+        b.estimate.total_cmp(&a.estimate).then(a.position.cmp(&b.position))
+    };
+    found.select_nth_unstable_by(most - 1, order);
+}
+
+/// Keeps the `most` highest estimates, and gives the least of them.
+fn higher(found: &mut Vec<Promising>, most: usize) -> f32 {
+    divide(found, most);
+    found.truncate(most);
+    found[most - 1].estimate
 }
 
 /// The better of two is the greater: by mean, ties to the lower part and chunk.
