@@ -1,5 +1,6 @@
 //! A collection: immutable segments, a manifest that names them, and the steps between its states.
 
+mod hot;
 mod ingest;
 mod load;
 mod merge;
@@ -134,6 +135,7 @@ impl Collection {
         Updater::new(self, files, encoder, options, progress).merge_all()?;
         self.sync_words(files)?;
         self.compact_words()?;
+        self.empty_cache();
         Ok((before, bytes(self)))
     }
 
@@ -213,6 +215,7 @@ impl Collection {
         let snapshot = empty.next(&manifest, segments);
         let mut collection = Self { store, writable, manifest, codecs, snapshot, words: None };
         collection.open_words();
+        collection.sync_cache();
         Ok(collection)
     }
 
@@ -307,6 +310,7 @@ impl Collection {
         });
         self.snapshot = self.snapshot.next(&manifest, all);
         self.manifest = manifest;
+        self.sync_cache();
         Ok(())
     }
 

@@ -18,6 +18,7 @@
 
 mod bits;
 mod bytes;
+mod cache;
 mod chunk;
 mod codec;
 mod coded;
@@ -56,5 +57,5 @@ pub use error::{IndexError, WrongModel};
 pub use files::{Disk, FileStat, Files, MemoryFiles, Walked};
 pub use filter::{Facts, Filter, FilterError, MAX_FILTER_BYTES};
 pub use grep::{Case, Grep, GrepError, GrepOptions, LineMatch};
-pub use search::{GrepHit, GrepResult, Hit, SearchOptions, SearchResult, Stopped};
+pub use search::{GrepHit, GrepResult, Hit, SearchOptions, SearchResult, Stopped, TimeLeft};
 pub use settings::{Profile, Settings};

@@ -4,6 +4,7 @@
 mod candidates;
 mod lines;
 mod mask;
+mod pace;
 mod recompute;
 mod texts;
 mod words;
@@ -11,6 +12,7 @@ mod words;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::collection::Snapshot;
 use crate::encoder::Encoder;
@@ -20,6 +22,9 @@ use crate::filter::Filter;
 
 pub use lines::{GrepHit, GrepResult};
 pub(crate) use texts::TextCache;
+
+/// Tells how much time is left, as this crate reads no clock: never more than when it was asked before.
+pub type TimeLeft<'a> = &'a (dyn Fn() -> Duration + Sync);
 
 /// How to search. What is `None` is as the collection's [`Settings`](crate::Settings) have it.
 #[derive(Clone, Copy, Default)]
@@ -35,8 +40,9 @@ pub struct SearchOptions<'a> {
     pub exact: Option<bool>,
     /// Which chunks may be found.
     pub filter: Option<&'a Filter>,
-    /// Asked before each batch of recomputation: `true` ends the search with what it has.
-    pub out_of_time: Option<&'a (dyn Fn() -> bool + Sync)>,
+    /// How much time is left: asked often, as the search sizes its batches of recomputation by that and
+    /// by what those before took, and ends with what it has when no other would fit.
+    pub time_left: Option<TimeLeft<'a>>,
 }
 
 impl fmt::Debug for SearchOptions<'_> {
@@ -47,7 +53,7 @@ impl fmt::Debug for SearchOptions<'_> {
             .field("confidence", &self.confidence)
             .field("exact", &self.exact)
             .field("filter", &self.filter)
-            .field("out_of_time", &self.out_of_time.is_some())
+            .field("time_left", &self.time_left.is_some())
             .finish()
     }
 }
@@ -60,7 +66,7 @@ pub enum Stopped {
     Bound,
     /// As many chunks were recomputed as were allowed.
     Budget,
-    /// It ran out of time.
+    /// No other would have fitted into the time.
     Time,
 }
 
@@ -71,6 +77,9 @@ pub struct SearchResult {
     pub hits: Vec<Hit>,
     /// Chunks whose vectors were recomputed.
     pub recomputed: usize,
+    /// Chunks whose vectors were still there from an earlier search; they are no part of what may be
+    /// recomputed.
+    pub cached: usize,
     /// Chunks looked at by their codes.
     pub visited: usize,
     /// Chunks passed over since their file changed, vanished or cannot be read: update its folder.
@@ -86,7 +95,8 @@ pub struct SearchResult {
 pub struct Hit {
     /// Inner product of the query with the chunk's vector.
     pub score: f32,
-    /// How far off the score may be, as sure as was asked for; 0 for a recomputed one.
+    /// How far off the score may be, as sure as was asked for; 0 for a recomputed one. (One whose vector
+    /// was kept is off by less than .001.)
     pub margin: f32,
     /// The file.
     pub path: PathBuf,
@@ -135,7 +145,7 @@ impl Snapshot {
             confidence: confidence.unwrap_or(settings.confidence),
             exact,
             filter: options.filter,
-            out_of_time: options.out_of_time,
+            time_left: options.time_left,
         }
     }
 
@@ -168,5 +178,5 @@ struct Plan<'a> {
     confidence: f32,
     exact: bool,
     filter: Option<&'a Filter>,
-    out_of_time: Option<&'a (dyn Fn() -> bool + Sync)>,
+    time_left: Option<TimeLeft<'a>>,
 }

@@ -23,7 +23,7 @@ pub struct Settings {
     pub probes: u32,
     /// Whether chunks can be searched by their words as well.
     pub lexical: bool,
-    /// Bytes on disk for embeddings that were recomputed lately; 0 keeps none.
+    /// Most bytes on disk for embeddings that were recomputed lately; 0 keeps none.
     pub cache_bytes: u64,
 }
 
@@ -52,6 +52,16 @@ impl Profile {
             Self::Small => "small",
             Self::Balanced => "balanced",
             Self::Fast => "fast",
+        }
+    }
+
+    /// Bytes of cache that pay where embedding a chunk takes milliseconds; its settings have none, as
+    /// with a model that looks vectors up in a table reading a cache is no faster.
+    pub fn cache_bytes(self) -> u64 {
+        match self {
+            Self::Small => 1 << 20,
+            Self::Balanced => 8 << 20,
+            Self::Fast => 8 << 20,
         }
     }
 
@@ -88,9 +98,10 @@ impl Settings {
         (f64::from(self.recompute) * 1.15f64.powf(doublings)).round() as usize
     }
 
-    /// The profile these are the settings of, if any.
+    /// The profile these are the settings of, if any, whatever is cached.
     pub fn profile(&self) -> Option<Profile> {
-        Profile::ALL.into_iter().find(|profile| profile.settings() == *self)
+        let plain = Self { cache_bytes: 0, ..*self };
+        Profile::ALL.into_iter().find(|profile| profile.settings() == plain)
     }
 
     pub(crate) fn to_bytes(self) -> Vec<u8> {
@@ -147,6 +158,8 @@ mod tests {
             let settings = profile.settings();
             assert_eq!(Settings::from_bytes(&settings.to_bytes()), Some(settings));
             assert_eq!(settings.profile(), Some(profile));
+            let cached = Settings { cache_bytes: profile.cache_bytes(), ..settings };
+            assert_eq!(cached.profile(), Some(profile));
         }
         let bad = Settings { confidence: f32::NAN, ..Settings::default() };
         assert_eq!(Settings::from_bytes(&bad.to_bytes()), None);

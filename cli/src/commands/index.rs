@@ -36,6 +36,10 @@ pub struct Choose {
     collection: Name,
     /// The profile
     profile: Chosen,
+    /// Most bytes on disk for embeddings kept from earlier questions, such as 8MB; 0 for none (by
+    /// default what suits profile and model)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    cache: Option<u64>,
 }
 
 /// Settings for three kinds of need.
@@ -74,15 +78,40 @@ impl Index {
             Self::Recode(One { collection }) => {
                 session.show(Call::IndexRecode { collection }, "coding anew")
             }
-            Self::Profile(Choose { collection, profile }) => {
+            Self::Profile(Choose { collection, profile, cache }) => {
                 let next = format!(
                     "From now on passages are coded so; `covey index recode {collection}` codes all anew."
                 );
-                let call = Call::IndexProfile { collection, profile: profile.into() };
+                let (profile, cache_bytes) = (profile.into(), cache);
+                let call = Call::IndexProfile { collection, profile, cache_bytes };
                 let reply = session.call(call, "changing")?;
                 session.output.notice(&next);
                 session.output.done(reply)
             }
+        }
+    }
+}
+
+/// Reads `8MB`, `512kB`, `1GB` or a number of bytes.
+fn size(text: &str) -> Result<u64, String> {
+    let units = [("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
+    let unit = units.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
+    let (number, bytes) = unit.unwrap_or((text, 1));
+    let number = number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(bytes));
+    number.ok_or_else(|| "expected a size such as 8MB or 512kB, or 0".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn a_size_is_whole_and_may_have_a_unit() {
+        for (text, bytes) in [("0", 0), ("64", 64), ("512kB", 512_000), ("8 MB", 8_000_000)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "MB", "-1", "1.5MB", "8XB", "99999999999GB"] {
+            assert!(size(bad).is_err(), "{bad}");
         }
     }
 }

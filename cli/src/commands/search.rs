@@ -37,7 +37,7 @@ pub struct Search {
     /// Only files and sections that pass, such as "type == pdf and path contains notes"
     #[arg(long, short, value_name = "EXPRESSION", conflicts_with = "group")]
     filter: Option<String>,
-    /// Recompute no more after this time, such as 200ms or 1.5s; the answer says if it ran out
+    /// Have the answer within this time, such as 200ms or 1.5s; it says if that cut it short
     #[arg(long, value_name = "TIME", value_parser = latency, conflicts_with = "group")]
     latency: Option<u32>,
     /// Say what the search did: passages recomputed and looked at, and why it stopped

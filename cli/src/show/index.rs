@@ -35,6 +35,10 @@ pub fn info(it: &IndexInfo, out: &mut dyn Write, style: Style) -> io::Result<()>
             share(words, it.text_bytes),
         )?,
     }
+    if it.settings.cache_bytes > 0 {
+        let (now, most) = (bytes(it.cache_bytes), bytes(it.settings.cache_bytes));
+        writeln!(out, "cache    {now} of at most {most}, kept from earlier questions")?;
+    }
     writeln!(out, "text     {}, in your files", bytes(it.text_bytes))?;
     if it.dead_chunks > 0 {
         writeln!(
@@ -58,14 +62,25 @@ pub fn info(it: &IndexInfo, out: &mut dyn Write, style: Style) -> io::Result<()>
 
 /// That an index is whole.
 pub fn verified(it: &IndexVerified, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(
+    write!(
         out,
         "{}: whole; {} of {} read, {}",
         it.collection,
         bytes(it.bytes),
         count(it.segments, "segment"),
         count(it.chunks, "passage"),
-    )
+    )?;
+    match it.cached {
+        0 => writeln!(out),
+        cached => {
+            writeln!(
+                out,
+                "; {} kept in {} of cache",
+                count(cached, "embedding"),
+                bytes(it.cache_bytes)
+            )
+        }
+    }
 }
 
 /// What compacting gained.

@@ -40,7 +40,7 @@ pub fn report(report: &SearchReport, out: &mut dyn Write, style: Style) -> io::R
 
 /// What the search of own files did, in one line.
 pub fn explain(report: &SearchReport) -> String {
-    let SearchReport { recomputed, visited, stale, .. } = report;
+    let SearchReport { recomputed, cached, visited, stale, .. } = report;
     let took = duration(Duration::from_micros(report.elapsed_us));
     let why = match (report.mode, report.stopped) {
         (_, Some(Stopped::Time)) => "it ran out of time",
@@ -56,8 +56,12 @@ pub fn explain(report: &SearchReport) -> String {
         Some(bound) => format!("; what is not shown scores at most {bound:.3}"),
         None => String::new(),
     };
+    let kept = match cached {
+        0 => String::new(),
+        _ => format!(" ({cached} more were in the cache)"),
+    };
     format!(
-        "recomputed {recomputed} of {visited} passages looked at, {stale} passed over; \
+        "recomputed {recomputed} of {visited} passages looked at{kept}, {stale} passed over; \
          stopped as {why}{bound}; {took}"
     )
 }
@@ -221,6 +225,7 @@ mod tests {
             coverage,
             elapsed_us: 1_500,
             recomputed: 0,
+            cached: 0,
             stale: 0,
             notes: vec![],
             mode: SearchMode::Vector,

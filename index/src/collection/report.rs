@@ -117,6 +117,8 @@ pub struct CollectionStats {
     pub index_bytes: u64,
     /// Bytes of the lexical index.
     pub lexical_bytes: u64,
+    /// Bytes that recomputed embeddings take which are kept for later questions.
+    pub cache_bytes: u64,
     /// Bytes of text indexed.
     pub text_bytes: u64,
 }
@@ -130,8 +132,12 @@ pub struct VerifyReport {
     pub files: usize,
     /// Chunks in them, dead ones included.
     pub chunks: usize,
-    /// Bytes read.
+    /// Bytes read of the index, without its lexical part.
     pub bytes: u64,
+    /// Bytes of the cache of recomputed embeddings, on top of those.
+    pub cache_bytes: u64,
+    /// Embeddings in it that are whole. Others are as good as absent, and no error.
+    pub cached: usize,
     /// Chunks that no walk of the graph can reach; 0 in a segment this program wrote.
     pub unreachable: usize,
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::CollectionStats;
+use crate::cache::Cache;
 use crate::content::FileEntry;
 use crate::encoder::{Encoder, EncoderId};
 use crate::error::{IndexError, WrongModel};
@@ -32,6 +33,8 @@ struct State {
     texts: Arc<TextCache>,
     words: Option<LexicalReader>,
     word_bytes: u64,
+    /// Where recomputed vectors are kept, if anywhere.
+    cache: Option<Arc<Cache>>,
 }
 
 /// A segment and what of it is alive.
@@ -56,6 +59,7 @@ impl Snapshot {
             texts: Arc::default(),
             words: None,
             word_bytes: 0,
+            cache: None,
         };
         Self { state: Arc::new(state) }
     }
@@ -82,6 +86,7 @@ impl Snapshot {
             texts: self.state.texts.clone(),
             words: self.state.words.clone(),
             word_bytes: self.state.word_bytes,
+            cache: self.state.cache.clone(),
         };
         Self { state: Arc::new(state) }
     }
@@ -92,11 +97,18 @@ impl Snapshot {
         Self { state: Arc::new(state) }
     }
 
+    /// The same with this cache.
+    pub(super) fn with_cache(&self, cache: Option<Arc<Cache>>) -> Self {
+        let state = State { cache, ..(*self.state).clone() };
+        Self { state: Arc::new(state) }
+    }
+
     /// Sizes and counts.
     pub fn stats(&self) -> CollectionStats {
         let mut stats = CollectionStats {
             index_bytes: self.state.shared_bytes,
             lexical_bytes: self.state.word_bytes,
+            cache_bytes: self.cache().map_or(0, Cache::bytes),
             ..Default::default()
         };
         for part in self.parts() {
@@ -131,6 +143,10 @@ impl Snapshot {
 
     pub(crate) fn words(&self) -> Option<&LexicalReader> {
         self.state.words.as_ref()
+    }
+
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.state.cache.as_deref()
     }
 
     pub(crate) fn texts(&self) -> &TextCache {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::load::{Codecs, load_codec, load_codes, load_manifest, load_segment, refused};
 use super::{Collection, Snapshot, VerifyReport, lock, require};
+use crate::cache;
 use crate::error::IndexError;
 use crate::manifest::{CODEC, CODES, CONTENT, NAME, file_name};
 use crate::paths::owner;
@@ -54,6 +55,7 @@ impl Collection {
             collection.commit(kept, segments)?;
         }
         collection.open_words();
+        collection.sync_cache();
         collection.remove_orphans();
         Ok((collection, errors))
     }
@@ -88,6 +90,9 @@ impl Collection {
                 }
             }
         }
+        if let Some(cache) = self.snapshot.cache() {
+            (report.cache_bytes, report.cached) = (cache.bytes(), cache.count());
+        }
         Ok(report)
     }
 
@@ -108,6 +113,7 @@ impl Collection {
         }
         manifest.roots.remove(at);
         self.commit(manifest, BTreeMap::new())?;
+        self.empty_cache();
         self.drop_words()?;
         Ok(forgotten)
     }
@@ -122,7 +128,8 @@ impl Collection {
         for name in self.store.names().unwrap_or_default() {
             let unfinished =
                 name.strip_prefix("tmp-").is_some_and(|name| name == NAME || ours(name));
-            if unfinished || ours(&name) && !named.contains(&name) {
+            let unwanted = name == cache::NAME && self.manifest.settings.cache_bytes == 0;
+            if unfinished || unwanted || ours(&name) && !named.contains(&name) {
                 let _ = self.store.remove(&name);
             }
         }

@@ -3,11 +3,15 @@
 //! A code says what its chunk's exact score is on average and how far off that may be. Where all
 //! scores of the answer are to be exact, candidates are recomputed best first until the next one's
 //! upper bound is below the `k`th exact score. Where only the order matters, those are recomputed
-//! whose place above or below the `k`th is in doubt, the most doubtful first.
+//! whose place above or below the `k`th is in doubt, the most doubtful first. A vector that the cache
+//! still has is taken from there, once the file is seen to be as it was; that costs next to nothing, so
+//! it is tried before anything is embedded.
 
 use super::candidates::{Candidate, Found};
+use super::pace::Pace;
 use super::texts::Reading;
 use super::{Hit, Plan, SearchResult, Stopped};
+use crate::cache::{Cache, MOST_AT_ONCE};
 use crate::collection::Snapshot;
 use crate::encoder::{Encoder, encode_checked};
 use crate::error::IndexError;
@@ -28,6 +32,8 @@ struct Runner {
     score: f32,
     sigma: f32,
     hit: Option<Hit>,
+    /// Whether the cache was asked.
+    asked: bool,
 }
 
 impl Snapshot {
@@ -47,35 +53,47 @@ impl Snapshot {
             score: candidate.mean,
             sigma: candidate.sigma,
             hit: None,
+            asked: false,
         });
         let mut race = Race {
             runners: runners.collect(),
             k,
             plan,
             reading: Reading::new(self, files),
+            pace: Pace::new(plan.time_left),
+            cache: self.cache(),
+            fresh: Vec::new(),
             result: SearchResult { visited: found.visited, ..SearchResult::default() },
         };
         loop {
             race.sort();
             let doubtful = race.doubtful();
             if doubtful.is_empty() {
+                race.result.stopped = Stopped::Bound;
                 // The bound may hold for chunks that turn out to be gone.
-                if race.load_hits() {
+                if race.is_settled(query) {
                     break;
                 }
                 continue;
             }
-            let left = plan.budget.saturating_sub(race.result.recomputed);
-            let late = race.result.recomputed > 0 && plan.out_of_time.is_some_and(|late| late());
-            if left == 0 || late {
-                race.result.stopped = if late { Stopped::Time } else { Stopped::Budget };
-                if race.load_hits() {
+            let over = race.pace.is_over();
+            if !over && race.look_up(&doubtful, query) {
+                continue;
+            }
+            let allowed = plan.budget.saturating_sub(race.result.recomputed);
+            let batch = if over { &[] } else { race.fitting(&doubtful) };
+            let batch = &batch[..batch.len().min(allowed)];
+            if batch.is_empty() {
+                race.result.stopped = if allowed == 0 { Stopped::Budget } else { Stopped::Time };
+                if race.is_settled(query) {
                     break;
                 }
                 continue;
             }
-            let batch = &doubtful[..doubtful.len().min(left)];
             race.run(batch, query, encoder)?;
+        }
+        if let Some(cache) = race.cache {
+            cache.put(&race.fresh);
         }
         let ranking =
             race.runners.iter().map(|runner| (runner.candidate.key(), runner.score)).collect();
@@ -89,6 +107,10 @@ struct Race<'a> {
     k: usize,
     plan: &'a Plan<'a>,
     reading: Reading<'a>,
+    pace: Pace<'a>,
+    cache: Option<&'a Cache>,
+    /// What goes into the cache.
+    fresh: Vec<([u8; 32], Vec<f32>)>,
     result: SearchResult,
 }
 
@@ -112,7 +134,8 @@ impl Race<'_> {
                 let runner = &self.runners[*i];
                 bar.is_none_or(|bar| runner.score + z * runner.sigma > bar)
             };
-            let most = BATCH.max(self.k.saturating_sub(self.result.recomputed));
+            let known = self.result.recomputed + self.result.cached;
+            let most = BATCH.max(self.k.saturating_sub(known));
             return open.filter(above).take(most).collect();
         }
         let Some(next) = self.runners.get(self.k) else { return Vec::new() };
@@ -127,33 +150,71 @@ impl Race<'_> {
         open
     }
 
-    /// Recomputes these; those whose files are not as they were drop out.
+    /// Reads the texts of these, lets those whose files are not as they were drop out, and takes the
+    /// scores that the cache can tell. Whether anything changed.
+    fn look_up(&mut self, which: &[usize], query: &[f32]) -> bool {
+        let gone = self.load(which);
+        let mut changed = !gone.is_empty();
+        if let Some(cache) = self.cache {
+            for &i in which {
+                let runner = &mut self.runners[i];
+                let Some(hit) = runner.hit.as_ref().filter(|_| !runner.asked) else { continue };
+                runner.asked = true;
+                if runner.sigma == 0.0 {
+                    continue;
+                }
+                if let Some(row) = cache.get(&hit.text_hash) {
+                    (runner.score, runner.sigma) = (dot(query, &row), 0.0);
+                    self.result.cached += 1;
+                    changed = true;
+                }
+            }
+        }
+        self.drop(&gone);
+        changed
+    }
+
+    /// The first of these, as many as there is time for.
+    fn fitting<'b>(&self, which: &'b [usize]) -> &'b [usize] {
+        let length = |&i: &usize| self.runners[i].hit.as_ref().map_or(0, |hit| hit.text.len());
+        let lengths: Vec<usize> = which.iter().map(length).collect();
+        let answer = self.runners.iter().take(self.k);
+        let unread = answer.filter(|runner| runner.hit.is_none()).count();
+        &which[..self.pace.next(&lengths, unread)]
+    }
+
+    /// Recomputes these, whose texts are read.
     fn run(
         &mut self,
         batch: &[usize],
         query: &[f32],
         encoder: &dyn Encoder,
     ) -> Result<(), IndexError> {
-        let gone = self.load(batch);
-        let fresh: Vec<usize> = batch.iter().copied().filter(|i| !gone.contains(i)).collect();
-        let texts: Vec<&str> = fresh
-            .iter()
-            .filter_map(|&i| self.runners[i].hit.as_ref().map(|hit| hit.text.as_str()))
-            .collect();
-        let mut rows = encode_checked(encoder, &texts)?;
+        let hits = batch.iter().filter_map(|&i| self.runners[i].hit.as_ref());
+        let texts: Vec<&str> = hits.map(|hit| hit.text.as_str()).collect();
+        let bytes = texts.iter().map(|text| text.len()).sum();
+        let mut rows = self.pace.embed(texts.len(), bytes, || encode_checked(encoder, &texts))?;
         sanitize(&mut rows, query.len());
-        for (&i, row) in fresh.iter().zip(Rows::new(&rows, query.len()).iter()) {
+        for (&i, row) in batch.iter().zip(Rows::new(&rows, query.len()).iter()) {
             let runner = &mut self.runners[i];
             (runner.score, runner.sigma) = (dot(query, row), 0.0);
+            if let Some(hit) = runner.hit.as_ref().filter(|_| self.cache.is_some())
+                && self.fresh.len() < MOST_AT_ONCE
+            {
+                self.fresh.push((hit.text_hash, row.to_vec()));
+            }
         }
-        self.result.recomputed += fresh.len();
-        self.drop(&gone);
+        self.result.recomputed += batch.len();
         Ok(())
     }
 
-    /// Reads the texts of the answer; `false` if some dropped out and others take their places.
-    fn load_hits(&mut self) -> bool {
+    /// Reads the texts of the answer; `false` if that changed it. Where only the order matters, scores that
+    /// are sure enough stay estimates: others would bring new doubts.
+    fn is_settled(&mut self, query: &[f32]) -> bool {
         let answer: Vec<usize> = (0..self.runners.len().min(self.k)).collect();
+        if self.plan.exact {
+            return !self.look_up(&answer, query);
+        }
         let gone = self.load(&answer);
         self.drop(&gone);
         gone.is_empty()
@@ -165,7 +226,7 @@ impl Race<'_> {
         for &i in which {
             if self.runners[i].hit.is_none() {
                 let Candidate { part, chunk, .. } = self.runners[i].candidate;
-                match self.reading.hit(part, chunk) {
+                match self.pace.read(|| self.reading.hit(part, chunk)) {
                     Some(hit) => self.runners[i].hit = Some(hit),
                     None => gone.push(i),
                 }

@@ -60,9 +60,10 @@ impl Snapshot {
         let mut plan = self.plan(k, options);
         plan.keep = plan.keep.max(wanted);
         let found = self.candidates(query, wanted, &plan);
+        // Before the race, which uses up the time there is.
+        let lexical = self.rank_words(text, wanted, options)?;
         let (result, dense) = self.race(query, k, found, &plan, files, encoder)?;
         let dense: Ranking = dense.into_iter().take(wanted).collect();
-        let lexical = self.rank_words(text, wanted, options)?;
         let ranked = fuse(&dense, &lexical, alpha.unwrap_or(DEFAULT_ALPHA));
         let joined = self.read_hits(ranked, k, files);
         Ok(SearchResult { hits: joined.hits, stale: result.stale.max(joined.stale), ..result })

@@ -52,6 +52,9 @@ pub struct IndexInfo {
     pub index_bytes: u64,
     /// Bytes of the index of words; 0 where there is none.
     pub lexical_bytes: u64,
+    /// Bytes of embeddings kept from earlier questions, on top of those.
+    #[serde(default)]
+    pub cache_bytes: u64,
     /// Bytes of text indexed.
     pub text_bytes: u64,
     /// Its settings.
@@ -73,6 +76,9 @@ pub struct IndexSettings {
     pub exact: bool,
     /// Whether it can be searched by words.
     pub lexical: bool,
+    /// Most bytes for embeddings kept from earlier questions; 0 for none.
+    #[serde(default)]
+    pub cache_bytes: u64,
 }
 
 impl From<covey_index::Settings> for IndexSettings {
@@ -84,6 +90,7 @@ impl From<covey_index::Settings> for IndexSettings {
             confidence: settings.confidence,
             exact: settings.exact,
             lexical: settings.lexical,
+            cache_bytes: settings.cache_bytes,
         }
     }
 }
@@ -101,6 +108,12 @@ pub struct IndexVerified {
     pub chunks: u64,
     /// Bytes read.
     pub bytes: u64,
+    /// Bytes of embeddings kept from earlier questions, on top of those.
+    #[serde(default)]
+    pub cache_bytes: u64,
+    /// Embeddings among them that are whole; others are ignored, and no damage to the index.
+    #[serde(default)]
+    pub cached: u64,
 }
 
 /// What compacting an index gained.

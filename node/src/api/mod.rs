@@ -78,6 +78,10 @@ pub enum Call {
         collection: Name,
         /// The profile.
         profile: Profile,
+        /// Bytes for embeddings kept from earlier questions, 0 for none; by default as the profile has
+        /// them, and none with a model that is fast anyway.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cache_bytes: Option<u64>,
     },
     /// Searches own files or a group's.
     Search(SearchCall),
@@ -195,7 +199,8 @@ pub struct SearchCall {
     /// Only what passes this filter (docs/spec/filters.md; local searches only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
-    /// After so many milliseconds no more is recomputed (local searches only).
+    /// The answer is to be there after so many milliseconds: no more is recomputed than fits (local
+    /// searches only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u32>,
     /// Results wanted; 10 by default and at most 100, or 100 and 1000 where they are lines.

@@ -208,6 +208,9 @@ pub struct SearchReport {
     pub elapsed_us: u64,
     /// Embeddings recomputed on this node.
     pub recomputed: u64,
+    /// Embeddings that were still there from an earlier question, so that they were not recomputed.
+    #[serde(default)]
+    pub cached: u64,
     /// Own matches passed over as their file has changed since it was indexed.
     pub stale: u64,
     /// Things the person should know, such as a collection left out.

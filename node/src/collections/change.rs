@@ -6,6 +6,7 @@ use std::sync::Arc;
 use covey_index::{Collection, IndexError, Settings, Stage, UpdateReport};
 use covey_protocol::ids::Name;
 
+use super::cost::settings;
 use super::record::Record;
 use super::slot::{Claim, Slot, View};
 use super::upkeep::told;
@@ -76,7 +77,10 @@ impl Collections {
         slot.set_record(record);
         let index = match &mut claim.index {
             Some(index) => index,
-            none => none.insert(self.make(&slot.name, &dir, model, settings(profile))?),
+            none => {
+                let settings = settings(profile, self.is_slow(model.id));
+                none.insert(self.make(&slot.name, &dir, model, settings)?)
+            }
         };
         let report = self.update(index, &slot.name, root, model, meter, cancel)?;
         claim.publish();
@@ -124,7 +128,10 @@ impl Collections {
         let mut claim = slot.claim()?;
         let old = slot.record();
         let mut record = Record::new(self.new_dir(), model.id);
-        let settings = slot.settings().unwrap_or_default();
+        let settings = match slot.settings() {
+            Some(settings) => self.settings_for(settings, old.model, model.id),
+            None => settings(None, self.is_slow(model.id)),
+        };
         let made = self.make(name, &record.dir, &model, settings);
         let rebuilt = made.and_then(|index| {
             self.rebuild(index, name, old.roots(), &mut record, &model, meter, cancel)
@@ -253,14 +260,10 @@ impl Collections {
     }
 }
 
-fn settings(profile: Option<Profile>) -> Settings {
-    profile.map_or_else(Settings::default, |profile| covey_index::Profile::from(profile).settings())
-}
-
 /// Refuses to give a collection that is there another profile in passing.
 fn check_profile(claim: &Claim, profile: Option<Profile>) -> Result<(), ApiError> {
     let (Some(index), Some(profile)) = (&claim.index, profile) else { return Ok(()) };
-    if index.settings() == settings(Some(profile)) {
+    if index.settings().profile() == Some(profile.into()) {
         return Ok(());
     }
     let name = &claim.slot().name;

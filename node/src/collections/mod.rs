@@ -3,6 +3,7 @@
 //! Everything here may block (it reads files and runs the model); the node calls it where it computes.
 
 mod change;
+mod cost;
 mod record;
 mod search;
 mod slot;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use covey_index::{
-    Files, Grep, GrepResult, Hit, IndexError, SearchOptions, SearchResult, Snapshot,
+    Files, Grep, GrepResult, Hit, IndexError, SearchOptions, SearchResult, Snapshot, TimeLeft,
 };
 use covey_protocol::ids::Name;
 
@@ -36,6 +37,8 @@ pub struct LocalSearch {
     pub lines: Vec<LineHit>,
     /// Chunks embedded again to rank them exactly.
     pub recomputed: usize,
+    /// Chunks ranked exactly by what an earlier question had embedded.
+    pub cached: usize,
     /// Chunks looked at by their codes, or ranked by their words; files where lines were searched.
     pub visited: usize,
     /// Chunks passed over since their file changed; files where lines were searched.
@@ -100,12 +103,11 @@ impl Collections {
         options: &SearchOptions<'_>,
     ) -> LocalSearch {
         let mut found = LocalSearch::default();
-        for slot in self.slots() {
-            if only.is_some_and(|only| !only.contains(&slot.name)) {
-                continue;
-            }
+        let mut slots = self.slots();
+        slots.retain(|slot| only.is_none_or(|only| only.contains(&slot.name)));
+        for (at, slot) in slots.iter().enumerate() {
             let name = &slot.name;
-            let snapshot = match ready(&slot, &query) {
+            let snapshot = match ready(slot, &query) {
                 Ok(snapshot) => snapshot,
                 Err(Unfit { what, fix, .. }) => {
                     found.notes.push(format!("collection {name} was left out: {what}; {fix}"));
@@ -113,12 +115,17 @@ impl Collections {
                 }
             };
             let mut options = *options;
+            let limited = options.time_left.filter(|_| query.model().is_some());
+            let shared = limited.map(|left| share(left, slots.len() - at));
+            if let Some(left) = &shared {
+                options.time_left = Some(left);
+            }
             if slot.settings().is_some_and(|settings| settings.exact) {
                 let cheap = query.model().and_then(ModelHandle::cheap_recompute);
                 options.recompute = options.recompute.or(cheap);
             }
             match self.search_one(&snapshot, query, limit, &options) {
-                Ok(One::Chunks(result)) => found.take(&slot, result, query.needs_words()),
+                Ok(One::Chunks(result)) => found.take(slot, result, query.needs_words()),
                 Ok(One::Lines(lines)) => found.take_lines(name, limit, lines),
                 Err(error) => {
                     found.notes.push(format!("collection {name} was left out: {error}"));
@@ -151,7 +158,7 @@ impl Collections {
                 snapshot.search_both(vector, text, None, limit, files, encoder, options)?
             }
             Query::Lines(grep) => {
-                let late = || options.out_of_time.is_some_and(|late| late());
+                let late = || options.time_left.is_some_and(|left| left().is_zero());
                 return Ok(One::Lines(snapshot.grep(grep, limit, files, options.filter, &late)));
             }
         };
@@ -175,6 +182,14 @@ impl Collections {
             ApiError::new(unfit.code, message).hint(hint)
         })
     }
+}
+
+/// The time left to the first of `collections` that are still to be searched: what it leaves, the
+/// others have.
+fn share(left: TimeLeft<'_>, collections: usize) -> impl Fn() -> Duration + Sync + '_ {
+    let all = left();
+    let of_others = all - all / u32::try_from(collections).unwrap_or(u32::MAX);
+    move || left().saturating_sub(of_others)
 }
 
 /// What one collection gave.
@@ -211,9 +226,10 @@ fn ready(slot: &Slot, query: &Query<'_>) -> Result<Snapshot, Unfit> {
 impl LocalSearch {
     fn take(&mut self, slot: &Slot, result: SearchResult, by_words: bool) {
         self.recomputed += result.recomputed;
+        self.cached += result.cached;
         self.visited += result.visited;
         self.stale += result.stale;
-        if result.recomputed > 0 || !by_words {
+        if result.recomputed + result.cached > 0 || !by_words {
             self.stopped = self.stopped.max(Some(result.stopped.into()));
         }
         // Scores of words are bounded by nothing; of an answer without a rest there is no bound.

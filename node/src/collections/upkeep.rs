@@ -8,7 +8,7 @@ use covey_protocol::ids::Name;
 
 use super::change::{Meter, progress};
 use super::slot::{Claim, Slot};
-use super::{Collections, model_of};
+use super::{Collections, cost, model_of};
 use crate::api::{
     ApiError, ErrorCode, IndexCompacted, IndexInfo, IndexRecoded, IndexVerified, Profile,
 };
@@ -32,6 +32,7 @@ impl Collections {
             segments: stats.segments as u64,
             index_bytes: stats.index_bytes,
             lexical_bytes: stats.lexical_bytes,
+            cache_bytes: stats.cache_bytes,
             text_bytes: stats.text_bytes,
             settings: settings.into(),
         })
@@ -56,6 +57,8 @@ impl Collections {
             files: report.files as u64,
             chunks: report.chunks as u64,
             bytes: report.bytes,
+            cache_bytes: report.cache_bytes,
+            cached: report.cached as u64,
         })
     }
 
@@ -109,19 +112,22 @@ impl Collections {
         })
     }
 
-    /// Gives `name` the settings of a profile. Its index of words is made or removed at once; chunks
-    /// keep their codes until they are coded anew.
+    /// Gives `name` the settings of a profile, and so many bytes of cache (by default as the profile has
+    /// them where the model is slow). Its index of words is made or removed at once; chunks keep their
+    /// codes until they are coded anew.
     pub(crate) fn index_profile(
         &self,
         name: &Name,
         profile: Profile,
+        cache_bytes: Option<u64>,
         meter: Meter<'_>,
         cancel: &CancelFlag,
     ) -> Result<IndexInfo, ApiError> {
         let slot = self.slot(name)?;
         let mut claim = slot.claim()?;
         let index = opened(&mut claim)?;
-        let settings = covey_index::Profile::from(profile).settings();
+        let mut settings = cost::settings(Some(profile), self.is_slow(slot.model()));
+        settings.cache_bytes = cache_bytes.unwrap_or(settings.cache_bytes);
         let words_change = index.settings().lexical != settings.lexical;
         index.set_settings(settings).map_err(|error| errors::index(name, error))?;
         if words_change {

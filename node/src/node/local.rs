@@ -156,12 +156,14 @@ impl<L: Link> Node<L> {
         &self,
         collection: Name,
         profile: Profile,
+        cache_bytes: Option<u64>,
         progress: &mut (dyn FnMut(Progress) + Send),
         cancel: CancelFlag,
     ) -> Result<Reply, ApiError> {
         let collections = self.collections.clone();
-        let work =
-            move |meter: Meter<'_>| collections.index_profile(&collection, profile, meter, &cancel);
+        let work = move |meter: Meter<'_>| {
+            collections.index_profile(&collection, profile, cache_bytes, meter, &cancel)
+        };
         self.metered(progress, work).await.map(Reply::Index)
     }
 

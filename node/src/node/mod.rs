@@ -187,8 +187,8 @@ impl<L: Link> Node<L> {
             Call::IndexRecode { collection } => {
                 self.index_recode(collection, progress, cancel).await
             }
-            Call::IndexProfile { collection, profile } => {
-                self.index_profile(collection, profile, progress, cancel).await
+            Call::IndexProfile { collection, profile, cache_bytes } => {
+                self.index_profile(collection, profile, cache_bytes, progress, cancel).await
             }
             Call::Search(search) => self.search(search, cancel).await,
             Call::Share { collection, group, reveal } => self.share(collection, &group, reveal),

@@ -326,6 +326,7 @@ impl<L: Link> Node<L> {
             coverage,
             elapsed_us: 0,
             recomputed: own.recomputed as u64,
+            cached: own.cached as u64,
             stale: own.stale as u64,
             notes,
             mode: SearchMode::Vector,

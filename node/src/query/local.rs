@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use covey_index::{Filter, Grep, GrepOptions, SearchOptions};
+use covey_index::{Filter, Grep, GrepOptions, SearchOptions, TimeLeft};
 use covey_protocol::ids::{Name, NodeId, UnixMillis};
 use covey_protocol::wire::PrivateText;
 use covey_protocol::wire::v1::search::{Found, Revealed, Score};
@@ -27,6 +28,7 @@ pub(super) struct OwnAnswer {
     limit: usize,
     mode: SearchMode,
     pub(super) recomputed: usize,
+    pub(super) cached: usize,
     pub(super) visited: usize,
     pub(super) stale: usize,
     pub(super) stopped: Option<Stopped>,
@@ -116,16 +118,20 @@ impl Wish {
         }
         let only = self.only.clone().map(|name| [name].into());
         let late = AtomicBool::new(false);
-        let out_of_time = || {
-            let is_late = self.deadline.is_some_and(|deadline| env.now() >= deadline);
-            late.fetch_or(is_late, Ordering::Relaxed);
-            is_late
-        };
+        let deadline = self.deadline;
+        let time_left = deadline.map(|deadline| {
+            let late = &late;
+            move || {
+                let left = deadline.0.saturating_sub(env.now().0);
+                late.fetch_or(left == 0, Ordering::Relaxed);
+                Duration::from_millis(left)
+            }
+        });
         // To oneself, searches are as the collection's settings have them; where scores are exact, a
         // model that takes next to no time may recompute more.
         let mut options = SearchOptions::default();
         options.filter = self.filter.as_ref();
-        options.out_of_time = Some(&out_of_time);
+        options.time_left = time_left.as_ref().map(|left| left as TimeLeft<'_>);
         let limit = usize::from(asked.limit);
         let mut found = collections.search(only.as_ref(), query, limit, &options);
         let cut = self.mode == SearchMode::Grep && late.load(Ordering::Relaxed);
@@ -176,6 +182,7 @@ impl OwnAnswer {
             limit,
             mode,
             recomputed: found.recomputed,
+            cached: found.cached,
             visited: found.visited,
             stale: found.stale,
             stopped: found.stopped,
@@ -245,6 +252,7 @@ impl OwnAnswer {
             coverage: Coverage::default(),
             elapsed_us: 0,
             recomputed: self.recomputed as u64,
+            cached: self.cached as u64,
             stale: self.stale as u64,
             notes: self.notes,
             mode: self.mode,

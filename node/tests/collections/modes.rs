@@ -134,7 +134,8 @@ async fn an_index_is_looked_at_shrunk_and_given_other_settings() {
     assert!(refused.hint.expect("a hint").contains("covey index profile notes"));
     let left_out = ask(&node, question(SearchMode::Hybrid, "pruned")).await.expect("searches");
     assert!(left_out.results.is_empty() && left_out.notes[0].contains("words"), "{left_out:?}");
-    let fast = Call::IndexProfile { collection: name("notes"), profile: Profile::Fast };
+    let fast =
+        Call::IndexProfile { collection: name("notes"), profile: Profile::Fast, cache_bytes: None };
     call(&node, fast).await.expect("changes");
     assert_eq!(ask(&node, words).await.expect("has words now").results.len(), 1);
     let recode = Call::IndexRecode { collection: name("notes") };
@@ -167,4 +168,45 @@ async fn an_index_is_looked_at_shrunk_and_given_other_settings() {
     let reindexed = call(&node, Call::Reindex { collection: Some(name("notes")) }).await;
     assert!(matches!(reindexed, Ok(Reply::Added(_))), "{reindexed:?}");
     assert_eq!(info(&node).await.settings.profile, Some(Profile::Fast), "settings stay");
+}
+
+#[tokio::test]
+async fn with_a_slow_model_what_one_question_embeds_serves_the_next() {
+    let handle = OneModel::builtin().and_then(|model| model.current()).expect("loads");
+    let slow = ModelHandle { family: "bert".to_owned(), ..handle };
+    let place = Place::with(Arc::new(OneModel::of(slow)));
+    let node = place.open();
+    add(&node, &place.notes()).await;
+    let trees = || ask(&node, question(SearchMode::Vector, "apple trees"));
+    let first = trees().await.expect("finds");
+    assert_eq!((first.recomputed, first.cached), (2, 0));
+    let again = trees().await.expect("finds");
+    assert_eq!((again.recomputed, again.cached), (0, 2));
+    assert!((first.results[0].score - again.results[0].score).abs() < 1e-3);
+    let before = info(&node).await;
+    assert_eq!(before.settings.profile, Some(Profile::Balanced));
+    assert!(before.cache_bytes > 0 && before.cache_bytes <= before.settings.cache_bytes);
+    match call(&node, Call::IndexVerify { collection: name("notes") }).await {
+        Ok(Reply::IndexVerified(report)) => assert_eq!(report.cached, 2),
+        other => panic!("{other:?}"),
+    }
+    let without = Call::IndexProfile {
+        collection: name("notes"),
+        profile: Profile::Balanced,
+        cache_bytes: Some(0),
+    };
+    call(&node, without).await.expect("changes");
+    assert_eq!((trees().await.expect("finds").cached, info(&node).await.cache_bytes), (0, 0));
+}
+
+#[tokio::test]
+async fn a_fast_model_has_no_cache_unless_it_is_wanted() {
+    let place = Place::new();
+    let node = place.open();
+    add(&node, &place.notes()).await;
+    for _ in 0..2 {
+        let report = ask(&node, question(SearchMode::Vector, "apple trees")).await.expect("finds");
+        assert_eq!((report.recomputed, report.cached), (2, 0));
+    }
+    assert_eq!(info(&node).await.settings.cache_bytes, 0);
 }
