@@ -4,7 +4,9 @@
 mod candidates;
 mod lines;
 mod mask;
+mod pool;
 mod recompute;
+mod rule;
 mod texts;
 mod words;
 
@@ -19,7 +21,8 @@ use crate::files::Files;
 use crate::filter::Filter;
 
 pub use lines::{GrepHit, GrepResult};
-pub(crate) use texts::TextCache;
+pub(crate) use rule::{Rule, Standing};
+pub(crate) use texts::{Reading, TextCache};
 
 /// How to search. What is `None` is as the collection's [`Settings`](crate::Settings) have it.
 #[derive(Clone, Copy, Default)]

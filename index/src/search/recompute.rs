@@ -6,6 +6,7 @@
 //! whose place above or below the `k`th is in doubt, the most doubtful first.
 
 use super::candidates::{Candidate, Found};
+use super::rule::{Rule, Standing};
 use super::texts::Reading;
 use super::{Hit, Plan, SearchResult, Stopped};
 use crate::collection::Snapshot;
@@ -13,10 +14,6 @@ use crate::encoder::{Encoder, encode_checked};
 use crate::error::IndexError;
 use crate::files::Files;
 use crate::vectors::{Rows, dot, sanitize};
-
-/// Texts handed to the encoder at once: enough to share the work between threads, few enough to stop
-/// soon after the bound is reached.
-const BATCH: usize = 8;
 
 /// A chunk by part and number.
 type Key = (usize, u32);
@@ -28,6 +25,16 @@ struct Runner {
     score: f32,
     sigma: f32,
     hit: Option<Hit>,
+}
+
+impl Standing for Runner {
+    fn score(&self) -> f32 {
+        self.score
+    }
+
+    fn sigma(&self) -> f32 {
+        self.sigma
+    }
 }
 
 impl Snapshot {
@@ -48,6 +55,7 @@ impl Snapshot {
             sigma: candidate.sigma,
             hit: None,
         });
+        let rule = Rule { k, confidence: plan.confidence, exact: plan.exact };
         let mut race = Race {
             runners: runners.collect(),
             k,
@@ -57,7 +65,7 @@ impl Snapshot {
         };
         loop {
             race.sort();
-            let doubtful = race.doubtful();
+            let doubtful = rule.doubtful(&race.runners, race.result.recomputed);
             if doubtful.is_empty() {
                 // The bound may hold for chunks that turn out to be gone.
                 if race.load_hits() {
@@ -99,32 +107,6 @@ impl Race<'_> {
                 (a.candidate.part, a.candidate.chunk).cmp(&(b.candidate.part, b.candidate.chunk));
             b.score.total_cmp(&a.score).then(ties)
         });
-    }
-
-    /// The candidates to recompute next, none if the answer can change no more.
-    fn doubtful(&self) -> Vec<usize> {
-        let z = self.plan.confidence;
-        let open = (0..self.runners.len()).filter(|&i| self.runners[i].sigma > 0.0);
-        if self.plan.exact {
-            let exact = self.runners.iter().filter(|runner| runner.sigma == 0.0);
-            let bar = exact.map(|runner| runner.score).nth(self.k - 1);
-            let above = |i: &usize| {
-                let runner = &self.runners[*i];
-                bar.is_none_or(|bar| runner.score + z * runner.sigma > bar)
-            };
-            let most = BATCH.max(self.k.saturating_sub(self.result.recomputed));
-            return open.filter(above).take(most).collect();
-        }
-        let Some(next) = self.runners.get(self.k) else { return Vec::new() };
-        let bar = (self.runners[self.k - 1].score + next.score) / 2.0;
-        let doubt = |i: usize| {
-            let runner = &self.runners[i];
-            (runner.score - bar).abs() / runner.sigma
-        };
-        let mut open: Vec<usize> = open.filter(|&i| doubt(i) < z).collect();
-        open.sort_by(|&a, &b| doubt(a).total_cmp(&doubt(b)));
-        open.truncate(BATCH / 2);
-        open
     }
 
     /// Recomputes these; those whose files are not as they were drop out.

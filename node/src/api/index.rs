@@ -3,6 +3,8 @@
 use covey_protocol::ids::Name;
 use serde::{Deserialize, Serialize};
 
+use super::TunedInfo;
+
 /// Settings for a kind of need, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -56,6 +58,9 @@ pub struct IndexInfo {
     pub text_bytes: u64,
     /// Its settings.
     pub settings: IndexSettings,
+    /// The goals it is kept at, if the person gave some.
+    #[serde(default)]
+    pub tuned: Option<TunedInfo>,
 }
 
 /// What an index may cost and how hard it looks; `covey_index::Settings` explains each.
@@ -73,6 +78,12 @@ pub struct IndexSettings {
     pub exact: bool,
     /// Whether it can be searched by words.
     pub lexical: bool,
+    /// Up to so many passages a part of the index is scanned as a whole.
+    #[serde(default)]
+    pub flat: u32,
+    /// Blocks scanned of each larger part; 0 chooses by its size.
+    #[serde(default)]
+    pub probes: u32,
 }
 
 impl From<covey_index::Settings> for IndexSettings {
@@ -84,6 +95,8 @@ impl From<covey_index::Settings> for IndexSettings {
             confidence: settings.confidence,
             exact: settings.exact,
             lexical: settings.lexical,
+            flat: settings.flat,
+            probes: settings.probes,
         }
     }
 }

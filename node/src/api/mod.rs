@@ -11,10 +11,12 @@ mod reply;
 pub mod server;
 #[cfg(test)]
 mod tests;
+mod tune;
 
 pub use index::*;
 pub use local::*;
 pub use reply::*;
+pub use tune::*;
 
 use std::path::PathBuf;
 
@@ -78,6 +80,13 @@ pub enum Call {
         collection: Name,
         /// The profile.
         profile: Profile,
+    },
+    /// Finds settings that fit goals for a collection, and keeps it at them.
+    Tune(TuneCall),
+    /// Forgets the goals of a collection; its settings stay.
+    TuneOff {
+        /// The collection.
+        collection: Name,
     },
     /// Searches own files or a group's.
     Search(SearchCall),

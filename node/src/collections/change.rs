@@ -80,6 +80,7 @@ impl Collections {
         };
         let report = self.update(index, &slot.name, root, model, meter, cancel)?;
         claim.publish();
+        self.keep_tuned(claim, model, meter, cancel);
         Ok(added(&slot.name, report))
     }
 
@@ -124,6 +125,7 @@ impl Collections {
         let mut claim = slot.claim()?;
         let old = slot.record();
         let mut record = Record::new(self.new_dir(), model.id);
+        record.tuned = old.tuned.clone();
         let settings = slot.settings().unwrap_or_default();
         let made = self.make(name, &record.dir, &model, settings);
         let rebuilt = made.and_then(|index| {
@@ -141,6 +143,7 @@ impl Collections {
         claim.index = Some(index);
         claim.publish();
         self.remove_index(&old);
+        self.keep_tuned(&mut claim, &model, meter, cancel);
         Ok(total)
     }
 

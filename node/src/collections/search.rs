@@ -113,7 +113,8 @@ impl Collections {
                 }
             };
             let mut options = *options;
-            if slot.settings().is_some_and(|settings| settings.exact) {
+            // What the tuner chose was weighed against the time it takes.
+            if slot.settings().is_some_and(|settings| settings.exact) && !slot.is_tuned() {
                 let cheap = query.model().and_then(ModelHandle::cheap_recompute);
                 options.recompute = options.recompute.or(cheap);
             }
