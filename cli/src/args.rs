@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::commands::{
-    audit, backup, collections, daemon, group, index, init, logs, model, search, service, watch,
+    audit, backup, collections, daemon, group, index, init, logs, model, search, service, tune,
+    watch,
 };
 
 const EXAMPLES: &str = "\
@@ -66,6 +67,8 @@ pub enum Command {
     /// See, check, shrink and tune the index of a collection
     #[command(subcommand)]
     Index(index::Index),
+    /// Find settings for a collection that reach what you want with the least disk
+    Tune(tune::Tune),
     /// Search your own files, or a group's
     Search(search::Search),
     /// Let the members of a group search a collection

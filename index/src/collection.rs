@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use load::{load_all, load_manifest, refused, save_manifest};
+pub(crate) use merge::budget;
 pub use recode::RecodeReport;
 pub use report::{CollectionStats, Progress, Stage, UpdateOptions, UpdateReport, VerifyReport};
 pub(crate) use snapshot::Part;

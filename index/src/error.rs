@@ -94,6 +94,19 @@ pub enum IndexError {
     /// Settings outside their bounds.
     #[error("these settings are out of bounds: 8 to 65536 bytes a chunk, a confidence of 0 to 10")]
     BadSettings,
+    /// There are too few chunks to tune for.
+    #[error(
+        "there are {chunks} passages to tune for, and with fewer than {least} there is nothing to gain: any settings are fast and small"
+    )]
+    TooFewToTune {
+        /// Chunks that can be read.
+        chunks: usize,
+        /// How many it takes.
+        least: usize,
+    },
+    /// Goals that make no sense.
+    #[error("these goals are out of bounds: a recall of 0 to 1, and some disk")]
+    BadGoals,
     /// The disk is full. The index is as it was before.
     #[error("no space left on the disk while writing {}; free some and try again, nothing was lost", path.display())]
     DiskFull {

@@ -9,6 +9,8 @@
 //! Start from [`Collection`]: [`Collection::update`] brings a folder in, [`Collection::search`]
 //! answers a query vector. A [`Snapshot`] answers queries while an update runs.
 //!
+//! [`Snapshot::tune`] finds settings that reach a recall, a latency and a size on disk.
+//!
 //! This crate never runs a model and never talks to the network: it is handed an [`Encoder`] and
 //! the [`Files`] to read. It reads no clock and draws no ambient randomness, so the same files,
 //! encoder and seed give the same bytes.
@@ -40,6 +42,7 @@ mod search;
 mod segment;
 mod settings;
 mod store;
+mod tune;
 mod vectors;
 
 #[cfg(test)]
@@ -59,3 +62,7 @@ pub use filter::{Facts, Filter, FilterError, MAX_FILTER_BYTES};
 pub use grep::{Case, Grep, GrepError, GrepOptions, LineMatch};
 pub use search::{GrepHit, GrepResult, Hit, SearchOptions, SearchResult, Stopped, TimeLeft};
 pub use settings::{Profile, Settings};
+pub use tune::{
+    DiskGoal, TUNE_K, TUNE_LEAST, TuneCosts, TuneDesk, TuneGoal, TuneGoals, TuneMeasured,
+    TuneProgress, TuneReport, TuneRow, TuneStage,
+};

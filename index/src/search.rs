@@ -5,7 +5,9 @@ mod candidates;
 mod lines;
 mod mask;
 mod pace;
+mod pool;
 mod recompute;
+mod rule;
 mod texts;
 mod words;
 
@@ -21,7 +23,8 @@ use crate::files::Files;
 use crate::filter::Filter;
 
 pub use lines::{GrepHit, GrepResult};
-pub(crate) use texts::TextCache;
+pub(crate) use rule::{Rule, Standing};
+pub(crate) use texts::{Reading, TextCache};
 
 /// Tells how much time is left, as this crate reads no clock: never more than when it was asked before.
 pub type TimeLeft<'a> = &'a (dyn Fn() -> Duration + Sync);

@@ -50,6 +50,10 @@ pub(crate) fn index(collection: &Name, error: IndexError) -> ApiError {
         IndexError::RootUnreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
             ApiError::new(ErrorCode::NotFound, message).hint("check the path")
         }
+        IndexError::TooFewToTune { .. } => ApiError::new(ErrorCode::Usage, message).hint(format!(
+            "leave it as it is, or choose: `covey index profile {collection} small`"
+        )),
+        IndexError::BadGoals => ApiError::new(ErrorCode::Usage, message),
         IndexError::UnknownRoot { .. } => ApiError::new(ErrorCode::NotFound, message)
             .hint("`covey status` shows the folders of each collection"),
         IndexError::RootUnreadable { .. }

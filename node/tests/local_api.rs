@@ -6,7 +6,7 @@ use covey_node::api::{Call, Event};
 use serde_json::Value;
 
 /// Every call and every reply, as `the_lists_above_name_what_the_code_knows` makes sure.
-const CALLS: [&str; 28] = [
+const CALLS: [&str; 30] = [
     "add",
     "audit_list",
     "audit_verify",
@@ -34,9 +34,11 @@ const CALLS: [&str; 28] = [
     "share",
     "status",
     "stop",
+    "tune",
+    "tune_off",
     "unshare",
 ];
-const REPLIES: [&str; 25] = [
+const REPLIES: [&str; 26] = [
     "added",
     "audit",
     "audit_verified",
@@ -62,6 +64,7 @@ const REPLIES: [&str; 25] = [
     "search",
     "service",
     "status",
+    "tuned",
 ];
 
 /// The examples marked `kind`.

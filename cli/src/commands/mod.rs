@@ -11,6 +11,7 @@ pub mod logs;
 pub mod model;
 pub mod search;
 pub mod service;
+pub mod tune;
 pub mod watch;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<ExitCode, ApiError> {
         Command::Reindex(it) => it.run(&session()?),
         Command::Index(it) => it.run(&session()?),
         Command::Watch(it) => it.run(&session()?),
+        Command::Tune(it) => it.run(&session()?),
         Command::Search(it) => it.run(&session()?),
         Command::Share(it) => it.run(&session()?),
         Command::Unshare(it) => it.run(&session()?),

@@ -57,7 +57,11 @@ pub fn info(it: &IndexInfo, out: &mut dyn Write, style: Style) -> io::Result<()>
         profile.to_lowercase(),
         settings.bytes_per_chunk,
         settings.recompute,
-    )
+    )?;
+    match &it.tuned {
+        Some(tuned) => writeln!(out, "goals    {}", super::tune::kept(tuned)),
+        None => Ok(()),
+    }
 }
 
 /// That an index is whole.

@@ -5,6 +5,7 @@ mod home;
 mod index;
 mod search;
 mod status;
+mod tune;
 
 use std::io::{self, IsTerminal, Write};
 
@@ -75,6 +76,7 @@ pub fn reply(reply: &Reply, out: &mut dyn Write, style: Style) -> io::Result<()>
         Reply::IndexVerified(it) => index::verified(it, out),
         Reply::IndexCompacted(it) => index::compacted(it, out),
         Reply::IndexRecoded(it) => index::recoded(it, out),
+        Reply::Tuned(it) => tune::tuned(it, out, style),
         Reply::Search(it) => search::report(it, out, style),
         Reply::Group(it) => group::group(it, out, style),
         Reply::Groups { groups } => group::groups(groups, out, style),

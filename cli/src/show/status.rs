@@ -63,6 +63,9 @@ fn collection(it: &CollectionInfo, out: &mut dyn Write, style: Style) -> io::Res
     for root in &it.roots {
         writeln!(out, "    {}", clean(&root.to_string_lossy()))?;
     }
+    if let Some(tuned) = &it.tuned {
+        writeln!(out, "    goals: {}", super::tune::kept(tuned))?;
+    }
     for share in &it.shares {
         let reveal = format!("{:?}", share.reveal).to_lowercase();
         writeln!(out, "    shared with {}, revealing {reveal}", share.group)?;

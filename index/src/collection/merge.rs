@@ -35,12 +35,12 @@ struct Size {
 }
 
 /// Vectors a codec is learnt from at most.
-const LEARN_FROM: usize = 16_384;
+pub(crate) const LEARN_FROM: usize = 16_384;
 
 /// Bytes a chunk of a large segment for its place in a block and its share of the block.
-const BLOCK_BYTES: f64 = 3.5;
+pub(crate) const BLOCK_BYTES: f64 = 3.5;
 /// Bytes of a collection's manifest, and of tables and numbers that do not grow with it.
-const FIXED_BYTES: usize = 6144;
+pub(crate) const FIXED_BYTES: usize = 6144;
 /// The share of the bytes wanted that codes get at least, where many small files leave less.
 const LEAST_SHARE: f64 = 0.6;
 
@@ -205,15 +205,24 @@ pub(super) fn learn(parts: &[&Part], settings: Settings, seed: u64) -> Codec {
             codec.lift(&projected)
         })
         .collect();
-    let wanted = f64::from(settings.bytes_per_chunk);
-    let content: usize = parts.iter().map(|part| part.segment.content.bytes()).sum();
-    let content = content + FIXED_BYTES;
-    let all: usize = parts.iter().map(|part| part.segment.len() as usize).sum();
-    let blocks = if chunks.len() > settings.flat as usize { BLOCK_BYTES } else { 0.0 };
-    let bytes = (wanted - blocks - content as f64 / all.max(1) as f64).max(LEAST_SHARE * wanted);
+    let budget = budget(parts.iter().copied(), chunks.len(), settings);
     let dim = parts[0].segment.coded.codec().dim();
-    let codec = train(Rows::new(&vectors, dim), Budget { bytes, chunks: chunks.len() }, seed);
+    let codec = train(Rows::new(&vectors, dim), budget, seed);
     codec.made_from(parts.iter().map(|part| &**part.segment.coded.codec()))
+}
+
+/// What the codes of parts with this many live chunks may take at these settings.
+pub(crate) fn budget<'a>(
+    parts: impl Iterator<Item = &'a Part>,
+    chunks: usize,
+    settings: Settings,
+) -> Budget {
+    let wanted = f64::from(settings.bytes_per_chunk);
+    let sizes = parts.map(|part| (part.segment.content.bytes(), part.segment.len() as usize));
+    let (content, all) = sizes.fold((FIXED_BYTES, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+    let blocks = if chunks > settings.flat as usize { BLOCK_BYTES } else { 0.0 };
+    let bytes = (wanted - blocks - content as f64 / all.max(1) as f64).max(LEAST_SHARE * wanted);
+    Budget { bytes, chunks }
 }
 
 /// The content and the codes of some files of parts.

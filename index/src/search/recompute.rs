@@ -9,6 +9,7 @@
 
 use super::candidates::{Candidate, Found};
 use super::pace::Pace;
+use super::rule::{Rule, Standing};
 use super::texts::Reading;
 use super::{Hit, Plan, SearchResult, Stopped};
 use crate::cache::{Cache, MOST_AT_ONCE};
@@ -17,10 +18,6 @@ use crate::encoder::{Encoder, encode_checked};
 use crate::error::IndexError;
 use crate::files::Files;
 use crate::vectors::{Rows, dot, sanitize};
-
-/// Texts handed to the encoder at once: enough to share the work between threads, few enough to stop
-/// soon after the bound is reached.
-const BATCH: usize = 8;
 
 /// A chunk by part and number.
 type Key = (usize, u32);
@@ -34,6 +31,16 @@ struct Runner {
     hit: Option<Hit>,
     /// Whether the cache was asked.
     asked: bool,
+}
+
+impl Standing for Runner {
+    fn score(&self) -> f32 {
+        self.score
+    }
+
+    fn sigma(&self) -> f32 {
+        self.sigma
+    }
 }
 
 impl Snapshot {
@@ -55,6 +62,7 @@ impl Snapshot {
             hit: None,
             asked: false,
         });
+        let rule = Rule { k, confidence: plan.confidence, exact: plan.exact };
         let mut race = Race {
             runners: runners.collect(),
             k,
@@ -67,7 +75,7 @@ impl Snapshot {
         };
         loop {
             race.sort();
-            let doubtful = race.doubtful();
+            let doubtful = rule.doubtful(&race.runners, race.result.recomputed + race.result.cached);
             if doubtful.is_empty() {
                 race.result.stopped = Stopped::Bound;
                 // The bound may hold for chunks that turn out to be gone.
@@ -121,33 +129,6 @@ impl Race<'_> {
                 (a.candidate.part, a.candidate.chunk).cmp(&(b.candidate.part, b.candidate.chunk));
             b.score.total_cmp(&a.score).then(ties)
         });
-    }
-
-    /// The candidates to recompute next, none if the answer can change no more.
-    fn doubtful(&self) -> Vec<usize> {
-        let z = self.plan.confidence;
-        let open = (0..self.runners.len()).filter(|&i| self.runners[i].sigma > 0.0);
-        if self.plan.exact {
-            let exact = self.runners.iter().filter(|runner| runner.sigma == 0.0);
-            let bar = exact.map(|runner| runner.score).nth(self.k - 1);
-            let above = |i: &usize| {
-                let runner = &self.runners[*i];
-                bar.is_none_or(|bar| runner.score + z * runner.sigma > bar)
-            };
-            let known = self.result.recomputed + self.result.cached;
-            let most = BATCH.max(self.k.saturating_sub(known));
-            return open.filter(above).take(most).collect();
-        }
-        let Some(next) = self.runners.get(self.k) else { return Vec::new() };
-        let bar = (self.runners[self.k - 1].score + next.score) / 2.0;
-        let doubt = |i: usize| {
-            let runner = &self.runners[i];
-            (runner.score - bar).abs() / runner.sigma
-        };
-        let mut open: Vec<usize> = open.filter(|&i| doubt(i) < z).collect();
-        open.sort_by(|&a, &b| doubt(a).total_cmp(&doubt(b)));
-        open.truncate(BATCH / 2);
-        open
     }
 
     /// Reads the texts of these, lets those whose files are not as they were drop out, and takes the

@@ -39,19 +39,19 @@ enum Current {
 }
 
 /// The reading of one search: each file is looked at once.
-pub(super) struct Reading<'a> {
+pub(crate) struct Reading<'a> {
     snapshot: &'a Snapshot,
     files: &'a dyn Files,
     known: HashMap<(usize, usize), Option<Current>>,
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot, files: &'a dyn Files) -> Self {
+    pub(crate) fn new(snapshot: &'a Snapshot, files: &'a dyn Files) -> Self {
         Self { snapshot, files, known: HashMap::new() }
     }
 
     /// A chunk with its text, still without a score; `None` if its file is not as it was.
-    pub(super) fn hit(&mut self, part: usize, chunk: u32) -> Option<Hit> {
+    pub(crate) fn hit(&mut self, part: usize, chunk: u32) -> Option<Hit> {
         let (at, part) = (part, self.snapshot.parts().get(part)?);
         let content = &part.segment.content;
         let number = content.file_of(chunk);

@@ -3,6 +3,8 @@
 use covey_protocol::ids::Name;
 use serde::{Deserialize, Serialize};
 
+use super::TunedInfo;
+
 /// Settings for a kind of need, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -59,6 +61,9 @@ pub struct IndexInfo {
     pub text_bytes: u64,
     /// Its settings.
     pub settings: IndexSettings,
+    /// The goals it is kept at, if the person gave some.
+    #[serde(default)]
+    pub tuned: Option<TunedInfo>,
 }
 
 /// What an index may cost and how hard it looks; `covey_index::Settings` explains each.
@@ -79,6 +84,12 @@ pub struct IndexSettings {
     /// Most bytes for embeddings kept from earlier questions; 0 for none.
     #[serde(default)]
     pub cache_bytes: u64,
+    /// Up to so many passages a part of the index is scanned as a whole.
+    #[serde(default)]
+    pub flat: u32,
+    /// Blocks scanned of each larger part; 0 chooses by its size.
+    #[serde(default)]
+    pub probes: u32,
 }
 
 impl From<covey_index::Settings> for IndexSettings {
@@ -91,6 +102,8 @@ impl From<covey_index::Settings> for IndexSettings {
             exact: settings.exact,
             lexical: settings.lexical,
             cache_bytes: settings.cache_bytes,
+            flat: settings.flat,
+            probes: settings.probes,
         }
     }
 }

@@ -11,10 +11,12 @@ mod reply;
 pub mod server;
 #[cfg(test)]
 mod tests;
+mod tune;
 
 pub use index::*;
 pub use local::*;
 pub use reply::*;
+pub use tune::*;
 
 use std::path::PathBuf;
 
@@ -82,6 +84,13 @@ pub enum Call {
         /// them, and none with a model that is fast anyway.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache_bytes: Option<u64>,
+    },
+    /// Finds settings that fit goals for a collection, and keeps it at them.
+    Tune(TuneCall),
+    /// Forgets the goals of a collection; its settings stay.
+    TuneOff {
+        /// The collection.
+        collection: Name,
     },
     /// Searches own files or a group's.
     Search(SearchCall),

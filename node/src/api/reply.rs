@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BackupInfo, DemoReport, IndexCompacted, IndexInfo, IndexRecoded, IndexVerified, Initialised,
-    LogInfo, Reveal, SearchMode, ServiceInfo, lossy,
+    LogInfo, Reveal, SearchMode, ServiceInfo, TuneInfo, TunedInfo, lossy,
 };
 
 /// The result of a call.
@@ -33,6 +33,8 @@ pub enum Reply {
     IndexCompacted(IndexCompacted),
     /// To [`super::Call::IndexRecode`].
     IndexRecoded(IndexRecoded),
+    /// To [`super::Call::Tune`].
+    Tuned(TuneInfo),
     /// To [`super::Call::Search`].
     Search(SearchReport),
     /// To [`super::Call::GroupCreate`], [`super::Call::Join`].
@@ -147,6 +149,9 @@ pub struct CollectionInfo {
     pub model: ModelId,
     /// Why it cannot be searched, if so.
     pub problem: Option<String>,
+    /// The goals it is kept at, if the person gave some.
+    #[serde(default)]
+    pub tuned: Option<TunedInfo>,
     /// Who may search it.
     pub shares: Vec<ShareInfo>,
 }

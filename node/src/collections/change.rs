@@ -84,6 +84,7 @@ impl Collections {
         };
         let report = self.update(index, &slot.name, root, model, meter, cancel)?;
         claim.publish();
+        self.keep_tuned(claim, model, meter, cancel);
         Ok(added(&slot.name, report))
     }
 
@@ -128,6 +129,7 @@ impl Collections {
         let mut claim = slot.claim()?;
         let old = slot.record();
         let mut record = Record::new(self.new_dir(), model.id);
+        record.tuned = old.tuned.clone();
         let settings = match slot.settings() {
             Some(settings) => self.settings_for(settings, old.model, model.id),
             None => settings(None, self.is_slow(model.id)),
@@ -148,6 +150,7 @@ impl Collections {
         claim.index = Some(index);
         claim.publish();
         self.remove_index(&old);
+        self.keep_tuned(&mut claim, &model, meter, cancel);
         Ok(total)
     }
 

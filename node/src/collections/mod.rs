@@ -4,9 +4,11 @@
 
 mod change;
 mod cost;
+mod goals;
 mod record;
 mod search;
 mod slot;
+mod tune;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +22,7 @@ use covey_protocol::ids::{ModelId, Name};
 pub(crate) use change::Meter;
 pub use search::{LocalHit, LocalSearch, Query, embed};
 
-use crate::api::{ApiError, ErrorCode};
+use crate::api::{ApiError, ErrorCode, TunedInfo};
 use crate::env::Env;
 use crate::models::Models;
 use crate::store::{IndexPlace, Kv, StoreError, Table};
@@ -64,6 +66,8 @@ pub struct Summary {
     pub model: ModelId,
     /// Why it cannot be searched, if so.
     pub problem: Option<String>,
+    /// The goals it is kept at, if any.
+    pub tuned: Option<TunedInfo>,
 }
 
 /// What collections are made of.
@@ -117,6 +121,7 @@ impl Collections {
                 text_bytes: stats.text_bytes,
                 model: slot.model(),
                 problem: slot.problem(),
+                tuned: slot.record().tuned.map(|tuned| tuned.told()),
             }
         };
         self.slots().into_iter().map(summary).collect()

@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use covey_protocol::ids::{ModelId, Name};
 use serde::{Deserialize, Serialize};
 
+use super::goals::Tuned;
 use crate::store::{Table, Write};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The version without goals.
+const WITHOUT_GOALS: u8 = 1;
 
 /// A collection's settings. Paths are bytes, as file names need not be text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,16 +23,33 @@ pub(super) struct Record {
     /// The model it is built with.
     pub(super) model: ModelId,
     roots: Vec<Vec<u8>>,
+    /// The goals it is kept at, if the person gave some.
+    pub(super) tuned: Option<Tuned>,
+}
+
+/// A record of the first version.
+#[derive(Serialize, Deserialize)]
+struct First {
+    version: u8,
+    dir: String,
+    model: ModelId,
+    roots: Vec<Vec<u8>>,
 }
 
 impl Record {
     pub(super) fn new(dir: String, model: ModelId) -> Self {
-        Self { version: VERSION, dir, model, roots: Vec::new() }
+        Self { version: VERSION, dir, model, roots: Vec::new(), tuned: None }
     }
 
-    /// Reads a stored record; `None` if it is not one.
+    /// Reads a stored record, of the first version as well; `None` if it is not one.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let record: Self = postcard::from_bytes(bytes).ok()?;
+        let record: Self = match *bytes.first()? {
+            WITHOUT_GOALS => {
+                let First { dir, model, roots, .. } = postcard::from_bytes(bytes).ok()?;
+                Self { version: VERSION, dir, model, roots, tuned: None }
+            }
+            _ => postcard::from_bytes(bytes).ok()?,
+        };
         let plain = !record.dir.is_empty()
             && record.dir.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         (record.version == VERSION && plain).then_some(record)
@@ -64,6 +84,16 @@ mod tests {
     use covey_crypto::Digest;
 
     use super::*;
+
+    #[test]
+    fn a_record_of_the_first_version_is_read() {
+        let model = ModelId { base: Digest::sha256(b"b"), release: Digest::sha256(b"r") };
+        let old = First { version: 1, dir: "c01".into(), model, roots: vec![b"/a".to_vec()] };
+        let mut record = Record::new("c01".into(), model);
+        record.add_root(Path::new("/a"));
+        let bytes = postcard::to_stdvec(&old).expect("encodes");
+        assert_eq!(Record::decode(&bytes), Some(record));
+    }
 
     #[test]
     fn a_record_is_read_back_and_damage_is_noticed() {

@@ -114,13 +114,14 @@ impl Collections {
                     continue;
                 }
             };
-            let mut options = *options;
             let limited = options.time_left.filter(|_| query.model().is_some());
             let shared = limited.map(|left| share(left, slots.len() - at));
+            let mut options = *options;
             if let Some(left) = &shared {
                 options.time_left = Some(left);
             }
-            if slot.settings().is_some_and(|settings| settings.exact) {
+            // What the tuner chose was weighed against the time it takes.
+            if slot.settings().is_some_and(|settings| settings.exact) && !slot.is_tuned() {
                 let cheap = query.model().and_then(ModelHandle::cheap_recompute);
                 options.recompute = options.recompute.or(cheap);
             }

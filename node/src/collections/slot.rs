@@ -83,6 +83,11 @@ impl Slot {
         self.lock().record.model
     }
 
+    /// Whether its settings are those that the tuner found.
+    pub(super) fn is_tuned(&self) -> bool {
+        self.lock().record.tuned.is_some()
+    }
+
     pub(super) fn stats(&self) -> CollectionStats {
         match self.view() {
             View::Ready(snapshot) => snapshot.stats(),

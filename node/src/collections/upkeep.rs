@@ -35,6 +35,7 @@ impl Collections {
             cache_bytes: stats.cache_bytes,
             text_bytes: stats.text_bytes,
             settings: settings.into(),
+            tuned: slot.record().tuned.map(|tuned| tuned.told()),
         })
     }
 
@@ -95,7 +96,7 @@ impl Collections {
         let report = index
             .recode(&*self.files, &*model.encoder, &self.options(), &mut told(meter, cancel))
             .map_err(|error| errors::index(name, error))?;
-        let (index_bytes, id) = (index.stats().index_bytes, model_of(index));
+        let id = model_of(index);
         if slot.model() != id {
             let mut record = slot.record();
             record.model = id;
@@ -104,6 +105,8 @@ impl Collections {
         }
         claim.publish();
         cancel.check()?;
+        self.keep_tuned(&mut claim, &model, meter, cancel);
+        let index_bytes = opened(&mut claim)?.stats().index_bytes;
         Ok(IndexRecoded {
             collection: name.clone(),
             embedded: report.embedded as u64,
@@ -114,7 +117,7 @@ impl Collections {
 
     /// Gives `name` the settings of a profile, and so many bytes of cache (by default as the profile has
     /// them where the model is slow). Its index of words is made or removed at once; chunks keep their
-    /// codes until they are coded anew.
+    /// codes until they are coded anew. Goals it has are forgotten.
     pub(crate) fn index_profile(
         &self,
         name: &Name,
@@ -130,6 +133,9 @@ impl Collections {
         settings.cache_bytes = cache_bytes.unwrap_or(settings.cache_bytes);
         let words_change = index.settings().lexical != settings.lexical;
         index.set_settings(settings).map_err(|error| errors::index(name, error))?;
+        if slot.is_tuned() {
+            self.remember(&slot, None)?;
+        }
         if words_change {
             let model = self.model_for(&slot)?;
             for root in slot.record().roots() {
@@ -146,7 +152,7 @@ impl Collections {
     }
 
     /// The current model, if it is the one that a collection was built with.
-    fn model_for(&self, slot: &Slot) -> Result<ModelHandle, ApiError> {
+    pub(super) fn model_for(&self, slot: &Slot) -> Result<ModelHandle, ApiError> {
         let model = self.models.current()?;
         if model.id == slot.model() {
             return Ok(model);
@@ -176,12 +182,12 @@ pub(super) fn told<'a>(
     }
 }
 
-fn opened(claim: &mut Claim) -> Result<&mut Collection, ApiError> {
+pub(super) fn opened(claim: &mut Claim) -> Result<&mut Collection, ApiError> {
     let slot = Arc::clone(claim.slot());
     claim.index.as_mut().ok_or_else(|| unusable(&slot))
 }
 
-fn unusable(slot: &Slot) -> ApiError {
+pub(super) fn unusable(slot: &Slot) -> ApiError {
     let (name, problem) = (&slot.name, slot.problem().unwrap_or_default());
     ApiError::new(ErrorCode::Corrupt, format!("collection {name} cannot be used: {problem}"))
         .hint(format!("rebuild it from its folders with `covey reindex {name}`"))

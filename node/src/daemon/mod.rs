@@ -123,6 +123,8 @@ fn needs_others(call: &Call) -> bool {
         | Call::IndexCompact { .. }
         | Call::IndexRecode { .. }
         | Call::IndexProfile { .. }
+        | Call::Tune(_)
+        | Call::TuneOff { .. }
         | Call::Share { .. }
         | Call::Unshare { .. }
         | Call::GroupCreate { .. }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{MODEL_KEY, Node};
-use crate::api::{self, Added, ApiError, ErrorCode, Profile, Progress, Reply};
+use crate::api::{self, Added, ApiError, ErrorCode, Profile, Progress, Reply, TuneCall};
 use crate::cancel::CancelFlag;
 use crate::collections::Meter;
 use crate::store::{Table, Write};
@@ -165,6 +165,17 @@ impl<L: Link> Node<L> {
             collections.index_profile(&collection, profile, cache_bytes, meter, &cancel)
         };
         self.metered(progress, work).await.map(Reply::Index)
+    }
+
+    pub(super) async fn tune(
+        &self,
+        call: TuneCall,
+        progress: &mut (dyn FnMut(Progress) + Send),
+        cancel: CancelFlag,
+    ) -> Result<Reply, ApiError> {
+        let collections = self.collections.clone();
+        let work = move |meter: Meter<'_>| collections.tune(&call, meter, &cancel);
+        self.metered(progress, work).await.map(Reply::Tuned)
     }
 
     /// Runs long `work` and takes the time of it.

@@ -190,6 +190,10 @@ impl<L: Link> Node<L> {
             Call::IndexProfile { collection, profile, cache_bytes } => {
                 self.index_profile(collection, profile, cache_bytes, progress, cancel).await
             }
+            Call::Tune(tune) => self.tune(tune, progress, cancel).await,
+            Call::TuneOff { collection } => {
+                self.collections.tune_off(&collection).map(|()| Reply::Ok)
+            }
             Call::Search(search) => self.search(search, cancel).await,
             Call::Share { collection, group, reveal } => self.share(collection, &group, reveal),
             Call::Unshare { collection, group } => self.unshare(&collection, &group),

@@ -61,6 +61,7 @@ impl<L: Link> Node<L> {
                 dead_chunks: it.dead_chunks,
                 model: it.model,
                 problem: it.problem,
+                tuned: it.tuned,
             }
         };
         summaries.map(info).collect()

@@ -1,6 +1,7 @@
 //! Own collections on a real disk: what is indexed, found, damaged and rebuilt.
 
 mod modes;
+mod tune;
 
 use std::fs;
 use std::ops::Range;

@@ -105,7 +105,7 @@ async fn an_index_of_the_former_format_is_named_and_made_anew() {
     assert!(!search(&node, Some("notes")).await.expect("is whole").results.is_empty());
 }
 
-async fn info(node: &Node<MemoryLink>) -> IndexInfo {
+pub(super) async fn info(node: &Node<MemoryLink>) -> IndexInfo {
     match call(node, Call::IndexInfo { collection: name("notes") }).await {
         Ok(Reply::Index(info)) => info,
         other => panic!("{other:?}"),
