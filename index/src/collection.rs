@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use load::{load_all, load_manifest, refused, save_manifest};
-pub use recode::RecodeReport;
+pub use recode::{RecodeReport, RecodeStep, RecodedPart};
 pub use report::{CollectionStats, Progress, Stage, UpdateOptions, UpdateReport, VerifyReport};
 pub(crate) use snapshot::Part;
 pub use snapshot::Snapshot;

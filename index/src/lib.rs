@@ -47,8 +47,8 @@ extern crate self as covey_index;
 mod fixture;
 
 pub use collection::{
-    Collection, CollectionStats, Progress, RecodeReport, Snapshot, Stage, UpdateOptions,
-    UpdateReport, VerifyReport,
+    Collection, CollectionStats, Progress, RecodeReport, RecodeStep, RecodedPart, Snapshot, Stage,
+    UpdateOptions, UpdateReport, VerifyReport,
 };
 pub use document::SkipReason;
 pub use encoder::{EncodeError, Encoder, EncoderId};
@@ -56,5 +56,7 @@ pub use error::{IndexError, WrongModel};
 pub use files::{Disk, FileStat, Files, MemoryFiles, Walked};
 pub use filter::{Facts, Filter, FilterError, MAX_FILTER_BYTES};
 pub use grep::{Case, Grep, GrepError, GrepOptions, LineMatch};
-pub use search::{GrepHit, GrepResult, Hit, SearchOptions, SearchResult, Stopped};
+pub use search::{
+    GrepHit, GrepResult, Hit, Listed, ListedChunk, ListedFile, SearchOptions, SearchResult, Stopped,
+};
 pub use settings::{Profile, Settings};

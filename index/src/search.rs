@@ -3,6 +3,7 @@
 
 mod candidates;
 mod lines;
+mod listing;
 mod mask;
 mod recompute;
 mod texts;
@@ -19,6 +20,7 @@ use crate::files::Files;
 use crate::filter::Filter;
 
 pub use lines::{GrepHit, GrepResult};
+pub use listing::{Listed, ListedChunk, ListedFile};
 pub(crate) use texts::TextCache;
 
 /// How to search. What is `None` is as the collection's [`Settings`](crate::Settings) have it.
