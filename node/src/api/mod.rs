@@ -79,6 +79,13 @@ pub enum Call {
         /// The profile.
         profile: Profile,
     },
+    /// Writes out what a collection's index knows.
+    IndexExport {
+        /// The collection.
+        collection: Name,
+        /// Where to, and what.
+        export: ExportCall,
+    },
     /// Searches own files or a group's.
     Search(SearchCall),
     /// Lets members of `group` search `collection`.
