@@ -41,10 +41,13 @@ mod settings;
 mod store;
 mod vectors;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "internals"))]
 extern crate self as covey_index;
-#[cfg(test)]
+#[cfg(any(test, feature = "internals"))]
 mod fixture;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 
 pub use collection::{
     Collection, CollectionStats, Progress, RecodeReport, RecodeStep, RecodedPart, Snapshot, Stage,
