@@ -64,7 +64,7 @@ pub enum Command {
     Reindex(collections::Reindex),
     /// Keep collections up to date while their files change
     Watch(watch::Watch),
-    /// See, check, shrink and tune the index of a collection
+    /// Build, see, check, shrink, tune and export indexes
     #[command(subcommand)]
     Index(index::Index),
     /// Find settings for a collection that reach what you want with the least disk

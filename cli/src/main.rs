@@ -9,6 +9,7 @@ mod commands;
 mod demo;
 mod logfile;
 mod output;
+mod place;
 mod progress;
 mod session;
 mod show;

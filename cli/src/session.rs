@@ -2,14 +2,17 @@
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use covey_embedder::ModelStore;
 use covey_node::api::client::Client;
 use covey_node::api::{ApiError, Call, ErrorCode, Initialised, Progress, Reply};
 use covey_node::cancel::CancelFlag;
 use covey_node::daemon;
+use covey_node::directory::{self, Ask};
 use covey_node::home::{Home, HomeError, HomeLock};
+use covey_node::models::{Models, OneModel, StoredModels, model_error};
 use covey_protocol::ids::Name;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -81,6 +84,38 @@ impl<'a> Session<'a> {
     /// Makes `call`, showing progress under the name `what`; Ctrl-C ends it in good order.
     pub fn call(&self, call: Call, what: &str) -> Result<Reply, ApiError> {
         self.require_node()?;
+        self.watch(what, async |report, cancel| self.carry_out(call, report, cancel).await)
+    }
+
+    /// Asks the index in the folder `dir`, in the same manner; no node is needed.
+    pub fn ask(&self, dir: &Path, ask: Ask, what: &str) -> Result<Reply, ApiError> {
+        let models = self.models()?;
+        self.watch(what, async |report, cancel| {
+            let mut interrupts = Interrupts::catch()?;
+            let work = directory::carry_out(dir.into(), models, ask, report, cancel.clone());
+            until_interrupted(work, &mut interrupts, cancel).await
+        })
+    }
+
+    /// The models of this home, without making one where there is none.
+    fn models(&self) -> Result<Arc<dyn Models>, ApiError> {
+        let dir = self.home.models_dir();
+        if !dir.is_dir() {
+            return Ok(Arc::new(OneModel::builtin()?));
+        }
+        let store = ModelStore::open(&dir).map_err(|error| model_error(&error))?;
+        Ok(Arc::new(StoredModels::new(store, None)))
+    }
+
+    /// Runs `work`, showing its progress under the name `what`.
+    fn watch(
+        &self,
+        what: &str,
+        work: impl AsyncFnOnce(
+            &mut (dyn FnMut(Progress) + Send),
+            &CancelFlag,
+        ) -> Result<Reply, ApiError>,
+    ) -> Result<Reply, ApiError> {
         let bar = Mutex::new(Bar::start(what, self.output));
         let with_bar = |act: &dyn Fn(&mut Bar)| {
             act(&mut bar.lock().unwrap_or_else(PoisonError::into_inner));
@@ -88,7 +123,7 @@ impl<'a> Session<'a> {
         block_on(async {
             let cancel = CancelFlag::new();
             let mut report = |step: Progress| with_bar(&|bar: &mut Bar| bar.update(step.clone()));
-            let work = self.carry_out(call, &mut report, &cancel);
+            let work = work(&mut report, &cancel);
             tokio::pin!(work);
             let mut ticks = tokio::time::interval(TICK);
             loop {
@@ -118,16 +153,7 @@ impl<'a> Session<'a> {
             Reached::Home(lock) => lock,
         };
         let work = daemon::call_once(&self.home, lock, call, progress, cancel.clone());
-        tokio::pin!(work);
-        tokio::select! {
-            result = &mut work => return result,
-            () = interrupts.next() => cancel.cancel(),
-        }
-        // A second Ctrl-C means it.
-        tokio::select! {
-            result = work => result.and_then(|_| Err(cancelled())),
-            () = interrupts.next() => Err(cancelled()),
-        }
+        until_interrupted(work, &mut interrupts, cancel).await
     }
 
     /// Connects to the daemon, or else takes the home's lock, waiting a little for whoever has it.
@@ -148,6 +174,24 @@ impl<'a> Session<'a> {
                 () = interrupts.next() => return Err(cancelled()),
             }
         }
+    }
+}
+
+/// Lets `work` wind up once the person interrupts it.
+async fn until_interrupted(
+    work: impl Future<Output = Result<Reply, ApiError>>,
+    interrupts: &mut Interrupts,
+    cancel: &CancelFlag,
+) -> Result<Reply, ApiError> {
+    tokio::pin!(work);
+    tokio::select! {
+        result = &mut work => return result,
+        () = interrupts.next() => cancel.cancel(),
+    }
+    // A second Ctrl-C means it.
+    tokio::select! {
+        result = work => result.and_then(|_| Err(cancelled())),
+        () = interrupts.next() => Err(cancelled()),
     }
 }
 

@@ -19,6 +19,9 @@ mod builtin;
 mod distill;
 mod error;
 mod id;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod kernels;
 mod statics;
 mod store;

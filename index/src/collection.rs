@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use load::{load_all, load_manifest, refused, save_manifest};
 pub(crate) use merge::budget;
-pub use recode::RecodeReport;
+pub use recode::{RecodeReport, RecodeStep, RecodedPart};
 pub use report::{CollectionStats, Progress, Stage, UpdateOptions, UpdateReport, VerifyReport};
 pub(crate) use snapshot::Part;
 pub use snapshot::Snapshot;
@@ -47,7 +47,7 @@ use update::Updater;
 /// meanwhile. Every change is one atomic replacement of the manifest: a crash at any moment leaves
 /// the state before or the state after, never one between.
 pub struct Collection {
-    store: Box<dyn Store>,
+    pub(crate) store: Box<dyn Store>,
     writable: bool,
     manifest: Manifest,
     codecs: BTreeMap<u64, Arc<Codec>>,
@@ -209,7 +209,7 @@ impl Collection {
         Ok(Self { store, writable: true, manifest, codecs: BTreeMap::new(), snapshot, words: None })
     }
 
-    fn open_in(store: Box<dyn Store>, writable: bool) -> Result<Self, IndexError> {
+    pub(crate) fn open_in(store: Box<dyn Store>, writable: bool) -> Result<Self, IndexError> {
         let manifest = load_manifest(&*store)?;
         let (codecs, segments) = load_all(&*store, &manifest)?;
         let empty = Snapshot::empty(manifest.encoder, manifest.dim as usize);

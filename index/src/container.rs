@@ -11,7 +11,7 @@ use crate::bytes::{Put, Reader};
 
 pub(crate) const VERSION: u32 = 3;
 pub(crate) const ALIGN: usize = 64;
-const HEADER: usize = 64;
+pub(crate) const HEADER: usize = 64;
 const ENTRY: usize = 40;
 const MAX_SECTIONS: usize = 32;
 

@@ -45,14 +45,17 @@ mod store;
 mod tune;
 mod vectors;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "internals"))]
 extern crate self as covey_index;
-#[cfg(test)]
+#[cfg(any(test, feature = "internals"))]
 mod fixture;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 
 pub use collection::{
-    Collection, CollectionStats, Progress, RecodeReport, Snapshot, Stage, UpdateOptions,
-    UpdateReport, VerifyReport,
+    Collection, CollectionStats, Progress, RecodeReport, RecodeStep, RecodedPart, Snapshot, Stage,
+    UpdateOptions, UpdateReport, VerifyReport,
 };
 pub use document::SkipReason;
 pub use encoder::{EncodeError, Encoder, EncoderId};
@@ -60,7 +63,10 @@ pub use error::{IndexError, WrongModel};
 pub use files::{Disk, FileStat, Files, MemoryFiles, Walked};
 pub use filter::{Facts, Filter, FilterError, MAX_FILTER_BYTES};
 pub use grep::{Case, Grep, GrepError, GrepOptions, LineMatch};
-pub use search::{GrepHit, GrepResult, Hit, SearchOptions, SearchResult, Stopped, TimeLeft};
+pub use search::{
+    GrepHit, GrepResult, Hit, Listed, ListedChunk, ListedFile, SearchOptions, SearchResult,
+    Stopped, TimeLeft,
+};
 pub use settings::{Profile, Settings};
 pub use tune::{
     DiskGoal, TUNE_K, TUNE_LEAST, TuneCosts, TuneDesk, TuneGoal, TuneGoals, TuneMeasured,

@@ -3,6 +3,7 @@
 
 mod candidates;
 mod lines;
+mod listing;
 mod mask;
 mod pace;
 mod pool;
@@ -23,6 +24,7 @@ use crate::files::Files;
 use crate::filter::Filter;
 
 pub use lines::{GrepHit, GrepResult};
+pub use listing::{Listed, ListedChunk, ListedFile};
 pub(crate) use rule::{Rule, Standing};
 pub(crate) use texts::{Reading, TextCache};
 

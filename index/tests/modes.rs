@@ -2,11 +2,12 @@
 
 mod common;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use common::{WordEncoder, topics, update};
 use covey_index::{
-    Collection, Disk, Filter, Grep, GrepOptions, IndexError, MemoryFiles, SearchOptions,
+    Collection, Disk, Filter, Grep, GrepOptions, IndexError, Listed, MemoryFiles, SearchOptions,
     UpdateOptions,
 };
 
@@ -182,4 +183,42 @@ fn compacting_leaves_one_segment_and_embeds_nothing() {
     let options = SearchOptions::default();
     let words = collection.snapshot().search_words("quokka", 9, &files, &options).expect("asks");
     assert_eq!(words.hits.len(), 3);
+}
+
+#[test]
+fn a_listing_shows_every_chunk_once_and_names_stale_files() {
+    let files = MemoryFiles::new();
+    files.insert(
+        "/n/a.md",
+        "---\nauthor: Ada\n---\n# One\n\nfirst words\n\n# Two\n\nsecond words\n",
+    );
+    files.insert("/n/b.txt", "plain words");
+    files.insert("/n/c.txt", "words that change");
+    let encoder = WordEncoder::new(16);
+    let mut collection = Collection::in_memory(&encoder).expect("made");
+    update(&mut collection, "/n", &files, &encoder);
+    files.insert("/n/c.txt", "other words entirely");
+    let mut seen = Vec::new();
+    collection.snapshot().list(&files, &mut |listed| {
+        seen.push(listed);
+        ControlFlow::Continue(())
+    });
+    let [Listed::File(a), Listed::File(b), Listed::Stale(c)] = &seen[..] else {
+        panic!("{seen:?}")
+    };
+    assert_eq!((a.name.as_str(), a.kind, c.as_path()), ("a.md", "markdown", Path::new("/n/c.txt")));
+    let all: String = a.chunks.iter().map(|chunk| chunk.text.as_str()).collect();
+    assert!(all.contains("first words") && all.contains("second words"), "{a:?}");
+    for chunk in &a.chunks {
+        assert!(["One", "Two"].contains(&chunk.title.as_str()), "{chunk:?}");
+        assert!(chunk.facts.contains(&("author".into(), "Ada".into())), "{chunk:?}");
+    }
+    assert_eq!((b.chunks[0].text.as_str(), b.chunks[0].title.as_str()), ("plain words", "b.txt"));
+    assert_eq!(b.chunks[0].span, 0..11);
+    let mut first = 0;
+    collection.snapshot().list(&files, &mut |_| {
+        first += 1;
+        ControlFlow::Break(())
+    });
+    assert_eq!(first, 1, "it ends when told to");
 }

@@ -5,7 +5,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -65,9 +65,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let mut file = PartFile::create(path)?;
     file.write(bytes)?;
-    file.sync()?;
-    std::fs::rename(&file.part, path).map_err(io("replace", path))?;
-    sync_dir(&parent_of(path))
+    file.publish()
 }
 
 /// Reads a file of at most `limit` bytes.
@@ -137,6 +135,18 @@ impl PartFile {
     /// Adds `bytes`.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.file.write_all(bytes).map_err(io("write", &self.path))
+    }
+
+    /// Puts `bytes` in the place of the first ones.
+    pub(crate) fn write_first(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.file.write_all_at(bytes, 0).map_err(io("write", &self.path))
+    }
+
+    /// Syncs the file and gives it its name, in one step replacing the file that has it.
+    pub(crate) fn publish(self) -> Result<(), StoreError> {
+        self.sync()?;
+        std::fs::rename(&self.part, &self.path).map_err(io("replace", &self.path))?;
+        sync_dir(&parent_of(&self.path))
     }
 
     /// Syncs the file and gives it its name, which nothing may have yet.

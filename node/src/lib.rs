@@ -14,6 +14,7 @@ pub mod cancel;
 pub mod collections;
 pub mod config;
 pub mod daemon;
+pub mod directory;
 pub mod durable;
 pub mod env;
 mod errors;

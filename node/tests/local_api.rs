@@ -6,7 +6,7 @@ use covey_node::api::{Call, Event};
 use serde_json::Value;
 
 /// Every call and every reply, as `the_lists_above_name_what_the_code_knows` makes sure.
-const CALLS: [&str; 30] = [
+const CALLS: [&str; 31] = [
     "add",
     "audit_list",
     "audit_verify",
@@ -19,6 +19,7 @@ const CALLS: [&str; 30] = [
     "group_role",
     "group_transfer",
     "index_compact",
+    "index_export",
     "index_info",
     "index_profile",
     "index_recode",
@@ -49,6 +50,7 @@ const REPLIES: [&str; 26] = [
     "groups",
     "index",
     "index_compacted",
+    "index_exported",
     "index_recoded",
     "index_verified",
     "initialised",

@@ -30,6 +30,8 @@ enum Chore {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// What adopting another release of the model costs, and what is found meanwhile.
+    Adopt(bench::adopt::Options),
     /// Search quality of four federated nodes beside one node that holds everything.
     Federated(bench::federated::Options),
     /// Size, recall, time and memory of the index beside other engines.
@@ -40,6 +42,7 @@ fn main() -> Result<()> {
     match Arguments::parse().chore {
         Chore::Ci => ci(),
         Chore::Tidy => tidy::report(&root()),
+        Chore::Bench(Bench::Adopt(options)) => bench::adopt::run(&options, &root()),
         Chore::Bench(Bench::Federated(options)) => bench::federated::run(&options, &root()),
         Chore::Bench(Bench::Index(options)) => bench::index::run(&options, &root()),
     }

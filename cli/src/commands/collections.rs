@@ -35,12 +35,17 @@ impl Add {
         session.ensure_node(None)?;
         let profile = self.profile.map(Into::into);
         let call = Call::Add { path, collection: self.collection, profile };
-        session.show(call, "indexing").map_err(|error| match error.code {
-            ErrorCode::Cancelled if error.hint.is_none() => {
-                error.hint("the same command again goes on from there")
-            }
-            _ => error,
-        })
+        session.show(call, "indexing").map_err(goes_on)
+    }
+}
+
+/// Says what to do after an interrupted indexing.
+pub fn goes_on(error: ApiError) -> ApiError {
+    match error.code {
+        ErrorCode::Cancelled if error.hint.is_none() => {
+            error.hint("the same command again goes on from there")
+        }
+        _ => error,
     }
 }
 
@@ -143,7 +148,7 @@ pub fn done(session: &Session<'_>, call: Call, notice: &str) -> Result<(), ApiEr
 }
 
 /// `path`, absolute and free of links and dots, if there is something.
-fn existing(path: &Path) -> Result<PathBuf, ApiError> {
+pub fn existing(path: &Path) -> Result<PathBuf, ApiError> {
     path.canonicalize().map_err(|error| {
         let path = path.display();
         match error.kind() {

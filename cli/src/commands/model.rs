@@ -22,7 +22,8 @@ pub enum Model {
     Pull(Pull),
     /// Use a model for new collections and questions
     ///
-    /// Collections indexed with another one are found again after `covey reindex`.
+    /// Collections indexed with another release of the same model are brought along by the daemon; those
+    /// indexed with another model are found again after `covey reindex`.
     Use {
         /// Its name, or its id
         model: String,
@@ -74,7 +75,8 @@ impl Model {
             Self::Use { model } => {
                 session.show(Call::ModelUse { model }, "loading")?;
                 session.output.notice(
-                    "`covey reindex` brings collections along that were made with another one.",
+                    "Collections made with another release of it are brought along while the daemon runs; \
+                     `covey reindex` rebuilds those made with another model.",
                 );
                 Ok(())
             }

@@ -1,9 +1,11 @@
 //! `covey search`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use covey_node::api::{ApiError, Call, Reply, SearchCall, SearchMode};
+use covey_node::directory::Ask;
 use covey_protocol::ids::Name;
 
 use crate::session::Session;
@@ -13,6 +15,7 @@ const EXAMPLES: &str = "\
 Example: covey search \"how do I descale the kettle\"
          covey search --mode hybrid --filter \"type == pdf and time > now-30d\" \"cooling loop\"
          covey search --mode grep \"TODO|FIXME\"
+         covey search --index ./papers.index \"cooling loop\"
          covey search --group lab --limit 5 \"cooling loop\"";
 
 /// Search your own files, or a group's
@@ -31,6 +34,9 @@ pub struct Search {
     /// Only this collection of your own
     #[arg(long, short, conflicts_with = "group")]
     collection: Option<Name>,
+    /// Only the index in this directory, which `covey index build` made
+    #[arg(long, short, value_name = "DIR", conflicts_with_all = ["group", "collection"])]
+    index: Option<PathBuf>,
     /// How to search: by meaning, by words, by both, or for lines that match a regular expression
     #[arg(long, short, value_enum, default_value_t)]
     mode: Mode,
@@ -87,7 +93,10 @@ impl Search {
             soft_ms: self.soft,
             hard_ms: self.hard,
         };
-        let reply = session.call(Call::Search(call), what)?;
+        let reply = match self.index {
+            Some(dir) => session.ask(&dir, Ask::Search(call), what)?,
+            None => session.call(Call::Search(call), what)?,
+        };
         let explained = match &reply {
             Reply::Search(report) if self.explain => Some(show::explain(report)),
             _ => None,

@@ -1,11 +1,15 @@
 //! Indexes of collections.
 
 use std::io::{self, Write};
+use std::path::Path;
 
-use covey_node::api::{IndexCompacted, IndexInfo, IndexRecoded, IndexVerified};
+use covey_node::api::{IndexCompacted, IndexExported, IndexInfo, IndexRecoded, IndexVerified};
 
 use super::Style;
-use crate::text::{bytes, count};
+use crate::text::{bytes, clean, count};
+
+/// Stale files listed one by one; `--json` has more.
+const STALE_SHOWN: usize = 20;
 
 /// What an index holds and takes.
 pub fn info(it: &IndexInfo, out: &mut dyn Write, style: Style) -> io::Result<()> {
@@ -108,6 +112,31 @@ pub fn recoded(it: &IndexRecoded, out: &mut dyn Write) -> io::Result<()> {
             "; {} left out as they changed: `covey add` their folder again",
             count(stale, "file")
         ),
+    }
+}
+
+/// What was written out, and what could not be.
+pub fn exported(it: &IndexExported, out: &mut dyn Write) -> io::Result<()> {
+    let path = |path: &Path| clean(&path.to_string_lossy());
+    let beside = it.vectors.as_deref().map(|it| format!(" and {}", path(it))).unwrap_or_default();
+    writeln!(
+        out,
+        "{}: {} of {} in {}{beside}, {}",
+        it.collection,
+        count(it.chunks, "passage"),
+        count(it.files, "file"),
+        path(&it.path),
+        bytes(it.bytes),
+    )?;
+    if it.stale > 0 {
+        writeln!(out, "left out, as they changed since they were indexed:")?;
+    }
+    for file in it.stale_files.iter().take(STALE_SHOWN) {
+        writeln!(out, "  {}", path(file))?;
+    }
+    match it.stale.saturating_sub(it.stale_files.len().min(STALE_SHOWN) as u64) {
+        0 => Ok(()),
+        more => writeln!(out, "  and {more} more (`--json` lists up to 1,000)"),
     }
 }
 

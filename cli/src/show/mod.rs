@@ -77,6 +77,7 @@ pub fn reply(reply: &Reply, out: &mut dyn Write, style: Style) -> io::Result<()>
         Reply::IndexCompacted(it) => index::compacted(it, out),
         Reply::IndexRecoded(it) => index::recoded(it, out),
         Reply::Tuned(it) => tune::tuned(it, out, style),
+        Reply::IndexExported(it) => index::exported(it, out),
         Reply::Search(it) => search::report(it, out, style),
         Reply::Group(it) => group::group(it, out, style),
         Reply::Groups { groups } => group::groups(groups, out, style),

@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use covey_node::api::{Added, AuditEntry, Check, CollectionInfo, ModelEntry, Skipped, Status};
+use covey_node::api::{
+    Added, AuditEntry, Check, CollectionInfo, ModelEntry, MovingInfo, Skipped, Status,
+};
 
 use super::Style;
 use crate::text::{bytes, clean, count, duration, time};
@@ -69,6 +71,14 @@ fn collection(it: &CollectionInfo, out: &mut dyn Write, style: Style) -> io::Res
     for share in &it.shares {
         let reveal = format!("{:?}", share.reveal).to_lowercase();
         writeln!(out, "    shared with {}, revealing {reveal}", share.group)?;
+    }
+    if let Some(MovingInfo { done, total, problem, .. }) = &it.moving {
+        let how = problem.as_deref().map_or(String::new(), |it| format!("; {}", clean(it)));
+        writeln!(
+            out,
+            "    {done} of {} embedded for the current release of the model, answers are by the one before{how}",
+            count(*total, "passage"),
+        )?;
     }
     match &it.problem {
         Some(problem) => {

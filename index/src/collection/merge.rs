@@ -68,11 +68,15 @@ fn plan(sizes: &[Size], options: &UpdateOptions) -> Vec<usize> {
 }
 
 impl Updater<'_> {
-    /// Writes anew what the plan names, as one segment.
+    /// Writes anew what the plan names, as one segment. During a move to another release, what has codes of
+    /// that one already is left alone: a merged segment would have to be embedded for it again.
     pub(super) fn merge(&mut self) -> Result<(), IndexError> {
-        let parts = self.collection.snapshot.parts().to_vec();
+        let moving = self.collection.manifest.moving.clone();
+        let moved = |part: &Part| moving.as_ref().is_some_and(|it| it.codes.contains_key(&part.id));
+        let mut parts = self.collection.snapshot.parts().to_vec();
+        parts.retain(|part| !moved(part));
         let mut chosen = plan(&parts.iter().map(size).collect::<Vec<_>>(), self.options);
-        let learn = self.may_learn(&parts);
+        let learn = moving.is_none() && self.may_learn(&parts);
         if learn {
             // All that a provisional codec coded is coded anew.
             let raw = |at: &usize| parts[*at].segment.coded.codec().is_provisional();

@@ -2,6 +2,9 @@
 //!
 //! Each chunk is embedded once. Content files stay as they are; only codes are written. Until all are
 //! there, searches are answered from the codes of before, and what is done survives an interruption.
+//!
+//! The work is cut into steps, a segment each. Embedding a step needs a snapshot only, so that whoever
+//! moves a collection in the background holds it for moments ([`Collection::accept`]) and updates go on meanwhile.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -11,15 +14,18 @@ use rayon::prelude::*;
 
 use super::load::load_codes;
 use super::merge::learn;
-use super::{Collection, Part, Progress, Stage, UpdateOptions};
-use crate::codec::{Codec, ROWS_PER_DIM, provisional};
+use super::{Collection, Part, Progress, UpdateOptions};
+use crate::codec::{Codec, ROWS_PER_DIM};
 use crate::coded::{Coded, CodedBuilder, transcode};
-use crate::encoder::{Encoder, EncoderId, encode_checked};
+use crate::encoder::{Encoder, EncoderId};
 use crate::error::IndexError;
 use crate::files::Files;
-use crate::manifest::{CodesRef, FileRef, Move};
+use crate::manifest::{CodesRef, FileRef, Manifest, Move};
 use crate::segment::Segment;
-use crate::vectors::{Rows, sanitize};
+
+pub use step::{RecodeStep, RecodedPart};
+
+mod step;
 
 /// What coding anew did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,25 +51,115 @@ impl Collection {
         options: &UpdateOptions,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<RecodeReport, IndexError> {
+        let mut report = RecodeReport::default();
+        while let Some(step) = self.recode_step(files, encoder, options.seed)? {
+            let (done, total) = self.recoded(encoder.id());
+            let before = report.embedded;
+            let mut told = |event: Progress| {
+                let chunks_embedded = before + event.chunks_embedded;
+                let chunks_expected = before + (total - done);
+                progress(Progress { chunks_embedded, chunks_expected, ..event })
+            };
+            let Some(part) = step.run(files, encoder, options.batch, &mut told)? else {
+                report.cancelled = true;
+                return Ok(report);
+            };
+            report.embedded += part.embedded();
+            report.stale += part.stale();
+            self.accept(part)?;
+        }
+        self.finish_recode(encoder, options.seed)?;
+        Ok(report)
+    }
+
+    /// What to embed next on the way to `encoder`'s release, or `None` where everything is: then
+    /// [`finish_recode`](Self::finish_recode) is due. Codes for a third release are forgotten once the
+    /// first step is accepted.
+    pub fn recode_step(
+        &self,
+        files: &dyn Files,
+        encoder: &dyn Encoder,
+        seed: u64,
+    ) -> Result<Option<RecodeStep>, IndexError> {
         self.check_writable()?;
         self.snapshot.check_base(encoder)?;
         self.check_roots(files)?;
-        let mut report = RecodeReport::default();
-        loop {
-            let Some(part) = self.next_to_recode(encoder) else { break };
-            self.recode_part(&part, files, encoder, options, progress, &mut report)?;
-            if report.cancelled {
-                return Ok(report);
+        let moving = self.moving_for(encoder.id());
+        let done = |part: &&Part| moving.is_some_and(|moving| moving.codes.contains_key(&part.id));
+        let next = self.snapshot.parts().iter().find(|part| !done(part));
+        let codec = moving.map(|moving| self.codecs[&moving.codec.id].clone());
+        Ok(next.map(|part| RecodeStep::new(self.snapshot(), part.clone(), codec, seed)))
+    }
+
+    /// Saves the codes of a step. `false` where they are of no use any more: the segment is gone, since
+    /// its chunks were merged into others, or somebody else began a move of their own.
+    pub fn accept(&mut self, part: RecodedPart) -> Result<bool, IndexError> {
+        self.check_writable()?;
+        let mut manifest = self.manifest.clone();
+        let moving = self.moving_for(part.to).cloned();
+        let head = moving.as_ref().map(|moving| self.codecs[&moving.codec.id].head());
+        // One that was made for this step is not saved yet, and has no checksum.
+        let fits = head.unwrap_or_default() == part.codec.head();
+        let known = manifest.segments.iter_mut().find(|s| s.content.id == part.part.id);
+        let (Some(reference), true) = (known, fits) else { return Ok(false) };
+        reference.dead.extend(part.dead);
+        let mut moving = match moving {
+            Some(moving) => moving,
+            None => {
+                let (codec, _) = self.write_codec(&part.codec)?;
+                Move { release: part.to.release, codec, codes: BTreeMap::new() }
+            }
+        };
+        let mut codes = CodedBuilder::new(self.codecs[&moving.codec.id].clone());
+        codes.push_rows(&part.rows);
+        let (file, _) = self.write_codes(&part.part.segment.content, codes, part.seed)?;
+        moving.codes.insert(part.part.id, file);
+        manifest.moving = Some(moving);
+        self.commit(manifest, BTreeMap::new())?;
+        Ok(true)
+    }
+
+    /// Makes the new codes the collection's, and `encoder`'s release the one it answers for. `false` where
+    /// some are missing still, as an update brought new chunks.
+    pub fn finish_recode(&mut self, encoder: &dyn Encoder, seed: u64) -> Result<bool, IndexError> {
+        self.check_writable()?;
+        self.snapshot.check_base(encoder)?;
+        let (done, total) = self.recoded(encoder.id());
+        if done < total {
+            return Ok(false);
+        }
+        self.switch(encoder.id(), seed)?;
+        Ok(true)
+    }
+
+    /// Forgets what was made on the way to another release.
+    pub fn abandon_recode(&mut self) -> Result<(), IndexError> {
+        self.check_writable()?;
+        self.commit(Manifest { moving: None, ..self.manifest.clone() }, BTreeMap::new())
+    }
+
+    /// How many chunks have codes of this release on the way to it, and how many there are.
+    pub fn recoded(&self, to: EncoderId) -> (usize, usize) {
+        let moving = self.moving_for(to);
+        let (mut done, mut total) = (0, 0);
+        for part in self.snapshot.parts() {
+            let chunks = part.segment.len() as usize;
+            total += chunks;
+            if moving.is_some_and(|moving| moving.codes.contains_key(&part.id)) {
+                done += chunks;
             }
         }
-        self.switch(encoder.id(), options.seed)?;
-        Ok(report)
+        (done, total)
     }
 
     /// The release that [`recode`](Self::recode) is on the way to, if it was interrupted.
     pub fn moving_to(&self) -> Option<EncoderId> {
         let release = self.manifest.moving.as_ref()?.release;
         Some(EncoderId { base: self.manifest.encoder.base, release })
+    }
+
+    fn moving_for(&self, to: EncoderId) -> Option<&Move> {
+        self.manifest.moving.as_ref().filter(|moving| moving.release == to.release)
     }
 
     /// Without its root, such as a drive that is not plugged in, every file would count as vanished.
@@ -73,98 +169,6 @@ impl Collection {
             files.resolve(root).map_err(unreadable)?;
         }
         Ok(())
-    }
-
-    /// A part without codes of this encoder. Codes for a release other than this one are forgotten.
-    fn next_to_recode(&self, encoder: &dyn Encoder) -> Option<Part> {
-        let moving = self.manifest.moving.as_ref();
-        let done = moving.filter(|moving| moving.release == encoder.id().release);
-        let parts = self.snapshot.parts().iter();
-        let mut left =
-            parts.filter(|part| done.is_none_or(|done| !done.codes.contains_key(&part.id)));
-        left.next().cloned()
-    }
-
-    fn recode_part(
-        &mut self,
-        part: &Part,
-        files: &dyn Files,
-        encoder: &dyn Encoder,
-        options: &UpdateOptions,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-        report: &mut RecodeReport,
-    ) -> Result<(), IndexError> {
-        let dim = encoder.dim();
-        let content = part.segment.content.clone();
-        let mut vectors = vec![0f32; content.len() as usize * dim];
-        let (mut dead, total) = (Vec::new(), part.live_files().count());
-        for (done, (number, file)) in part.live_files().enumerate() {
-            let event = Progress {
-                stage: Stage::Embedding,
-                path: file.path.clone(),
-                files_seen: total,
-                files_done: done,
-                files_total: total,
-                chunks_embedded: report.embedded,
-                chunks_expected: content.len() as usize,
-            };
-            if progress(event).is_break() {
-                report.cancelled = true;
-                return Ok(());
-            }
-            let text = self.snapshot.texts().current(part, number, files);
-            let texts = text.as_ref().and_then(|text| {
-                let passages = content.passages(file)?;
-                passages
-                    .iter()
-                    .map(|passage| text.get(passage.span.clone()))
-                    .collect::<Option<Vec<_>>>()
-            });
-            let Some(texts) = texts else {
-                dead.push(number);
-                continue;
-            };
-            let mut at = file.chunks.start as usize * dim;
-            for batch in texts.chunks(options.batch.max(1)) {
-                let rows = encode_checked(encoder, batch)?;
-                vectors[at..at + rows.len()].copy_from_slice(&rows);
-                at += rows.len();
-                report.embedded += batch.len();
-            }
-        }
-        sanitize(&mut vectors, dim);
-        report.stale += dead.len();
-        self.save_codes(part, Rows::new(&vectors, dim), encoder.id(), dead, options.seed)
-    }
-
-    /// Saves a part's codes of the next release, and lists them.
-    fn save_codes(
-        &mut self,
-        part: &Part,
-        rows: Rows<'_>,
-        to: EncoderId,
-        dead: Vec<u32>,
-        seed: u64,
-    ) -> Result<(), IndexError> {
-        let mut manifest = self.manifest.clone();
-        let moving = manifest.moving.take().filter(|moving| moving.release == to.release);
-        let mut moving = match moving {
-            Some(moving) => moving,
-            None => {
-                let (codec, _) = self.write_codec(&provisional(rows, seed))?;
-                Move { release: to.release, codec, codes: BTreeMap::new() }
-            }
-        };
-        let codec = self.codecs[&moving.codec.id].clone();
-        let mut codes = CodedBuilder::new(codec);
-        codes.push_vectors(rows);
-        let (file, _) = self.write_codes(&part.segment.content, codes, seed)?;
-        moving.codes.insert(part.id, file);
-        manifest.moving = Some(moving);
-        if let Some(reference) = manifest.segments.iter_mut().find(|s| s.content.id == part.id) {
-            reference.dead.extend(dead);
-        }
-        self.commit(manifest, BTreeMap::new())
     }
 
     /// Learns a codec for the new codes, brings them to it, and makes them the collection's.

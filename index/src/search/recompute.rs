@@ -75,7 +75,8 @@ impl Snapshot {
         };
         loop {
             race.sort();
-            let doubtful = rule.doubtful(&race.runners, race.result.recomputed + race.result.cached);
+            let doubtful =
+                rule.doubtful(&race.runners, race.result.recomputed + race.result.cached);
             if doubtful.is_empty() {
                 race.result.stopped = Stopped::Bound;
                 // The bound may hold for chunks that turn out to be gone.

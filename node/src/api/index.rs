@@ -1,9 +1,11 @@
 //! What is told of a collection's index, and done to it.
 
+use std::path::PathBuf;
+
 use covey_protocol::ids::Name;
 use serde::{Deserialize, Serialize};
 
-use super::TunedInfo;
+use super::{TunedInfo, lossy};
 
 /// Settings for a kind of need, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,4 +153,60 @@ pub struct IndexRecoded {
     pub stale: u64,
     /// Bytes of index now, without the index of words.
     pub index_bytes: u64,
+}
+
+/// How an index is written out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportCall {
+    /// The file of the lines (absolute); one that is there is replaced.
+    pub path: PathBuf,
+    /// What is written.
+    #[serde(default)]
+    pub format: ExportFormat,
+    /// Whether each line holds its chunk's text.
+    #[serde(default = "yes")]
+    pub text: bool,
+    /// Whether each line holds its chunk's vector, computed again.
+    #[serde(default)]
+    pub vectors: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// What an export consists of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExportFormat {
+    /// A JSON object a line, one for each chunk.
+    #[default]
+    Jsonl,
+    /// The same, and beside it a `.npy` file whose rows are the lines' vectors.
+    Npy,
+}
+
+/// What writing an index out did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexExported {
+    /// The collection.
+    pub collection: Name,
+    /// The file of the lines.
+    #[serde(serialize_with = "lossy::path")]
+    pub path: PathBuf,
+    /// The file of the vectors, if there is one.
+    #[serde(serialize_with = "lossy::option")]
+    pub vectors: Option<PathBuf>,
+    /// Files written out.
+    pub files: u64,
+    /// Chunks, a line each.
+    pub chunks: u64,
+    /// Bytes of both files.
+    pub bytes: u64,
+    /// Files left out as they changed since; `covey add` takes them in again.
+    pub stale: u64,
+    /// Their names; at most the first 1,000.
+    #[serde(serialize_with = "lossy::list")]
+    pub stale_files: Vec<PathBuf>,
 }

@@ -92,6 +92,13 @@ pub enum Call {
         /// The collection.
         collection: Name,
     },
+    /// Writes out what a collection's index knows.
+    IndexExport {
+        /// The collection.
+        collection: Name,
+        /// Where to, and what.
+        export: ExportCall,
+    },
     /// Searches own files or a group's.
     Search(SearchCall),
     /// Lets members of `group` search `collection`.

@@ -6,8 +6,8 @@ use covey_protocol::ids::{Epoch, GroupId, ModelId, Name, NodeId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackupInfo, DemoReport, IndexCompacted, IndexInfo, IndexRecoded, IndexVerified, Initialised,
-    LogInfo, Reveal, SearchMode, ServiceInfo, TuneInfo, TunedInfo, lossy,
+    BackupInfo, DemoReport, IndexCompacted, IndexExported, IndexInfo, IndexRecoded, IndexVerified,
+    Initialised, LogInfo, Reveal, SearchMode, ServiceInfo, TuneInfo, TunedInfo, lossy,
 };
 
 /// The result of a call.
@@ -35,6 +35,8 @@ pub enum Reply {
     IndexRecoded(IndexRecoded),
     /// To [`super::Call::Tune`].
     Tuned(TuneInfo),
+    /// To [`super::Call::IndexExport`].
+    IndexExported(IndexExported),
     /// To [`super::Call::Search`].
     Search(SearchReport),
     /// To [`super::Call::GroupCreate`], [`super::Call::Join`].
@@ -147,6 +149,10 @@ pub struct CollectionInfo {
     pub dead_chunks: u64,
     /// The model it was built with.
     pub model: ModelId,
+    /// How far it is on its way to the current release of its model, if it holds another one, by which it
+    /// answers until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<MovingInfo>,
     /// Why it cannot be searched, if so.
     pub problem: Option<String>,
     /// The goals it is kept at, if the person gave some.
@@ -154,6 +160,19 @@ pub struct CollectionInfo {
     pub tuned: Option<TunedInfo>,
     /// Who may search it.
     pub shares: Vec<ShareInfo>,
+}
+
+/// A move to another release of the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovingInfo {
+    /// The release.
+    pub to: ModelId,
+    /// Chunks embedded for it.
+    pub done: u64,
+    /// Chunks in all.
+    pub total: u64,
+    /// Why it does not go on, if so; it is tried again.
+    pub problem: Option<String>,
 }
 
 /// A share of a collection.

@@ -39,12 +39,7 @@ impl Collections {
         let model = self.models.current()?;
         let slot = self.slot_or_new(&name, &model)?;
         let mut claim = slot.claim()?;
-        if slot.model() != model.id {
-            let message =
-                format!("collection {name} was built with another model than {}", model.name);
-            let hint = format!("rebuild it with `covey reindex {name}`, or add to a new one");
-            return Err(ApiError::new(ErrorCode::WrongModel, message).hint(hint));
-        }
+        let model = self.model_for(&slot)?;
         check_whole(&slot, &root)?;
         check_profile(&claim, profile)?;
         let result = self.add_root(&mut claim, &root, profile, &model, meter, cancel);

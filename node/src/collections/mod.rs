@@ -2,14 +2,17 @@
 //!
 //! Everything here may block (it reads files and runs the model); the node calls it where it computes.
 
+mod adopt;
 mod change;
 mod cost;
+mod export;
 mod goals;
 mod record;
 mod search;
 mod slot;
 mod tune;
 mod upkeep;
+mod vectors;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,12 +23,15 @@ use covey_index::{Collection, Files, IndexError};
 use covey_protocol::ids::{ModelId, Name};
 
 pub(crate) use change::Meter;
-pub use search::{LocalHit, LocalSearch, Query, embed};
+pub use search::{LocalHit, LocalSearch, Query};
+pub use slot::Moving;
+pub use vectors::{Vectors, embed};
 
 use crate::api::{ApiError, ErrorCode, TunedInfo};
 use crate::env::Env;
 use crate::models::Models;
 use crate::store::{IndexPlace, Kv, StoreError, Table};
+use adopt::Signals;
 use record::Record;
 use slot::Slot;
 
@@ -41,6 +47,7 @@ pub struct Collections {
     models: Arc<dyn Models>,
     max_file_bytes: u64,
     slots: Mutex<BTreeMap<Name, Arc<Slot>>>,
+    signals: Signals,
 }
 
 /// What is known of a collection without searching it.
@@ -68,6 +75,8 @@ pub struct Summary {
     pub problem: Option<String>,
     /// The goals it is kept at, if any.
     pub tuned: Option<TunedInfo>,
+    /// How far it is on its way to another release of the model, if it is.
+    pub moving: Option<Moving>,
 }
 
 /// What collections are made of.
@@ -103,7 +112,35 @@ impl Collections {
         }
         remove_orphans(&place, slots.values());
         let slots = Mutex::new(slots);
-        Ok(Self { env, kv, place, files, models, max_file_bytes, slots })
+        Ok(Self {
+            env,
+            kv,
+            place,
+            files,
+            models,
+            max_file_bytes,
+            slots,
+            signals: Signals::default(),
+        })
+    }
+
+    /// One collection that is recorded nowhere: `opened` is the index in the folder called `dir` in the place
+    /// that `ground` names, `None` where it is still to be made with `model`.
+    pub(crate) fn of_one(
+        ground: Ground,
+        name: Name,
+        dir: String,
+        model: ModelId,
+        opened: Option<Collection>,
+    ) -> Self {
+        let Ground { env, kv, place, files, models, max_file_bytes } = ground;
+        let mut record = Record::new(dir, model);
+        for root in opened.iter().flat_map(Collection::roots) {
+            record.add_root(root);
+        }
+        let slot = Slot::new(name.clone(), record, Ok(opened));
+        let slots = Mutex::new([(name, Arc::new(slot))].into());
+        Self { env, kv, place, files, models, max_file_bytes, slots, signals: Signals::default() }
     }
 
     /// All collections, by name.
@@ -122,6 +159,7 @@ impl Collections {
                 model: slot.model(),
                 problem: slot.problem(),
                 tuned: slot.record().tuned.map(|tuned| tuned.told()),
+                moving: slot.moving(),
             }
         };
         self.slots().into_iter().map(summary).collect()
@@ -160,7 +198,7 @@ impl Collections {
     }
 }
 
-fn model_of(index: &Collection) -> ModelId {
+pub(crate) fn model_of(index: &Collection) -> ModelId {
     let id = index.encoder_id();
     ModelId { base: Digest::from_bytes(id.base), release: Digest::from_bytes(id.release) }
 }

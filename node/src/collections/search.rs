@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use covey_crypto::Digest;
 use covey_index::{
-    Files, Grep, GrepResult, Hit, IndexError, SearchOptions, SearchResult, Snapshot, TimeLeft,
+    EncoderId, Files, Grep, GrepResult, Hit, IndexError, SearchOptions, SearchResult, Snapshot,
+    TimeLeft,
 };
-use covey_protocol::ids::Name;
+use covey_protocol::ids::{ModelId, Name};
 
-use super::Collections;
 use super::slot::{Slot, View};
+use super::{Collections, Vectors};
 use crate::api::{ApiError, ErrorCode, LineHit, Stopped};
 use crate::errors;
 use crate::models::ModelHandle;
@@ -54,20 +56,20 @@ pub struct LocalSearch {
 /// What is looked for.
 #[derive(Clone, Copy)]
 pub enum Query<'a> {
-    /// What is close to a vector, which the model made.
-    Vector(&'a ModelHandle, &'a [f32]),
+    /// What is close to a question's vector.
+    Vector(&'a Vectors),
     /// What has these words.
     Words(&'a str),
     /// Both.
-    Both(&'a ModelHandle, &'a [f32], &'a str),
+    Both(&'a Vectors, &'a str),
     /// Lines that match.
     Lines(&'a Grep),
 }
 
 impl<'a> Query<'a> {
-    fn model(&self) -> Option<&'a ModelHandle> {
+    fn vectors(&self) -> Option<&'a Vectors> {
         match self {
-            Self::Vector(model, _) | Self::Both(model, _, _) => Some(model),
+            Self::Vector(vectors) | Self::Both(vectors, _) => Some(vectors),
             Self::Words(_) | Self::Lines(_) => None,
         }
     }
@@ -78,17 +80,6 @@ impl<'a> Query<'a> {
             Self::Vector(..) | Self::Lines(_) => false,
         }
     }
-}
-
-/// Embeds a question.
-///
-/// # Errors
-/// If the model fails.
-pub fn embed(model: &ModelHandle, question: &str) -> Result<Vec<f32>, ApiError> {
-    model
-        .encoder
-        .encode(&[question])
-        .map_err(|error| ApiError::new(ErrorCode::Internal, format!("{}: {error}", model.name)))
 }
 
 impl Collections {
@@ -102,7 +93,9 @@ impl Collections {
         limit: usize,
         options: &SearchOptions<'_>,
     ) -> LocalSearch {
+        let _searching = self.signals.searching();
         let mut found = LocalSearch::default();
+        let mut releases = Vec::new();
         let mut slots = self.slots();
         slots.retain(|slot| only.is_none_or(|only| only.contains(&slot.name)));
         for (at, slot) in slots.iter().enumerate() {
@@ -114,7 +107,7 @@ impl Collections {
                     continue;
                 }
             };
-            let limited = options.time_left.filter(|_| query.model().is_some());
+            let limited = options.time_left.filter(|_| query.vectors().is_some());
             let shared = limited.map(|left| share(left, slots.len() - at));
             let mut options = *options;
             if let Some(left) = &shared {
@@ -122,16 +115,23 @@ impl Collections {
             }
             // What the tuner chose was weighed against the time it takes.
             if slot.settings().is_some_and(|settings| settings.exact) && !slot.is_tuned() {
-                let cheap = query.model().and_then(ModelHandle::cheap_recompute);
+                let model = query.vectors().map(Vectors::model);
+                let cheap = model.and_then(ModelHandle::cheap_recompute);
                 options.recompute = options.recompute.or(cheap);
             }
             match self.search_one(&snapshot, query, limit, &options) {
-                Ok(One::Chunks(result)) => found.take(slot, result, query.needs_words()),
+                Ok(One::Chunks(result)) => {
+                    found.take(slot, result, query.needs_words());
+                    releases.resize(found.hits.len(), release(&snapshot));
+                }
                 Ok(One::Lines(lines)) => found.take_lines(name, limit, lines),
                 Err(error) => {
                     found.notes.push(format!("collection {name} was left out: {error}"));
                 }
             }
+        }
+        if let Query::Vector(vectors) = query {
+            found.align(vectors, &releases);
         }
         found.hits.sort_by(|a, b| {
             let place =
@@ -150,11 +150,13 @@ impl Collections {
     ) -> Result<One, IndexError> {
         let files: &dyn Files = &*self.files;
         let result = match query {
-            Query::Vector(model, vector) => {
+            Query::Vector(vectors) => {
+                let (model, vector) = fitting(vectors, snapshot);
                 snapshot.search(vector, limit, files, &*model.encoder, options)?
             }
             Query::Words(text) => snapshot.search_words(text, limit, files, options)?,
-            Query::Both(model, vector, text) => {
+            Query::Both(vectors, text) => {
+                let (model, vector) = fitting(vectors, snapshot);
                 let encoder = &*model.encoder;
                 snapshot.search_both(vector, text, None, limit, files, encoder, options)?
             }
@@ -213,9 +215,19 @@ fn ready(slot: &Slot, query: &Query<'_>) -> Result<Snapshot, Unfit> {
         let what = slot.problem().unwrap_or_default();
         return Err(Unfit { code: ErrorCode::Corrupt, what, fix: reindex });
     };
-    if let Some(model) = query.model().filter(|model| model.id != slot.model()) {
-        let what = format!("it was built with another model than {}", model.name);
-        return Err(Unfit { code: ErrorCode::WrongModel, what, fix: reindex });
+    let has = release(&snapshot);
+    if let Some(vectors) = query.vectors().filter(|vectors| vectors.get(has).is_none()) {
+        let model = vectors.model();
+        let (what, fix) = if model.id.base == has.base {
+            let what = format!("it was built with another release of {}", model.name);
+            (
+                what,
+                format!("the daemon brings it along, as does `covey index recode {}`", slot.name),
+            )
+        } else {
+            (format!("it was built with another model than {}", model.name), reindex)
+        };
+        return Err(Unfit { code: ErrorCode::WrongModel, what, fix });
     }
     if query.needs_words() && !snapshot.has_words() {
         let what = "it cannot be searched by words".to_owned();
@@ -224,7 +236,32 @@ fn ready(slot: &Slot, query: &Query<'_>) -> Result<Snapshot, Unfit> {
     Ok(snapshot)
 }
 
+/// The model and the vector that a snapshot is asked with.
+fn fitting<'a>(vectors: &'a Vectors, snapshot: &Snapshot) -> (&'a ModelHandle, &'a [f32]) {
+    // The snapshot refuses what does not fit.
+    vectors.get(release(snapshot)).unwrap_or((vectors.model(), vectors.vector()))
+}
+
+/// The release that a snapshot answers for.
+fn release(snapshot: &Snapshot) -> ModelId {
+    let EncoderId { base, release } = snapshot.encoder_id();
+    ModelId { base: Digest::from_bytes(base), release: Digest::from_bytes(release) }
+}
+
 impl LocalSearch {
+    /// Makes scores of several releases comparable.
+    fn align(&mut self, vectors: &Vectors, releases: &[ModelId]) {
+        match vectors.align(&mut self.hits, releases) {
+            Ok(None) => {}
+            Ok(Some(embedded)) => {
+                self.recomputed += embedded;
+                // What was left out is bounded by scores of its own release only.
+                self.bound = None;
+            }
+            Err(error) => self.notes.push(format!("scores may not compare: {error}")),
+        }
+    }
+
     fn take(&mut self, slot: &Slot, result: SearchResult, by_words: bool) {
         self.recomputed += result.recomputed;
         self.cached += result.cached;

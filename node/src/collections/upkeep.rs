@@ -98,10 +98,10 @@ impl Collections {
             .map_err(|error| errors::index(name, error))?;
         let id = model_of(index);
         if slot.model() != id {
-            let mut record = slot.record();
-            record.model = id;
-            self.kv.write(vec![record.put(name)])?;
-            slot.set_record(record);
+            self.record_model(&slot, id)?;
+        }
+        if index.moving_to().is_none() {
+            slot.set_moving(None);
         }
         claim.publish();
         cancel.check()?;
@@ -151,16 +151,33 @@ impl Collections {
         self.index_info(name)
     }
 
-    /// The current model, if it is the one that a collection was built with.
+    /// The model to change a collection with: the current one, or the release of it that the collection
+    /// still holds, until it is brought to the current one.
     pub(super) fn model_for(&self, slot: &Slot) -> Result<ModelHandle, ApiError> {
         let model = self.models.current()?;
-        if model.id == slot.model() {
+        let (id, name) = (slot.model(), &slot.name);
+        if model.id == id {
             return Ok(model);
         }
-        let message =
-            format!("collection {} was built with another model than {}", slot.name, model.name);
+        if model.id.base == id.base {
+            return self.model_of_slot(slot);
+        }
+        let message = format!("collection {name} was built with another model than {}", model.name);
         Err(ApiError::new(ErrorCode::WrongModel, message)
-            .hint(format!("rebuild it with `covey reindex {}`", slot.name)))
+            .hint(format!("rebuild it with `covey reindex {name}`, or add to a new one")))
+    }
+
+    /// The model that a collection was built with.
+    pub(super) fn model_of_slot(&self, slot: &Slot) -> Result<ModelHandle, ApiError> {
+        let name = &slot.name;
+        self.models.get(slot.model()).ok_or_else(|| {
+            let message =
+                format!("the release of the model that {name} was built with is not here");
+            ApiError::new(ErrorCode::WrongModel, message).hint(format!(
+                "the daemon brings it to the current release, as does `covey index recode {name}`; \
+                 with another model, rebuild it with `covey reindex {name}`"
+            ))
+        })
     }
 
     /// How indexes are changed.

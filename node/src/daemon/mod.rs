@@ -64,12 +64,19 @@ pub async fn run(
         let node = node.clone();
         async move { node.run().await }
     });
+    let (halt, background) = (CancelFlag::new(), node.clone());
+    let adopting = tokio::spawn({
+        let halt = halt.clone();
+        async move { background.adopt_releases(halt).await }
+    });
     tracing::info!(node = %link.local(), version = env!("CARGO_PKG_VERSION"), "the daemon is up");
     ready(&link.addresses());
     server.run(Host::new(node, home.clone(), true), stop).await;
     tracing::info!("the daemon stops");
+    halt.cancel();
     link.shutdown().await;
-    if tokio::time::timeout(END_PATIENCE, events).await.is_err() {
+    let ended = tokio::time::timeout(END_PATIENCE, async { tokio::join!(events, adopting) });
+    if ended.await.is_err() {
         tracing::warn!("the node took too long to end");
     }
     drop(lock);
@@ -125,6 +132,7 @@ fn needs_others(call: &Call) -> bool {
         | Call::IndexProfile { .. }
         | Call::Tune(_)
         | Call::TuneOff { .. }
+        | Call::IndexExport { .. }
         | Call::Share { .. }
         | Call::Unshare { .. }
         | Call::GroupCreate { .. }

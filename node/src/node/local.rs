@@ -8,9 +8,12 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{MODEL_KEY, Node};
-use crate::api::{self, Added, ApiError, ErrorCode, Profile, Progress, Reply, TuneCall};
+use crate::api::{
+    self, Added, ApiError, ErrorCode, ExportCall, Profile, Progress, Reply, TuneCall,
+};
 use crate::cancel::CancelFlag;
 use crate::collections::Meter;
+use crate::env::Env;
 use crate::store::{Table, Write};
 
 /// Progress reports on their way from where work is done; later ones are dropped while it is full.
@@ -121,6 +124,8 @@ impl<L: Link> Node<L> {
         let handle = self.env.compute(move || models.set_current(&name)).await?;
         let put = Write::Put(Table::Meta, MODEL_KEY.to_vec(), handle.name.into_bytes());
         self.kv.write(vec![put])?;
+        self.collections.model_changed();
+        self.model_changed.notify_one();
         self.model_list().await
     }
 
@@ -138,7 +143,7 @@ impl<L: Link> Node<L> {
     ) -> Result<Reply, ApiError> {
         let collections = self.collections.clone();
         let work = move |meter: Meter<'_>| collections.index_compact(&collection, meter, &cancel);
-        self.metered(progress, work).await.map(Reply::IndexCompacted)
+        metered(&self.env, progress, work).await.map(Reply::IndexCompacted)
     }
 
     pub(super) async fn index_recode(
@@ -149,7 +154,7 @@ impl<L: Link> Node<L> {
     ) -> Result<Reply, ApiError> {
         let collections = self.collections.clone();
         let work = move |meter: Meter<'_>| collections.index_recode(&collection, meter, &cancel);
-        self.metered(progress, work).await.map(Reply::IndexRecoded)
+        metered(&self.env, progress, work).await.map(Reply::IndexRecoded)
     }
 
     pub(super) async fn index_profile(
@@ -164,7 +169,20 @@ impl<L: Link> Node<L> {
         let work = move |meter: Meter<'_>| {
             collections.index_profile(&collection, profile, cache_bytes, meter, &cancel)
         };
-        self.metered(progress, work).await.map(Reply::Index)
+        metered(&self.env, progress, work).await.map(Reply::Index)
+    }
+
+    pub(super) async fn index_export(
+        &self,
+        collection: Name,
+        export: ExportCall,
+        progress: &mut (dyn FnMut(Progress) + Send),
+        cancel: CancelFlag,
+    ) -> Result<Reply, ApiError> {
+        let collections = self.collections.clone();
+        let work =
+            move |meter: Meter<'_>| collections.index_export(&collection, &export, meter, &cancel);
+        metered(&self.env, progress, work).await.map(Reply::IndexExported)
     }
 
     pub(super) async fn tune(
@@ -175,7 +193,7 @@ impl<L: Link> Node<L> {
     ) -> Result<Reply, ApiError> {
         let collections = self.collections.clone();
         let work = move |meter: Meter<'_>| collections.tune(&call, meter, &cancel);
-        self.metered(progress, work).await.map(Reply::Tuned)
+        metered(&self.env, progress, work).await.map(Reply::Tuned)
     }
 
     /// Runs long `work` and takes the time of it.
@@ -185,37 +203,37 @@ impl<L: Link> Node<L> {
         work: impl FnOnce(Meter<'_>) -> Result<Added, ApiError> + Send + 'static,
     ) -> Result<Added, ApiError> {
         let started = Instant::now();
-        let mut added = self.metered(progress, work).await?;
+        let mut added = metered(&self.env, progress, work).await?;
         added.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(added)
     }
+}
 
-    /// Runs long `work` where this node computes, passing on what it tells of its progress.
-    async fn metered<T: Send + 'static>(
-        &self,
-        progress: &mut (dyn FnMut(Progress) + Send),
-        work: impl FnOnce(Meter<'_>) -> Result<T, ApiError> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        let (tx, mut rx) = mpsc::channel(PROGRESS_QUEUE);
-        let computing = self.env.compute(move || {
-            work(&mut |at| {
-                // A full queue means that whoever listens is slow; the next report says more.
-                let _ = tx.try_send(at);
-            })
-        });
-        tokio::pin!(computing);
-        let result = loop {
-            tokio::select! {
-                biased;
-                Some(at) = rx.recv() => progress(at),
-                result = &mut computing => break result,
-            }
-        };
-        while let Ok(at) = rx.try_recv() {
-            progress(at);
+/// Runs long `work` where `env` computes, passing on what it tells of its progress.
+pub(crate) async fn metered<T: Send + 'static>(
+    env: &Env,
+    progress: &mut (dyn FnMut(Progress) + Send),
+    work: impl FnOnce(Meter<'_>) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let (tx, mut rx) = mpsc::channel(PROGRESS_QUEUE);
+    let computing = env.compute(move || {
+        work(&mut |at| {
+            // A full queue means that whoever listens is slow; the next report says more.
+            let _ = tx.try_send(at);
+        })
+    });
+    tokio::pin!(computing);
+    let result = loop {
+        tokio::select! {
+            biased;
+            Some(at) = rx.recv() => progress(at),
+            result = &mut computing => break result,
         }
-        result
+    };
+    while let Ok(at) = rx.try_recv() {
+        progress(at);
     }
+    result
 }
 
 impl From<api::Reveal> for covey_protocol::search::Reveal {

@@ -1,5 +1,6 @@
 //! The node: everything below joined to one link, behind the local API's calls.
 
+mod adopt;
 mod local;
 mod run;
 mod status;
@@ -12,7 +13,7 @@ use covey_crypto::SecretKey;
 use covey_index::Files;
 use covey_net::{Events, Link};
 use covey_protocol::ids::{Name, NodeId};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::addresses::Addresses;
 use crate::api::{ApiError, Call, ErrorCode, Progress, Reply};
@@ -26,6 +27,7 @@ use crate::shares::Shares;
 use crate::store::{Kv, Stores, Table};
 use crate::sync::Pulls;
 
+pub(crate) use local::metered;
 pub(crate) use run::Job;
 
 /// Jobs waiting for [`Node::run`]; a further one is left to the next periodic sync.
@@ -99,6 +101,7 @@ pub struct Inner<L: Link> {
     inbox: Mutex<Option<(Events, mpsc::Receiver<Job>)>>,
     known_members: Mutex<Option<BTreeSet<NodeId>>>,
     pulls: Mutex<Pulls>,
+    model_changed: Notify,
 }
 
 impl<L: Link> Node<L> {
@@ -146,6 +149,7 @@ impl<L: Link> Node<L> {
             inbox: Mutex::new(Some((events, queue))),
             known_members: Mutex::new(None),
             pulls: Mutex::new(Pulls::default()),
+            model_changed: Notify::new(),
         }));
         // A crash may have come between a collection's end and that of its shares.
         node.drop_orphaned_shares()?;
@@ -193,6 +197,9 @@ impl<L: Link> Node<L> {
             Call::Tune(tune) => self.tune(tune, progress, cancel).await,
             Call::TuneOff { collection } => {
                 self.collections.tune_off(&collection).map(|()| Reply::Ok)
+            }
+            Call::IndexExport { collection, export } => {
+                self.index_export(collection, export, progress, cancel).await
             }
             Call::Search(search) => self.search(search, cancel).await,
             Call::Share { collection, group, reveal } => self.share(collection, &group, reveal),

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use covey_net::{Addr, Link};
 use covey_protocol::group::Log;
-use covey_protocol::ids::{GroupId, Name, NodeId};
+use covey_protocol::ids::{GroupId, ModelId, Name, NodeId};
 
 use super::Node;
 use crate::api::{
-    ApiError, Check, CollectionInfo, GroupInfo, ModelEntry, PeerInfo, Reply, Reveal, ShareInfo,
-    Status,
+    ApiError, Check, CollectionInfo, GroupInfo, ModelEntry, MovingInfo, PeerInfo, Reply, Reveal,
+    ShareInfo, Status,
 };
+use crate::collections::{Moving, Summary};
 
 /// Most audit records that one call lists.
 const MAX_AUDIT: u32 = 10_000;
@@ -29,26 +30,28 @@ impl<L: Link> Node<L> {
             })
         });
         let model: ModelEntry = model.await?;
-        let peers = self.link.peers();
+        let (peers, current) = (self.link.peers(), model.id);
         Ok(Reply::Status(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: self.id(),
             daemon: false,
             model,
             addresses: self.link.addresses().iter().map(Addr::to_string).collect(),
-            collections: self.collection_infos(),
+            collections: self.collection_infos(Some(current)),
             groups: self.group_infos(),
             connected: u32::try_from(peers.len()).unwrap_or(u32::MAX),
         }))
     }
 
-    fn collection_infos(&self) -> Vec<CollectionInfo> {
+    /// `current` is the current model's id, where that is known.
+    fn collection_infos(&self, current: Option<ModelId>) -> Vec<CollectionInfo> {
         let summaries = self.collections.summaries().into_iter();
-        let info = |it: crate::collections::Summary| {
+        let info = |it: Summary| {
             let share = |(group, reveal)| {
                 Some(ShareInfo { group: self.groups.name_of(group)?, reveal: Reveal::of(reveal)? })
             };
             let shares = self.shares.of_collection(&it.name).into_iter().filter_map(share);
+            let moving = current.and_then(|current| moving(current, &it));
             CollectionInfo {
                 shares: shares.collect(),
                 name: it.name,
@@ -59,6 +62,7 @@ impl<L: Link> Node<L> {
                 lexical_bytes: it.lexical_bytes,
                 text_bytes: it.text_bytes,
                 dead_chunks: it.dead_chunks,
+                moving,
                 model: it.model,
                 problem: it.problem,
                 tuned: it.tuned,
@@ -142,7 +146,7 @@ impl<L: Link> Node<L> {
             detail: problem.unwrap_or_else(|| "fine".to_owned()),
         };
         let mut checks = Vec::new();
-        for collection in self.collection_infos() {
+        for collection in self.collection_infos(None) {
             let fix = format!("covey reindex {}", collection.name);
             let name = format!("collection {}", collection.name);
             let size = size_of(&collection);
@@ -166,6 +170,18 @@ impl<L: Link> Node<L> {
         checks.push(check("audit log".to_owned(), problem, fix));
         checks
     }
+}
+
+/// How far a collection is on its way to the current release, if it holds another one of the same model.
+fn moving(current: ModelId, it: &Summary) -> Option<MovingInfo> {
+    if it.model == current || it.model.base != current.base || it.problem.is_some() {
+        return None;
+    }
+    let under_way = it.moving.clone().filter(|moving| moving.to == current);
+    let total = it.chunks + it.dead_chunks;
+    let not_begun = Moving { to: current, done: 0, total, problem: None };
+    let Moving { to, done, total, problem } = under_way.unwrap_or(not_begun);
+    Some(MovingInfo { to, done, total, problem })
 }
 
 /// How large a collection's index is, and what of it is dead.

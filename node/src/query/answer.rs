@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Ledger;
 use super::snippet::snippet;
-use crate::collections::{Collections, LocalHit, Query, embed};
+use crate::collections::{Collections, LocalHit, Query, Vectors, embed};
 use crate::models::Models;
 use crate::node::{Job, Node};
 
@@ -110,8 +110,8 @@ impl Work {
         let vector = embed(&model, plan.question())
             .map_err(|error| internal("a member's question could not be embedded", &error))?;
         let names: BTreeSet<Name> = plan.scopes().map(|scope| scope.collection.clone()).collect();
-        let query = Query::Vector(&model, &vector);
-        let options = model.search_options();
+        let (options, vectors) = (model.search_options(), Vectors::of(model, vector));
+        let query = Query::Vector(&vectors);
         let found = self.collections.search(Some(&names), query, plan.limit(), &options);
         for note in &found.notes {
             tracing::debug!(%note, "while answering");

@@ -26,7 +26,9 @@ use crate::api::{
     SearchReport, Source,
 };
 use crate::cancel::CancelFlag;
-use crate::models::ModelHandle;
+use crate::collections::Collections;
+use crate::env::Env;
+use crate::models::{ModelHandle, Models};
 use crate::node::{Job, Node};
 use crate::reach::why_unreachable;
 
@@ -106,7 +108,7 @@ impl<L: Link> Node<L> {
         let env = self.env.clone();
         let work = move || wish.search(&collections, &*models, &asked, &env);
         let own = self.env.compute(work).await?;
-        Ok(own.into_report(self.id()))
+        Ok(own.into_report(Some(self.id())))
     }
 
     async fn search_group(
@@ -215,9 +217,11 @@ impl<L: Link> Node<L> {
                 inflight.push(async move { (to, sent.await) });
             }
         }
-        let (collections, handle) = (self.collections.clone(), model.clone());
-        let (vector, limit) = (vector.to_vec(), asked.limit);
-        let own = self.env.compute(move || local::search(&collections, &handle, &vector, limit));
+        let (collections, models) = (self.collections.clone(), self.models.clone());
+        let (handle, vector, question) = (model.clone(), vector.to_vec(), asked.clone());
+        let own = self
+            .env
+            .compute(move || local::search(&collections, &*models, handle, vector, &question));
         tokio::pin!(own);
         let mut own_answer: Option<OwnAnswer> = None;
         let (mut replies, mut took) = (BTreeMap::new(), BTreeMap::new());
@@ -336,6 +340,21 @@ impl<L: Link> Node<L> {
             lines: Vec::new(),
         })
     }
+}
+
+/// Searches collections that belong to no node, where blocking is fine.
+pub(crate) fn search_alone(
+    call: &SearchCall,
+    collections: &Collections,
+    models: &dyn Models,
+    env: &Env,
+) -> Result<SearchReport, ApiError> {
+    let started = Instant::now();
+    let wish = Wish::check(call, env.now())?;
+    let own = wish.search(collections, models, &Asked::check(call, PATIENCE_MS)?, env)?;
+    let mut report = own.into_report(None);
+    report.elapsed_us = micros(started.elapsed());
+    Ok(report)
 }
 
 /// Refuses what a question to a group cannot have.

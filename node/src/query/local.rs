@@ -15,7 +15,7 @@ use crate::api::{
     ApiError, Coverage, ErrorCode, LineHit, SearchCall, SearchHit, SearchMode, SearchReport,
     Source, Stopped,
 };
-use crate::collections::{Collections, LocalHit, LocalSearch, Query, embed};
+use crate::collections::{Collections, LocalHit, LocalSearch, Query, Vectors, embed};
 use crate::env::Env;
 use crate::models::{ModelHandle, Models};
 
@@ -87,13 +87,17 @@ impl Wish {
             SearchMode::Vector => {
                 let model = models.current()?;
                 let vector = vector(&model, asked)?;
-                self.run(collections, Query::Vector(&model, &vector), asked, env)
+                let vectors =
+                    Vectors::of(model, vector).with(collections.releases(), models, text)?;
+                self.run(collections, Query::Vector(&vectors), asked, env)
             }
             SearchMode::Hybrid => {
                 let model = models.current()?;
                 // A question of words the model does not know still has words.
                 let vector = embed(&model, text)?;
-                self.run(collections, Query::Both(&model, &vector, text), asked, env)
+                let vectors =
+                    Vectors::of(model, vector).with(collections.releases(), models, text)?;
+                self.run(collections, Query::Both(&vectors, text), asked, env)
             }
             SearchMode::Lexical => self.run(collections, Query::Words(text), asked, env),
             SearchMode::Grep => {
@@ -164,13 +168,22 @@ fn out_of_time_note(found: &LocalSearch, mode: SearchMode) -> String {
 /// Searches all own collections for an embedded question whose answer is joined with that of others.
 pub(super) fn search(
     collections: &Collections,
-    model: &ModelHandle,
-    vector: &[f32],
-    limit: u16,
+    models: &dyn Models,
+    model: ModelHandle,
+    vector: Vec<f32>,
+    asked: &Asked,
 ) -> OwnAnswer {
-    let limit = usize::from(limit);
-    let query = Query::Vector(model, vector);
-    let found = collections.search(None, query, limit, &model.search_options());
+    let limit = usize::from(asked.limit);
+    let (options, alone) = (model.search_options(), Vectors::of(model, vector));
+    let others = collections.releases();
+    let vectors = match alone.clone().with(others, models, asked.question.as_str()) {
+        Ok(vectors) => vectors.for_merging(),
+        Err(error) => {
+            tracing::warn!(%error, "cannot embed a question for the release before");
+            alone
+        }
+    };
+    let found = collections.search(None, Query::Vector(&vectors), limit, &options);
     OwnAnswer::new(found, limit, SearchMode::Vector)
 }
 
@@ -219,17 +232,16 @@ impl OwnAnswer {
         self.hits.iter().find(is_it).map(|hit| hit.hit.path.clone())
     }
 
-    /// The report of a search that asked nobody else. Equal texts are one result.
-    pub(super) fn into_report(self, me: NodeId) -> SearchReport {
+    /// The report of a search that asked nobody else. Equal texts are one result. Collections of no node
+    /// are nobody's.
+    pub(super) fn into_report(self, me: Option<NodeId>) -> SearchReport {
         let mut places: BTreeMap<[u8; 32], usize> = BTreeMap::new();
         let mut results: Vec<SearchHit> = Vec::new();
         for hit in self.hits {
-            let source = own_source(me, &hit.collection);
+            let source = me.map(|me| own_source(me, &hit.collection));
             if let Some(place) = places.get(&hit.hit.text_hash) {
                 let from = &mut results[*place].from;
-                if !from.contains(&source) {
-                    from.push(source);
-                }
+                from.extend(source.filter(|source| !from.contains(source)));
                 continue;
             }
             if results.len() == self.limit {
@@ -239,7 +251,7 @@ impl OwnAnswer {
             results.push(SearchHit {
                 score: hit.hit.score,
                 margin: hit.hit.margin,
-                from: vec![source],
+                from: source.into_iter().collect(),
                 title: Some(title(&hit)),
                 text: Some(hit.hit.text),
                 path: Some(hit.hit.path),

@@ -12,5 +12,6 @@ mod rates;
 mod snippet;
 mod verify;
 
+pub(crate) use ask::search_alone;
 pub(crate) use ledger::Ledger;
 pub(crate) use rates::Rates;

@@ -1,5 +1,6 @@
 //! Own collections on a real disk: what is indexed, found, damaged and rebuilt.
 
+mod adopt;
 mod modes;
 mod tune;
 

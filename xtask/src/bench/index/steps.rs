@@ -195,7 +195,8 @@ impl Work<'_> {
         let settings = self.settings();
         let own = settings.recompute_at(chunks);
         let mut ways = vec![(OWN.to_owned(), SearchOptions::default())];
-        let budgets = if settings.exact { [10, 16, 24, 64, 256, 1024] } else { [0, 2, 4, 8, 16, 64] };
+        let budgets =
+            if settings.exact { [10, 16, 24, 64, 256, 1024] } else { [0, 2, 4, 8, 16, 64] };
         for most in budgets {
             let mut options = SearchOptions::default();
             options.recompute = Some(most);
