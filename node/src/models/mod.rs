@@ -26,8 +26,8 @@ const STATIC_RECOMPUTE: usize = 512;
 /// less than a hundredth of this from one processor to the next.
 const STATIC_TOLERANCE: f32 = 5e-3;
 /// The same with a transformer. Nodes compute with different numbers, each the fastest of its processor
-/// (`covey_embedder::Precision`): on bytes, a score was off by .0024 (root mean square), and by .014 at
-/// the most in some 50,000 pairs. This is twice that, and eight times what two such nodes differ by.
+/// (`covey_embedder::Precision`): a score was off by .002 to .003 (root mean square) from
+/// f32, and by .014 at the most in some 50,000 pairs. This is twice that.
 const TRANSFORMER_TOLERANCE: f32 = 3e-2;
 
 /// A loaded model. Cheap to clone.
