@@ -2,8 +2,8 @@
 //! and in forms for what x86-64 processors offer, chosen while the program runs.
 //!
 //! Start from [`Level::best`]. Matrix products work on panels of [`WIDTH`] columns:
-//! [`matmul`] on f32, [`matmul_u8`] on bytes, which is exact and so the same everywhere.
-//! [`rows`] has what is done to one row at a time. All levels agree up to the rounding of
+//! [`matmul`] on f32, [`matmul_int`] on whole numbers, which is exact and so the same everywhere.
+//! [`rows`] has what is done to one row at a time, [`whole`] the same around [`matmul_int`]. All levels agree up to the rounding of
 //! f32; tests compare each with the portable one.
 //!
 //! `unsafe` is confined to this folder: calls of functions compiled for a processor's
@@ -12,13 +12,17 @@
 
 mod level;
 pub(crate) mod matmul;
-pub(crate) mod matmul_u8;
+pub(crate) mod matmul_int;
 mod portable;
 pub(crate) mod rows;
+mod versions;
+pub(crate) mod whole;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+#[cfg(target_arch = "x86_64")]
+mod x86_int;
 
-pub(crate) use level::Level;
+pub(crate) use level::{Level, Numbers};
 
 /// Columns of a panel.
 pub(crate) const WIDTH: usize = 32;

@@ -4,8 +4,8 @@
 //! from [`builtin`] (a small static English model inside the binary) or from a
 //! [`ModelStore`] (a directory of models that were pulled, verified and recorded).
 //! Two families implement it: [`StaticModel`], which looks tokens up in a table and
-//! takes a weighted mean, and [`BertModel`], MiniLM-class encoders run in f32 or on bytes
-//! ([`Precision`]). [`distill()`] makes the first from the second, on `burn`'s flex backend.
+//! takes a weighted mean, and [`BertModel`], MiniLM-class encoders run in f32 or in whole
+//! numbers ([`Precision`]). [`distill()`] makes the first from the second, on `burn`'s flex backend.
 //!
 //! This crate knows neither the index nor the network, and takes no part in
 //! deciding which model a node or a group uses; it only names models exactly

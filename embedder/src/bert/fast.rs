@@ -3,8 +3,8 @@
 //! Weights are packed once. A batch is the tokens of its texts one after the other, each
 //! text at its own length, so nothing is padded: dense layers see one matrix, attention
 //! sees the texts. After attention a layer is finished in blocks of rows that stay in the cache.
-//! [`Precision`](super::Precision) says in what numbers dense layers multiply; everything
-//! else is f32.
+//! [`Precision`](super::Precision) says in what numbers dense layers and attention multiply;
+//! everything else is f32.
 
 mod attention;
 mod dense;
@@ -67,7 +67,12 @@ impl FastEncoder {
             words: weights.words,
             positions: weights.positions,
             norm: weights.norm,
-            attention: Attention { heads: config.num_attention_heads, head, width },
+            attention: Attention {
+                heads: config.num_attention_heads,
+                head,
+                width,
+                whole: arithmetic != Arithmetic::F32,
+            },
             layers: layers.collect(),
         }
     }
@@ -126,11 +131,11 @@ impl FastEncoder {
         let tokens = state.len() / self.stride;
         let mut scratch = Scratch::default();
         for layer in &self.layers {
-            let Scratch { qkv, context, attention, block, bytes } = &mut scratch;
+            let Scratch { qkv, context, attention, block, steps } = &mut scratch;
             qkv.resize(tokens * layer.qkv.stride(), 0.0);
             context.resize(tokens * self.stride, 0.0);
             let input = Input { data: state, stride: self.stride };
-            layer.qkv.apply(self.level, input, rows::Activation::Linear, qkv, bytes);
+            layer.qkv.apply(self.level, input, rows::Activation::Linear, qkv, steps);
             let mut first = 0;
             for text in texts {
                 let next = first + text.len();
@@ -143,7 +148,7 @@ impl FastEncoder {
             let blocks = state.chunks_mut(BLOCK * self.stride);
             for (number, state) in blocks.enumerate() {
                 let context = &context[number * BLOCK * self.stride..][..state.len()];
-                self.finish(layer, context, state, block, bytes);
+                self.finish(layer, context, state, block, steps);
             }
         }
     }
@@ -155,7 +160,7 @@ impl FastEncoder {
         context: &[f32],
         state: &mut [f32],
         block: &mut Block,
-        bytes: &mut dense::Bytes,
+        steps: &mut dense::Steps,
     ) {
         use rows::Activation::{Gelu, Linear};
         let (level, stride) = (self.level, self.stride);
@@ -163,12 +168,12 @@ impl FastEncoder {
         let rows = state.len() / stride;
         let Block { narrow, wide } = block;
         narrow.resize(rows * stride, 0.0);
-        layer.attention_out.apply(level, input(context), Linear, narrow, bytes);
+        layer.attention_out.apply(level, input(context), Linear, narrow, steps);
         self.swap_norm(state, narrow, &layer.attention_norm);
         wide.resize(rows * layer.up.stride(), 0.0);
-        layer.up.apply(level, input(state), Gelu, wide, bytes);
+        layer.up.apply(level, input(state), Gelu, wide, steps);
         let inner = Input { data: wide, stride: layer.up.stride() };
-        layer.down.apply(level, inner, Linear, narrow, bytes);
+        layer.down.apply(level, inner, Linear, narrow, steps);
         self.swap_norm(state, narrow, &layer.output_norm);
     }
 
@@ -193,8 +198,8 @@ impl Layer {
         let dense = |linear| Dense::new(linear, arithmetic);
         // What enters attention is where rounding hurts most: half of all error came from it.
         let entrance = match arithmetic {
-            Arithmetic::Int8 => Arithmetic::Int12,
-            other => other,
+            Arithmetic::Int8 | Arithmetic::Int16 => Arithmetic::Int16,
+            Arithmetic::F32 => Arithmetic::F32,
         };
         Self {
             qkv: Dense::new(weights::side_by_side([query, layer.key, layer.value]), entrance),
@@ -214,7 +219,7 @@ struct Scratch {
     context: Vec<f32>,
     attention: attention::Buffers,
     block: Block,
-    bytes: dense::Bytes,
+    steps: dense::Steps,
 }
 
 #[derive(Default)]

@@ -5,22 +5,24 @@ use super::encoder::Encoder;
 use super::fast::{Arithmetic, FastEncoder};
 use super::weights::Weights;
 use crate::EmbedError;
-use crate::kernels::Level;
+use crate::kernels::{Level, Numbers};
 
 /// The numbers that a model of the `bert` family computes with. Vectors of all of them
 /// belong to the same model and may be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// [`F32`](Self::F32), on every processor: peers check one another's scores by
-    /// embedding texts again, and bytes move a score by more than such a check allows.
+    /// The fastest that the processor has: [`Int8`](Self::Int8) with AVX-512 and VNNI,
+    /// [`Int16`](Self::Int16) with AVX2, else [`F32`](Self::F32).
     #[default]
     Auto,
     /// Everything in f32: within 1e-5 of the reference implementation in cosine.
     F32,
-    /// Dense layers on weights of eight bits and activations of eight, or of twelve where they
-    /// enter attention, with exact sums; the rest in f32. Cosine with f32 is .9992 on average
-    /// (MiniLM on abstracts), scores move by .0025 (root mean square) and retrieval stays
-    /// as good. Fast with AVX-512 and VNNI, slower than f32 without.
+    /// Matrix products of weights of eight bits with activations of sixteen, and attention of
+    /// sixteen, with exact sums; the rest in f32. Cosine with f32 is .9995 on average (MiniLM on
+    /// abstracts and questions), scores move by .0020 (root mean square) and retrieval stays as good.
+    Int16,
+    /// The same with activations of eight bits but where they enter attention: .9993 and .0024.
+    /// Slower than [`Int16`](Self::Int16) without instructions for bytes.
     Int8,
     /// The tensor library's pass in f32, which the others are checked against: slower,
     /// and what distillation uses.
@@ -47,7 +49,13 @@ impl Runner {
             Precision::Reference => {
                 return Self::Reference(Box::new(Encoder::new(config, weights)));
             }
-            Precision::Auto | Precision::F32 => Arithmetic::F32,
+            Precision::Auto => match level.fastest() {
+                Numbers::F32 => Arithmetic::F32,
+                Numbers::Words => Arithmetic::Int16,
+                Numbers::Bytes => Arithmetic::Int8,
+            },
+            Precision::F32 => Arithmetic::F32,
+            Precision::Int16 => Arithmetic::Int16,
             Precision::Int8 => Arithmetic::Int8,
         };
         Self::Fast(Box::new(FastEncoder::new(config, weights, arithmetic, level)))

@@ -17,7 +17,29 @@ pub(super) enum Kind {
     Avx512,
 }
 
+/// Kinds of numbers that can be multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    /// Floating point of 32 bits.
+    F32,
+    /// Whole numbers of sixteen bits.
+    Words,
+    /// Whole numbers of eight bits.
+    Bytes,
+}
+
 impl Level {
+    /// The numbers of which it multiplies the most at a time.
+    pub(crate) fn fastest(self) -> Numbers {
+        match self.0 {
+            Kind::Portable => Numbers::F32,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => Numbers::Words,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => Numbers::Bytes,
+        }
+    }
+
     /// The most that this processor can do.
     pub(crate) fn best() -> Self {
         let levels = Self::all();

@@ -1,8 +1,8 @@
 //! The matrix products in plain Rust: for other processors, and what tests compare with.
 
+use super::WIDTH;
 use super::matmul::Rows;
-use super::matmul_u8::{GROUP, Step, Tile};
-use super::{TILE, WIDTH};
+use super::matmul_int::{GROUP, Step};
 
 pub(super) fn tile(
     left: Rows<'_>,
@@ -23,17 +23,22 @@ pub(super) fn tile(
     }
 }
 
-#[inline(always)]
-pub(super) fn tile_u8(left: &[u8], stride: usize, panel: &[Step], out: &mut Tile) {
-    debug_assert!(left.len() <= TILE * stride);
-    for (left, sums) in left.chunks_exact(stride).zip(out) {
-        *sums = [0; WIDTH];
+pub(super) fn product<L: Copy + Into<i32>, W: Copy + Into<i32>>(
+    left: &[L],
+    stride: usize,
+    panel: &[Step<W>],
+    out: &mut [i32],
+    out_stride: usize,
+) {
+    for (left, out) in left.chunks_exact(stride).zip(out.chunks_mut(out_stride)) {
+        let mut sums = [0_i32; WIDTH];
         for (factors, weights) in left.as_chunks::<GROUP>().0.iter().zip(panel) {
             for (sum, weights) in sums.iter_mut().zip(weights) {
                 for (&factor, &weight) in factors.iter().zip(weights) {
-                    *sum += i32::from(factor) * i32::from(weight);
+                    *sum = sum.wrapping_add(factor.into() * weight.into());
                 }
             }
         }
+        out[..WIDTH].copy_from_slice(&sums);
     }
 }

@@ -4,39 +4,10 @@
 #![allow(unsafe_code)]
 
 use super::WIDTH;
-use super::level::{Kind, Level};
-use super::matmul_u8::Tile;
+use super::versions::versions;
 
 /// Entries that the bodies handle side by side: a register of AVX-512, some of any other.
-const LANES: usize = 16;
-
-/// Defines a function that runs `body`, compiled for the level it is given.
-macro_rules! versions {
-    ($(#[$doc:meta])* $name:ident = $body:ident($($arg:ident: $type:ty),*) $(-> $out:ty)?) => {
-        $(#[$doc])*
-        pub(crate) fn $name(level: Level, $($arg: $type),*) $(-> $out)? {
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-            fn avx512($($arg: $type),*) $(-> $out)? {
-                $body::<true>($($arg),*)
-            }
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
-            fn avx2($($arg: $type),*) $(-> $out)? {
-                $body::<true>($($arg),*)
-            }
-            match level.0 {
-                Kind::Portable => $body::<false>($($arg),*),
-                // SAFETY: the level vouches for the processor.
-                #[cfg(target_arch = "x86_64")]
-                Kind::Avx2 => unsafe { avx2($($arg),*) },
-                // SAFETY: as above.
-                #[cfg(target_arch = "x86_64")]
-                Kind::Avx512 => unsafe { avx512($($arg),*) },
-            }
-        }
-    };
-}
+pub(super) const LANES: usize = 16;
 
 /// What follows a product: a bias, then possibly the activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,57 +39,8 @@ fn finish_body<const FUSED: bool>(
     }
 }
 
-/// How a row of bytes stands for numbers: `step * (byte - zero)`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Scale {
-    pub(crate) step: f32,
-    pub(crate) zero: i32,
-}
-
-/// What turns a panel's products of bytes into numbers.
-#[derive(Clone)]
-pub(crate) struct Columns {
-    /// Step of each column's weights.
-    pub(crate) steps: [f32; WIDTH],
-    /// Sum of each column's weights.
-    pub(crate) sums: [i32; WIDTH],
-    pub(crate) bias: [f32; WIDTH],
-}
-
-versions! {
-    /// Turns as many rows of `tile` as `scales` has into numbers, adds the bias and activates.
-    finish_u8 = finish_u8_body(
-        tile: &Tile,
-        scales: &[Scale],
-        columns: &Columns,
-        then: Activation,
-        out: &mut [f32],
-        stride: usize
-    )
-}
-
 #[inline(always)]
-fn finish_u8_body<const FUSED: bool>(
-    tile: &Tile,
-    scales: &[Scale],
-    columns: &Columns,
-    then: Activation,
-    out: &mut [f32],
-    stride: usize,
-) {
-    for ((sums, scale), row) in tile.iter().zip(scales).zip(out.chunks_mut(stride)) {
-        let Some((row, _)) = row.split_first_chunk_mut::<WIDTH>() else { continue };
-        for (column, x) in row.iter_mut().enumerate() {
-            let offset = scale.zero.wrapping_mul(columns.sums[column]);
-            let product = sums[column].wrapping_sub(offset) as f32;
-            *x = fma::<FUSED>(product, scale.step * columns.steps[column], columns.bias[column]);
-        }
-        activate::<FUSED>(row, then);
-    }
-}
-
-#[inline(always)]
-fn activate<const FUSED: bool>(row: &mut [f32; WIDTH], then: Activation) {
+pub(super) fn activate<const FUSED: bool>(row: &mut [f32; WIDTH], then: Activation) {
     match then {
         Activation::Linear => {}
         Activation::Gelu => row.iter_mut().for_each(|x| *x = gelu::<FUSED>(*x)),
@@ -156,49 +78,6 @@ fn add_norm_body<const FUSED: bool>(
     for ((x, gamma), beta) in row.iter_mut().zip(gamma).zip(beta) {
         *x = fma::<FUSED>(*x * scale, *gamma, *beta);
     }
-}
-
-/// How many steps a number may take above zero in bytes, and in twelve bits.
-pub(crate) const BYTE: f32 = 255.0;
-pub(crate) const TWELVE_BITS: f32 = 4_095.0;
-
-versions! {
-    /// Writes `row` in up to `most` steps, as close as their scale allows. The lowest eight
-    /// bits of each go to `low`, which may be longer; what is above them to `high`, unless
-    /// that is empty.
-    quantise = quantise_body(row: &[f32], most: f32, low: &mut [u8], high: &mut [u8]) -> Scale
-}
-
-#[inline(always)]
-fn quantise_body<const FUSED: bool>(
-    row: &[f32],
-    most: f32,
-    low: &mut [u8],
-    high: &mut [u8],
-) -> Scale {
-    let least = reduce(row, 0.0, |least, x| if x < least { x } else { least });
-    let largest = reduce(row, 0.0, |largest, x| if x > largest { x } else { largest });
-    let range = largest - least;
-    if range <= 0.0 || !range.is_finite() {
-        low.fill(0);
-        high.fill(0);
-        return Scale { step: 0.0, zero: 0 };
-    }
-    let step = range / most;
-    let (factor, zero) = (most / range, (-least / step).round());
-    let steps = |x: f32| {
-        let x = fma::<FUSED>(x, factor, zero);
-        let x = if x > 0.0 { x } else { 0.0 };
-        let x = if x < most { x } else { most };
-        (x + ROUNDER).to_bits()
-    };
-    for (byte, &x) in low.iter_mut().zip(row) {
-        *byte = steps(x) as u8;
-    }
-    for (byte, &x) in high.iter_mut().zip(row) {
-        *byte = (steps(x) >> 8) as u8 & 15;
-    }
-    Scale { step, zero: zero as i32 }
 }
 
 versions! {
@@ -253,14 +132,14 @@ fn add_bytes_body<const FUSED: bool>(sum: &mut [f32], scale: f32, row: &[u8]) {
 }
 
 #[inline(always)]
-fn fma<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+pub(super) fn fma<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     // Without the instruction, the fused form is a call and very slow.
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
 /// Folds `row` in [`LANES`] strands, which are then folded into one.
 #[inline(always)]
-fn reduce(row: &[f32], start: f32, fold: impl Fn(f32, f32) -> f32) -> f32 {
+pub(super) fn reduce(row: &[f32], start: f32, fold: impl Fn(f32, f32) -> f32) -> f32 {
     let (chunks, rest) = row.as_chunks::<LANES>();
     let mut strands = [start; LANES];
     for chunk in chunks {
@@ -284,7 +163,7 @@ fn sum_of_squares<const FUSED: bool>(row: &[f32]) -> f32 {
 }
 
 /// Adding it rounds a small number to a whole one, in the lowest bits.
-const ROUNDER: f32 = 12_582_912.0;
+pub(super) const ROUNDER: f32 = 12_582_912.0;
 
 /// e to the power of `x`, which is at most 0, to two units in the last place.
 #[inline(always)]

@@ -1,6 +1,8 @@
 //! Every level against the portable one or a computation in f64.
 
-use super::rows::{Activation, Columns, Scale};
+mod whole_numbers;
+
+use super::rows::Activation;
 use super::*;
 
 /// Numbers between -`size` and `size` from a fixed formula.
@@ -41,40 +43,6 @@ fn products_of_floats_are_right_for_every_number_of_rows() {
                 let what = format!("{level:?} {rows} rows of {depth}");
                 assert_close(&out[..WIDTH], &expected, 1e-5, &what);
                 assert_eq!(out[WIDTH..], [7.0; 5], "{level:?} writes beyond the panel");
-            }
-        }
-    }
-}
-
-#[test]
-fn products_of_bytes_are_exact_for_every_number_of_rows() {
-    for level in Level::all() {
-        for (rows, inputs) in (0..=TILE).zip((1..30).cycle()) {
-            let stride = inputs + matmul_u8::GROUP * 2 - inputs % matmul_u8::GROUP;
-            // The extremes, where sums of pairs would not fit sixteen bits.
-            let left: Vec<u8> = (0..rows * stride).map(|i| [255, 254, 3, 0][i % 4]).collect();
-            let outputs = WIDTH + 3;
-            let entry = |i: usize| [127, -127, 5, -128, 127, 127, 0][i % 7] as i8;
-            let weight: Vec<i8> = (0..inputs * outputs).map(entry).collect();
-            let panels = matmul_u8::Panels::pack(&weight, inputs, outputs);
-            assert_eq!((panels.inputs(), panels.iter().count()), (inputs, 2));
-            for (number, panel) in panels.iter().enumerate() {
-                let mut tile = [[-1; WIDTH]; TILE];
-                panel.multiply(level, &left, stride, &mut tile);
-                for (row, sums) in tile.iter().enumerate() {
-                    for (column, &sum) in sums.iter().enumerate() {
-                        let output = number * WIDTH + column;
-                        let term = |input: usize| match output < outputs {
-                            true => {
-                                i32::from(left[row * stride + input])
-                                    * i32::from(weight[input * outputs + output])
-                            }
-                            false => 0,
-                        };
-                        let expected = if row < rows { (0..inputs).map(term).sum() } else { -1 };
-                        assert_eq!(sum, expected, "{level:?} {rows} rows, {row} {output}");
-                    }
-                }
             }
         }
     }
@@ -150,66 +118,6 @@ fn norms_have_mean_zero_and_variance_one_before_gamma_and_beta() {
             rows::add_norm(level, &mut row, &residual, &gamma, &beta, 1e-5);
             assert_close(&row, &expected, 2e-5, &format!("{level:?} {length}"));
         }
-    }
-}
-
-#[test]
-fn steps_stand_for_numbers_to_within_half_of_one() {
-    let check = |row: &[f32]| {
-        for (level, fine) in Level::all().into_iter().flat_map(|l| [(l, false), (l, true)]) {
-            let most = if fine { rows::TWELVE_BITS } else { rows::BYTE };
-            let mut low = vec![1; row.len() + 3];
-            let mut high = vec![1; if fine { row.len() } else { 0 }];
-            let Scale { step, zero } = rows::quantise(level, row, most, &mut low, &mut high);
-            high.resize(row.len(), 0);
-            let back = |(&low, &high): (&u8, &u8)| {
-                step * (i32::from(low) + 256 * i32::from(high) - zero) as f32
-            };
-            let back: Vec<f32> = low[..row.len()].iter().zip(&high).map(back).collect();
-            let largest = row.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
-            assert!(step <= 2.0 * largest / most * 1.001, "{level:?}: {step}");
-            let tolerance = f64::from(step * 0.501 + largest * 1e-6);
-            assert_close(&back, &wide(row), tolerance, &format!("{level:?}"));
-        }
-    };
-    for length in [1, 16, 50, 384] {
-        check(&numbers(length, 5.0, length));
-        // One sign only: zero is still representable.
-        check(&numbers(length, 1.0, length).iter().map(|x| x + 3.0).collect::<Vec<_>>());
-        check(&numbers(length, 1.0, length).iter().map(|x| x - 3.0).collect::<Vec<_>>());
-        check(&vec![0.0; length]);
-    }
-    // What is no number becomes some byte, and nothing panics.
-    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
-        for level in Level::all() {
-            rows::quantise(level, &[bad, 1.0, -bad], rows::BYTE, &mut [0; 3], &mut []);
-        }
-    }
-}
-
-#[test]
-fn products_of_bytes_become_the_numbers_they_stand_for() {
-    let columns = Columns {
-        steps: std::array::from_fn(|i| 0.01 * (i + 1) as f32),
-        sums: std::array::from_fn(|i| i as i32 * 100 - 1_000),
-        bias: std::array::from_fn(|i| i as f32),
-    };
-    let tile = std::array::from_fn(|row| std::array::from_fn(|i| (row * 1_000 + i * 37) as i32));
-    let scales = [Scale { step: 0.5, zero: 3 }, Scale { step: 0.25, zero: 255 }];
-    for level in Level::all() {
-        let mut out = [9.0; 3 * (WIDTH + 1)];
-        rows::finish_u8(level, &tile, &scales, &columns, Activation::Linear, &mut out, WIDTH + 1);
-        for (row, (out, scale)) in out.chunks(WIDTH + 1).zip(scales).enumerate() {
-            let expected = |i: usize| {
-                let product = f64::from(tile[row][i] - scale.zero * columns.sums[i]);
-                product * f64::from(scale.step) * f64::from(columns.steps[i])
-                    + f64::from(columns.bias[i])
-            };
-            let expected: Vec<f64> = (0..WIDTH).map(expected).collect();
-            assert_close(&out[..WIDTH], &expected, 2e-3, &format!("{level:?}"));
-            assert_eq!(out[WIDTH], 9.0);
-        }
-        assert_eq!(out[2 * (WIDTH + 1)..], [9.0; WIDTH + 1], "{level:?}: only as many as scales");
     }
 }
 

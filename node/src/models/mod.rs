@@ -22,6 +22,14 @@ use crate::api::{ApiError, ModelEntry};
 /// Chunks recomputed at most for a question with a static model, which takes microseconds each.
 const STATIC_RECOMPUTE: usize = 512;
 
+/// How far apart two honest nodes' scores for one text may lie, with a static model. It differs by
+/// less than a hundredth of this from one processor to the next.
+const STATIC_TOLERANCE: f32 = 5e-3;
+/// The same with a transformer. Nodes compute with different numbers, each the fastest of its processor
+/// (`covey_embedder::Precision`): a score was off by .002 to .003 (root mean square) from
+/// f32, and by .014 at the most in some 50,000 pairs. This is twice that.
+const TRANSFORMER_TOLERANCE: f32 = 3e-2;
+
 /// A loaded model. Cheap to clone.
 #[derive(Clone)]
 pub struct ModelHandle {
@@ -62,6 +70,11 @@ impl ModelHandle {
     /// scores are to be exact: set for models that take next to no time.
     pub fn cheap_recompute(&self) -> Option<usize> {
         (self.family == "static").then_some(STATIC_RECOMPUTE)
+    }
+
+    /// How far another node's score for a text may lie from this one's without being forged.
+    pub fn score_tolerance(&self) -> f32 {
+        if self.family == "static" { STATIC_TOLERANCE } else { TRANSFORMER_TOLERANCE }
     }
 
     /// How it is listed.

@@ -301,6 +301,7 @@ impl<L: Link> Node<L> {
             head: group.head,
             own: own.found(),
             peers: replies,
+            tolerance: model.score_tolerance(),
         };
         let checked = self.env.compute(move || answers.check(&*model.encoder, &vector)).await;
         let checked =

@@ -1,9 +1,10 @@
 //! Checking scores: a peer that shows a whole text is taken at its text, not at its word.
 //!
 //! The best results are merged by the scores that peers claim; each fully revealed text among them
-//! is embedded again and scored against the vector of the question. A claim that is off is replaced
-//! by the true score and everything merged anew, until all that is shown has been checked. A peer
-//! with [`MAX_FORGED`] such claims is left out altogether. Snippets and bare scores cannot be checked.
+//! is embedded again and scored against the vector of the question. That score replaces the claim,
+//! however near it is, and everything is merged anew, until all that is shown has been checked: a claim
+//! decides only what is looked at. One that is off by more than rounding explains is forged, and a
+//! peer with [`MAX_FORGED`] of these is left out altogether. Snippets and bare scores cannot be checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,9 +15,6 @@ use covey_protocol::limits::MAX_FULL_TEXT;
 use covey_protocol::search::{Ask, Asker, Merged, Provider};
 use covey_protocol::wire::v1::search::{Found, Revealed, Score, SearchReply, SearchRequest};
 
-/// How far a claimed score may lie from the true one. Models differ by less than a hundredth of this
-/// from one processor to the next.
-const TOLERANCE: f32 = 5e-3;
 /// A peer with so many wrong scores in one answer is left out of it.
 const MAX_FORGED: usize = 3;
 
@@ -28,6 +26,8 @@ pub(super) struct Answers {
     /// This node's own, with exact scores.
     pub(super) own: Vec<Found>,
     pub(super) peers: BTreeMap<NodeId, Vec<Found>>,
+    /// How far an honest claim may lie from the score computed here.
+    pub(super) tolerance: f32,
 }
 
 /// What is worth showing.
@@ -35,7 +35,7 @@ pub(super) struct Answers {
 pub(super) struct Checked {
     /// Best first.
     pub(super) results: Vec<Merged>,
-    /// Peers of whom scores were corrected, and how many.
+    /// Peers whose claims were further off than honest ones may be, and how many.
     pub(super) corrected: BTreeMap<NodeId, usize>,
     /// Peers that were left out.
     pub(super) left_out: BTreeSet<NodeId>,
@@ -113,14 +113,14 @@ impl Answers {
         unknown.into_iter().take(wanted.max(1)).map(|(_, text)| text.to_owned()).collect()
     }
 
-    /// Puts true scores where claims are off, and drops peers with too many of these.
+    /// Puts true scores in the place of claims, and drops peers with too many that are off.
     fn correct(&mut self, known: &BTreeMap<String, f32>, checked: &mut Checked) {
         for (node, results) in &mut self.peers {
             for found in results.iter_mut() {
                 let truth = checkable(found).and_then(|text| known.get(text));
                 let Some(truth) = truth.and_then(|truth| Score::new(*truth).ok()) else { continue };
-                if (found.score.get() - truth.get()).abs() > TOLERANCE {
-                    found.score = truth;
+                let claimed = std::mem::replace(&mut found.score, truth);
+                if (claimed.get() - truth.get()).abs() > self.tolerance {
                     *checked.corrected.entry(*node).or_default() += 1;
                 }
             }

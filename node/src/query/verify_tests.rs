@@ -10,7 +10,7 @@ use covey_protocol::wire::v1::search::{ModelQuery, QueryBody, Question};
 
 use super::*;
 
-/// `good` texts point at the question, others away from it.
+/// `good` texts point at the question, others away from it, `fair` ones a little less.
 struct Compass;
 
 impl Encoder for Compass {
@@ -27,7 +27,11 @@ impl Encoder for Compass {
     }
 
     fn encode(&self, texts: &[&str]) -> Result<Vec<f32>, EncodeError> {
-        let row = |text: &&str| if text.contains("good") { [0.9, 0.1] } else { [0.1, 0.9] };
+        let row = |text: &&str| match text {
+            text if text.contains("good") => [0.9, 0.1],
+            text if text.contains("fair") => [0.11, 0.9],
+            _ => [0.1, 0.9],
+        };
         Ok(texts.iter().flat_map(row).collect())
     }
 
@@ -37,6 +41,7 @@ impl Encoder for Compass {
 }
 
 const QUESTION: [f32; 2] = [1.0, 0.0];
+const TOLERANCE: f32 = 0.03;
 
 fn node(seed: u8) -> NodeId {
     NodeId::new(SecretKey::from_seed(&[seed; 32]).public())
@@ -67,7 +72,8 @@ fn check(limit: u16, own: Vec<Found>, peers: Vec<(NodeId, Vec<Found>)>) -> Check
         deadline_ms: 1,
     };
     let head = request.head;
-    let answers = Answers { request, model, head, own, peers: peers.into_iter().collect() };
+    let peers = peers.into_iter().collect();
+    let answers = Answers { request, model, head, own, peers, tolerance: TOLERANCE };
     answers.check(&Compass, &QUESTION).expect("encodes")
 }
 
@@ -76,10 +82,37 @@ fn scores(checked: &Checked) -> Vec<f32> {
 }
 
 #[test]
-fn honest_scores_stay_as_they_are() {
-    let peers = vec![(node(1), vec![found(0.9004, "good"), snippet(0.8, "short")])];
+fn honest_peers_that_round_otherwise_are_no_forgers() {
+    let texts = (0_u8..5).map(|n| found(0.9 + f32::from(n) / 100.0 - 0.02, &format!("good {n}")));
+    let checked = check(10, vec![], vec![(node(1), texts.collect())]);
+    assert_eq!(scores(&checked), [0.9; 5], "the asker's own scores are shown");
+    assert!(checked.corrected.is_empty() && checked.left_out.is_empty());
+}
+
+#[test]
+fn a_forger_gains_no_rank_by_staying_within_the_tolerance() {
+    let bad = || (node(1), vec![found(0.1 + 0.9 * TOLERANCE, "bad")]);
+    let fair = || (node(2), vec![found(0.11, "fair")]);
+    let checked = check(2, Vec::new(), vec![bad(), fair()]);
+    assert_eq!(scores(&checked), [0.11, 0.1], "in the order of true scores, which are shown");
+    assert_eq!(checked.results[0].revealed, found(0.0, "fair").revealed);
+    assert!(checked.corrected.is_empty(), "it may have been rounding");
+    // Nor does it take a place that an honest text has earned, fully revealed or the asker's own.
+    for checked in
+        [check(1, Vec::new(), vec![bad(), fair()]), check(1, vec![found(0.11, "own")], vec![bad()])]
+    {
+        assert_eq!(scores(&checked), [0.11]);
+    }
+    // Nor by the asker's own text at a better score.
+    let own = vec![found(0.1, "bad"), found(0.11, "own")];
+    assert_eq!(scores(&check(2, own, vec![bad()])), [0.11, 0.1]);
+}
+
+#[test]
+fn what_cannot_be_checked_stays_as_it_is() {
+    let peers = vec![(node(1), vec![found(0.9, "good"), snippet(0.8, "short")])];
     let checked = check(10, vec![found(0.1, "own")], peers);
-    assert_eq!(scores(&checked), [0.9004, 0.8, 0.1]);
+    assert_eq!(scores(&checked), [0.9, 0.8, 0.1]);
     assert!(checked.corrected.is_empty() && checked.left_out.is_empty());
     let verified: Vec<bool> = checked.results.iter().map(is_verified).collect();
     assert_eq!(verified, [true, false, true], "a snippet cannot be checked");

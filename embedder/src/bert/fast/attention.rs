@@ -1,4 +1,7 @@
-//! Scaled dot-product attention of one text (Vaswani et al. 2017), head by head in f32.
+//! Scaled dot-product attention of one text (Vaswani et al. 2017), head by head, in f32 or
+//! in whole numbers.
+
+mod whole;
 
 use crate::kernels::{Level, TILE, WIDTH, matmul, rows};
 
@@ -9,6 +12,8 @@ pub(super) struct Attention {
     pub(super) head: usize,
     /// Where keys start in a row of queries, keys and values; values start at twice this.
     pub(super) width: usize,
+    /// Whether queries, keys, shares and values are rounded to sixteen bits.
+    pub(super) whole: bool,
 }
 
 /// One head's keys and values as panels, and a tile of what becomes of them.
@@ -22,6 +27,7 @@ pub(super) struct Buffers {
     scores: Vec<f32>,
     /// `[TILE][WIDTH]`.
     mixed: Vec<f32>,
+    whole: whole::Buffers,
 }
 
 impl Attention {
@@ -35,6 +41,9 @@ impl Attention {
         strides: [usize; 2],
         buffers: &mut Buffers,
     ) {
+        if self.whole {
+            return self.attend_whole(level, qkv, context, strides, &mut buffers.whole);
+        }
         let [stride, out_stride] = strides;
         let tokens = qkv.len() / stride;
         for number in 0..self.heads {

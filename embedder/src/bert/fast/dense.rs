@@ -1,21 +1,27 @@
-//! Dense layers, in f32 or with weights and activations of eight bits.
+//! Dense layers, in f32 or in whole numbers.
 
 use crate::bert::weights::Linear;
-use crate::kernels::rows::{self, Activation, Columns, Scale};
-use crate::kernels::{Level, TILE, WIDTH, matmul, matmul_u8};
+use crate::kernels::matmul_int::{self, Factor};
+use crate::kernels::rows::{self, Activation};
+use crate::kernels::whole::{self, Columns, Scale};
+use crate::kernels::{Level, TILE, WIDTH, matmul};
 
-/// The numbers that dense layers multiply.
+/// The numbers that layers multiply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::bert) enum Arithmetic {
     F32,
     /// Weights `i8`, symmetric by output; activations `u8` between their row's extremes.
     Int8,
-    /// The same with activations of twelve bits, as two products, where the sums allow it.
-    Int12,
+    /// The same weights; activations `i16`, symmetric by row.
+    Int16,
 }
 
-/// Most inputs whose products of twelve and eight bits cannot outgrow an i32.
-const MOST_FINE: usize = 4_096;
+/// Most steps either way of zero that activations of sixteen bits take; fewer where sums could
+/// not hold the products.
+const MOST: f32 = 8_191.0;
+
+/// Most steps either way of zero that weights take.
+const MOST_WEIGHT: f32 = 127.0;
 
 /// A dense layer with its weights packed.
 pub(super) struct Dense {
@@ -25,7 +31,7 @@ pub(super) struct Dense {
 
 enum Packed {
     F32 { panels: matmul::Panels, bias: Vec<[f32; WIDTH]> },
-    Int8 { panels: matmul_u8::Panels, columns: Vec<Columns>, fine: bool },
+    Whole { panels: matmul_int::Panels<i8>, columns: Vec<Columns>, bytes: bool },
 }
 
 /// Rows that go in, `stride` entries apart; their length is a multiple of it.
@@ -35,12 +41,11 @@ pub(super) struct Input<'a> {
     pub(super) stride: usize,
 }
 
-/// Rows in bytes, with what they stand for.
+/// Rows in whole numbers, with what they stand for.
 #[derive(Default)]
-pub(super) struct Bytes {
-    low: Vec<u8>,
-    /// What is above the lowest eight bits; empty if there are no more.
-    high: Vec<u8>,
+pub(super) struct Steps {
+    bytes: Vec<u8>,
+    words: Vec<i16>,
     scales: Vec<Scale>,
 }
 
@@ -53,12 +58,11 @@ impl Dense {
             Arithmetic::F32 => {
                 Packed::F32 { panels: matmul::Panels::pack(&linear.weight, inputs, outputs), bias }
             }
-            Arithmetic::Int8 | Arithmetic::Int12 => {
+            Arithmetic::Int8 | Arithmetic::Int16 => {
                 let (weight, steps) = quantise(&linear.weight, outputs);
                 let columns = columns(&weight, &panels_of(&steps), &bias, outputs);
-                let panels = matmul_u8::Panels::pack(&weight, inputs, outputs);
-                let fine = arithmetic == Arithmetic::Int12 && inputs <= MOST_FINE;
-                Packed::Int8 { panels, columns, fine }
+                let panels = matmul_int::Panels::pack(&weight, inputs, outputs);
+                Packed::Whole { panels, columns, bytes: arithmetic == Arithmetic::Int8 }
             }
         };
         Self { outputs, weights }
@@ -76,78 +80,83 @@ impl Dense {
         input: Input<'_>,
         then: Activation,
         out: &mut [f32],
-        bytes: &mut Bytes,
+        steps: &mut Steps,
     ) {
         match &self.weights {
             Packed::F32 { panels, bias } => {
+                let stride = self.stride();
                 for (number, (panel, bias)) in panels.iter().zip(bias).enumerate() {
-                    self.tiles(input, out, number, |left, out, stride| {
-                        let count = left.len() / input.stride;
+                    let tiles = input.data.chunks(TILE * input.stride);
+                    for (left, out) in tiles.zip(out.chunks_mut(TILE * stride)) {
+                        let (count, out) = (left.len() / input.stride, &mut out[number * WIDTH..]);
                         let left = matmul::Rows { data: left, stride: input.stride };
                         matmul::panel(level, left, count, panel, out, stride);
                         rows::finish(level, out, stride, bias, then);
-                    });
+                    }
                 }
             }
-            Packed::Int8 { panels, columns, fine } => {
-                let length = panels.inputs().next_multiple_of(matmul_u8::GROUP);
-                bytes.fill(level, input, panels.inputs(), length, *fine);
-                let (mut tile, mut upper) = ([[0; WIDTH]; TILE], [[0; WIDTH]; TILE]);
-                for (number, (panel, columns)) in panels.iter().zip(columns).enumerate() {
-                    let mut low = bytes.low.chunks(TILE * length);
-                    let mut high = bytes.high.chunks(TILE * length);
-                    let mut scales = bytes.scales.chunks(TILE);
-                    self.tiles(input, out, number, |_, out, stride| {
-                        let (Some(low), Some(scales)) = (low.next(), scales.next()) else {
-                            return;
-                        };
-                        panel.multiply(level, low, length, &mut tile);
-                        if let Some(high) = high.next() {
-                            panel.multiply(level, high, length, &mut upper);
-                            let sums = tile.as_flattened_mut().iter_mut();
-                            for (sum, upper) in sums.zip(upper.as_flattened()) {
-                                *sum = sum.wrapping_add(upper.wrapping_mul(256));
-                            }
-                        }
-                        rows::finish_u8(level, &tile, scales, columns, then, out, stride);
-                    });
+            Packed::Whole { panels, columns, bytes } => {
+                let length = steps.fill(level, input, panels.inputs(), *bytes);
+                let whole = Whole { panels, columns, then, stride: self.stride() };
+                match bytes {
+                    true => whole.apply(level, &steps.bytes, length, &steps.scales, out),
+                    false => whole.apply(level, &steps.words, length, &steps.scales, out),
                 }
             }
-        }
-    }
-
-    /// Calls `each` for every tile of rows with its input, its output from the panel's first
-    /// column on, and the output's stride.
-    fn tiles(
-        &self,
-        input: Input<'_>,
-        out: &mut [f32],
-        panel: usize,
-        mut each: impl FnMut(&[f32], &mut [f32], usize),
-    ) {
-        let stride = self.stride();
-        let tiles = input.data.chunks(TILE * input.stride).zip(out.chunks_mut(TILE * stride));
-        for (left, out) in tiles {
-            each(left, &mut out[panel * WIDTH..], stride);
         }
     }
 }
 
-impl Bytes {
-    fn fill(&mut self, level: Level, input: Input<'_>, inputs: usize, length: usize, fine: bool) {
-        let count = input.data.len() / input.stride;
-        self.low.clear();
-        self.low.resize(count * length, 0);
-        self.high.clear();
-        self.high.resize(if fine { count * length } else { 0 }, 0);
-        self.scales.clear();
-        let most = if fine { rows::TWELVE_BITS } else { rows::BYTE };
-        let mut high = self.high.chunks_exact_mut(length);
-        let rows = input.data.chunks_exact(input.stride).zip(self.low.chunks_exact_mut(length));
-        for (row, low) in rows {
-            let high = high.next().unwrap_or_default();
-            self.scales.push(rows::quantise(level, &row[..inputs], most, low, high));
+/// A layer in whole numbers.
+struct Whole<'a> {
+    panels: &'a matmul_int::Panels<i8>,
+    columns: &'a [Columns],
+    then: Activation,
+    stride: usize,
+}
+
+impl Whole<'_> {
+    fn apply<L: Factor<i8>>(
+        &self,
+        level: Level,
+        left: &[L],
+        length: usize,
+        scales: &[Scale],
+        out: &mut [f32],
+    ) {
+        let mut tile = [[0; WIDTH]; TILE];
+        for (number, (panel, columns)) in self.panels.iter().zip(self.columns).enumerate() {
+            let tiles = left.chunks(TILE * length).zip(scales.chunks(TILE));
+            for ((left, scales), out) in tiles.zip(out.chunks_mut(TILE * self.stride)) {
+                panel.multiply(level, left, length, tile.as_flattened_mut(), WIDTH);
+                let out = &mut out[number * WIDTH..];
+                whole::finish(level, &tile, scales, columns, self.then, out, self.stride);
+            }
         }
+    }
+}
+
+impl Steps {
+    /// Rounds the first `inputs` of every row; returns how far apart rows then are.
+    fn fill(&mut self, level: Level, input: Input<'_>, inputs: usize, bytes: bool) -> usize {
+        let length = inputs.next_multiple_of(matmul_int::GROUP);
+        let count = input.data.len() / input.stride;
+        let rows = input.data.chunks_exact(input.stride).map(|row| &row[..inputs]);
+        self.scales.clear();
+        if bytes {
+            self.bytes.resize(count * length, 0);
+            let rows = rows.zip(self.bytes.chunks_exact_mut(length));
+            self.scales.extend(rows.map(|(row, out)| whole::bytes(level, row, out)));
+        } else {
+            self.words.resize(count * length, 0);
+            let most = (i32::MAX as f32 / (MOST_WEIGHT * inputs as f32)).floor().min(MOST);
+            let rows = rows.zip(self.words.chunks_exact_mut(length));
+            self.scales.extend(rows.map(|(row, out)| Scale {
+                step: whole::words(level, row, inputs, inputs, most, out, length),
+                zero: 0,
+            }));
+        }
+        length
     }
 }
 
@@ -160,12 +169,12 @@ fn panels_of(values: &[f32]) -> Vec<[f32; WIDTH]> {
     values.chunks(WIDTH).map(panel).collect()
 }
 
-/// Rounds `weight`, `[inputs, outputs]`, to 127 steps either way of each output.
+/// Rounds `weight`, `[inputs, outputs]`, to [`MOST_WEIGHT`] steps either way of zero for each output.
 fn quantise(weight: &[f32], outputs: usize) -> (Vec<i8>, Vec<f32>) {
     let mut steps = vec![0.0_f32; outputs];
     for row in weight.chunks_exact(outputs) {
         for (step, x) in steps.iter_mut().zip(row) {
-            *step = step.max(x.abs() / 127.0);
+            *step = step.max(x.abs() / MOST_WEIGHT);
         }
     }
     let entry = |(x, step): (&f32, &f32)| if *step > 0.0 { (x / step).round() as i8 } else { 0 };

@@ -1,0 +1,190 @@
+//! What is done to rows before and after products of whole numbers, in plain Rust as in
+//! [`rows`](super::rows).
+
+#![allow(unsafe_code)]
+
+use super::WIDTH;
+use super::matmul_int::Tile;
+use super::rows::{Activation, LANES, ROUNDER, activate, fma, reduce};
+use super::versions::versions;
+
+/// How whole numbers stand for others: `step * (number - zero)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Scale {
+    pub(crate) step: f32,
+    pub(crate) zero: i32,
+}
+
+/// What turns a panel's products into numbers.
+#[derive(Clone)]
+pub(crate) struct Columns {
+    /// Step of each column's weights.
+    pub(crate) steps: [f32; WIDTH],
+    /// Sum of each column's weights.
+    pub(crate) sums: [i32; WIDTH],
+    pub(crate) bias: [f32; WIDTH],
+}
+
+versions! {
+    /// Turns as many rows of `tile` as `scales` has into numbers, adds the bias and activates.
+    finish = finish_body(
+        tile: &Tile,
+        scales: &[Scale],
+        columns: &Columns,
+        then: Activation,
+        out: &mut [f32],
+        stride: usize
+    )
+}
+
+#[inline(always)]
+fn finish_body<const FUSED: bool>(
+    tile: &Tile,
+    scales: &[Scale],
+    columns: &Columns,
+    then: Activation,
+    out: &mut [f32],
+    stride: usize,
+) {
+    for ((sums, scale), row) in tile.iter().zip(scales).zip(out.chunks_mut(stride)) {
+        let Some((row, _)) = row.split_first_chunk_mut::<WIDTH>() else { continue };
+        for (column, x) in row.iter_mut().enumerate() {
+            let offset = scale.zero.wrapping_mul(columns.sums[column]);
+            let product = sums[column].wrapping_sub(offset) as f32;
+            *x = fma::<FUSED>(product, scale.step * columns.steps[column], columns.bias[column]);
+        }
+        activate::<FUSED>(row, then);
+    }
+}
+
+versions! {
+    /// Writes `row` in steps of a byte between its extremes, as close as their scale allows.
+    /// What `out` has beyond them becomes zero.
+    bytes = bytes_body(row: &[f32], out: &mut [u8]) -> Scale
+}
+
+#[inline(always)]
+fn bytes_body<const FUSED: bool>(row: &[f32], out: &mut [u8]) -> Scale {
+    const MOST: f32 = 255.0;
+    let least = reduce(row, 0.0, |least, x| if x < least { x } else { least });
+    let largest = reduce(row, 0.0, |largest, x| if x > largest { x } else { largest });
+    let range = largest - least;
+    if range <= 0.0 || !range.is_finite() {
+        out.fill(0);
+        return Scale { step: 0.0, zero: 0 };
+    }
+    let step = range / MOST;
+    let (factor, zero) = (MOST / range, (-least / step).round());
+    let (out, rest) = out.split_at_mut(row.len());
+    rest.fill(0);
+    for (byte, &x) in out.iter_mut().zip(row) {
+        let x = fma::<FUSED>(x, factor, zero);
+        let x = if x > 0.0 { x } else { 0.0 };
+        let x = if x < MOST { x } else { MOST };
+        *byte = (x + ROUNDER).to_bits() as u8;
+    }
+    Scale { step, zero: zero as i32 }
+}
+
+versions! {
+    /// Writes `count` entries of each of the rows, `stride` apart, in up to `most` steps either way
+    /// of zero, the same for all, and returns the step. Rows of `out` are `out_stride`
+    /// apart, and zero beyond what is written.
+    words = words_body(
+        rows: &[f32],
+        stride: usize,
+        count: usize,
+        most: f32,
+        out: &mut [i16],
+        out_stride: usize
+    ) -> f32
+}
+
+#[inline(always)]
+fn words_body<const FUSED: bool>(
+    rows: &[f32],
+    stride: usize,
+    count: usize,
+    most: f32,
+    out: &mut [i16],
+    out_stride: usize,
+) -> f32 {
+    let mut largest = 0.0;
+    for row in rows.chunks(stride) {
+        let row = reduce(&row[..count], 0.0, |largest, x| {
+            let x = x.abs();
+            // An infinity stays, and what is no number is passed over.
+            if x > largest { x } else { largest }
+        });
+        largest = if row > largest { row } else { largest };
+    }
+    let factor = most / largest;
+    if !(largest.is_finite() && factor.is_finite()) {
+        out.fill(0);
+        return 0.0;
+    }
+    for (out, row) in out.chunks_mut(out_stride).zip(rows.chunks(stride)) {
+        let (out, rest) = out.split_at_mut(count);
+        rest.fill(0);
+        for (word, &x) in out.iter_mut().zip(row) {
+            *word = fma::<FUSED>(x, factor, ROUNDER).to_bits() as i16;
+        }
+    }
+    largest / most
+}
+
+/// What a row of [`shares`] adds up to, but for rounding.
+pub(crate) const WHOLE: f32 = 32_767.0;
+
+versions! {
+    /// Writes into `out` the share that each entry's exponential, e to the power of `factor`
+    /// times the score, has in the sum of all, in steps of 1 / [`WHOLE`]; zero beyond the scores.
+    /// Returns the sum of what is written. `room` is as long as `scores`.
+    shares = shares_body(scores: &[i32], factor: f32, room: &mut [f32], out: &mut [i16]) -> f32
+}
+
+#[inline(always)]
+fn shares_body<const FUSED: bool>(
+    scores: &[i32],
+    factor: f32,
+    room: &mut [f32],
+    out: &mut [i16],
+) -> f32 {
+    let mut largest = [i32::MIN; LANES];
+    let (chunks, rest) = scores.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (largest, &score) in largest.iter_mut().zip(chunk) {
+            *largest = score.max(*largest);
+        }
+    }
+    let largest = largest.iter().chain(rest).fold(i32::MIN, |all, &score| all.max(score));
+    let factor = factor * std::f32::consts::LOG2_E;
+    for (x, &score) in room.iter_mut().zip(scores) {
+        *x = power_of_two::<FUSED>(score.wrapping_sub(largest) as f32 * factor);
+    }
+    let sum = reduce(room, 0.0, |sum, x| sum + x);
+    let factor = WHOLE / sum;
+    let (out, rest) = out.split_at_mut(room.len());
+    rest.fill(0);
+    let mut total = 0_u32;
+    for (out, &x) in out.iter_mut().zip(room.iter()) {
+        let steps = fma::<FUSED>(x, factor, ROUNDER).to_bits() & 0xffff;
+        *out = steps as i16;
+        total = total.wrapping_add(steps);
+    }
+    total as f32
+}
+
+/// 2 to the power of `x`, which is at most 0, to within 3 millionths of it.
+#[inline(always)]
+fn power_of_two<const FUSED: bool>(x: f32) -> f32 {
+    // Below, the result is no normal number; near enough to zero.
+    let x = if x > -126.0 { x } else { -126.0 };
+    let shifted = x + ROUNDER;
+    let rest = x - (shifted - ROUNDER);
+    // Taylor's series, enough for |rest| up to 1/2.
+    const SERIES: [f32; 6] =
+        [1.0, std::f32::consts::LN_2, 0.240_226_5, 0.055_504_11, 0.009_618_13, 0.001_333_356];
+    let power = SERIES.iter().rev().copied().reduce(|sum, next| fma::<FUSED>(sum, rest, next));
+    f32::from_bits(power.unwrap_or(1.0).to_bits().wrapping_add(shifted.to_bits() << 23))
+}
