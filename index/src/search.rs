@@ -21,6 +21,7 @@ use crate::files::Files;
 use crate::filter::Filter;
 
 pub use lines::{GrepHit, GrepResult};
+pub(crate) use pool::Estimate;
 pub(crate) use rule::{Rule, Standing};
 pub(crate) use texts::{Reading, TextCache};
 

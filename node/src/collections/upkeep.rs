@@ -114,7 +114,7 @@ impl Collections {
 
     /// Gives `name` the settings of a profile, and forgets goals it has.
     ///
-    ///  Its index of words is made or removed at once; chunks
+    /// Its index of words is made or removed at once; chunks
     /// keep their codes until they are coded anew.
     pub(crate) fn index_profile(
         &self,
