@@ -25,6 +25,7 @@ use crate::filter::Filter;
 
 pub use lines::{GrepHit, GrepResult};
 pub use listing::{Listed, ListedChunk, ListedFile};
+pub(crate) use pool::Estimate;
 pub(crate) use rule::{Rule, Standing};
 pub(crate) use texts::{Reading, TextCache};
 

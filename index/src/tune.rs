@@ -119,9 +119,9 @@ impl Snapshot {
     }
 
     fn compare(&self, desk: &mut TuneDesk<'_>, goals: &TuneGoals) -> Result<TuneReport, End> {
-        let sample = Sample::take(self, desk)?;
+        let mut sample = Sample::take(self, desk)?;
         let mut assumed = Vec::new();
-        let (pools, scan) = pools(self, desk, &sample, &mut assumed)?;
+        let (pools, scan) = pools(self, desk, &mut sample, &mut assumed)?;
         let scans = scans(self, desk, &sample, scan, &mut assumed)?;
         let (present, widths) = widths(self, desk, &sample, &pools, &mut assumed)?;
         let trials = Trials { snapshot: self, sample: &sample, pools: &pools, scans: &scans };

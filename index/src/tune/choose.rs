@@ -14,7 +14,7 @@ pub(super) struct Choice {
 }
 
 /// The row that fits with the least disk; of those that take as much one whose scores are all exact, then
-/// the fastest.
+/// the fastest. Where none fits, the nearest is one that misses the fewest goals.
 pub(super) fn choose(rows: &[TuneRow], goals: &TuneGoals) -> Choice {
     let mut frontier: Vec<TuneRow> = Vec::new();
     for group in rows.chunk_by(|a, b| a.settings.bytes_per_chunk == b.settings.bytes_per_chunk) {
@@ -28,8 +28,10 @@ pub(super) fn choose(rows: &[TuneRow], goals: &TuneGoals) -> Choice {
         return Choice { chosen, nearest: None, in_the_way: Vec::new(), frontier };
     }
     let nearest = frontier.iter().min_by(|a, b| {
-        let far = |row: &TuneRow| misses(row, goals).iter().map(|(_, by)| by).sum::<f64>();
-        far(a).total_cmp(&far(b)).then(least(a, b))
+        let (first, second) = (misses(a, goals), misses(b, goals));
+        let far = |misses: &[(TuneGoal, f64)]| misses.iter().map(|(_, by)| by).sum::<f64>();
+        let fewer = first.len().cmp(&second.len());
+        fewer.then(far(&first).total_cmp(&far(&second))).then(least(a, b))
     });
     let in_the_way = nearest.map(|row| misses(row, goals)).unwrap_or_default();
     let in_the_way = in_the_way.into_iter().map(|(goal, _)| goal).collect();

@@ -9,6 +9,7 @@ use rand_core::{Rng, SeedableRng};
 use super::sample::{Key, Sample};
 use super::{End, TUNE_K, TuneDesk, TuneStage, median};
 use crate::collection::Snapshot;
+use crate::search::Estimate;
 use crate::vectors::dot;
 
 /// Chunks looked at for each question: the best by the codes of now.
@@ -22,26 +23,35 @@ pub(super) struct Pool {
     pub(super) truth: Vec<f32>,
     /// Which rows of the sample they are, where they are.
     pub(super) sampled: Vec<Option<usize>>,
-    /// The best of them, by position.
-    pub(super) best: BTreeSet<u32>,
+    /// The score that the worst of the best has, and how many are best.
+    pub(super) bar: f32,
+    pub(super) best: usize,
 }
 
 /// The pools of all questions, and the time that finding candidates takes at the settings of now.
 pub(super) fn pools(
     snapshot: &Snapshot,
     desk: &mut TuneDesk<'_>,
-    sample: &Sample,
+    sample: &mut Sample,
     assumed: &mut Vec<String>,
 ) -> Result<(Vec<Pool>, Duration), End> {
-    let rows: BTreeMap<Key, usize> =
-        sample.keys.iter().enumerate().map(|(row, &key)| (key, row)).collect();
     let probes = snapshot.settings().probes as usize;
     let probes = (probes > 0).then_some(probes);
     let (mut found, mut times, mut residuals) = (Vec::new(), Vec::new(), Vec::new());
     for question in &sample.questions {
         let keep = 4 * snapshot.settings().recompute as usize;
         times.push(desk.timed(|| snapshot.estimates(&question.vector, keep.max(128), probes)).1);
-        let (estimates, _) = snapshot.estimates(&question.vector, POOL, Some(usize::MAX));
+        found.push(snapshot.estimates(&question.vector, POOL, Some(usize::MAX)).0);
+    }
+    if !sample.whole {
+        let keys = |it: &Vec<Estimate>| it.iter().map(|estimate| estimate.key).collect();
+        let keys: Vec<Vec<Key>> = found.iter().map(keys).collect();
+        sample.embed_found(snapshot, desk, &keys)?;
+    }
+    let rows: BTreeMap<Key, usize> =
+        sample.keys.iter().enumerate().map(|(row, &key)| (key, row)).collect();
+    let mut known_too = Vec::new();
+    for (question, estimates) in sample.questions.iter().zip(found) {
         let known: Vec<Option<usize>> =
             estimates.iter().map(|estimate| rows.get(&estimate.key).copied()).collect();
         let exact = |row: usize| dot(&question.vector, sample.rows().row(row));
@@ -51,7 +61,7 @@ pub(super) fn pools(
                 .zip(&known)
                 .filter_map(|(estimate, row)| Some(f64::from(exact((*row)?) - estimate.mean))),
         );
-        found.push((estimates, known));
+        known_too.push((estimates, known));
     }
     desk.step(TuneStage::Sampling, sample.keys.len(), sample.keys.len())?;
     if !sample.whole {
@@ -62,23 +72,25 @@ pub(super) fn pools(
         ));
     }
     let measured = (residuals.len() >= ENOUGH).then(|| spread(&residuals));
-    let pools = sample.questions.iter().zip(found).enumerate().map(|(number, (question, it))| {
-        let (estimates, sampled) = it;
-        let mut normal = Normal::new(number as u64);
-        let truth: Vec<f32> = estimates
-            .iter()
-            .zip(&sampled)
-            .map(|(estimate, row)| match (row, measured) {
-                (Some(row), _) => dot(&question.vector, sample.rows().row(*row)),
-                (None, Some((bias, sigma))) => estimate.mean + bias + sigma * normal.next(),
-                (None, None) => estimate.mean + estimate.sigma * normal.next(),
-            })
-            .collect();
-        let mut order: Vec<u32> = (0..truth.len() as u32).collect();
-        order.sort_by(|&a, &b| truth[b as usize].total_cmp(&truth[a as usize]));
-        let best = order.into_iter().take(TUNE_K).collect();
-        Pool { truth, sampled, best }
-    });
+    let pools =
+        sample.questions.iter().zip(known_too).enumerate().map(|(number, (question, it))| {
+            let (estimates, sampled) = it;
+            let mut normal = Normal::new(number as u64);
+            let truth: Vec<f32> = estimates
+                .iter()
+                .zip(&sampled)
+                .map(|(estimate, row)| match (row, measured) {
+                    (Some(row), _) => dot(&question.vector, sample.rows().row(*row)),
+                    (None, Some((bias, sigma))) => estimate.mean + bias + sigma * normal.next(),
+                    (None, None) => estimate.mean + estimate.sigma * normal.next(),
+                })
+                .collect();
+            let mut order = truth.clone();
+            order.sort_by(|a, b| b.total_cmp(a));
+            let best = order.len().min(TUNE_K);
+            let bar = order.get(best.saturating_sub(1)).copied().unwrap_or(f32::MIN);
+            Pool { truth, sampled, bar, best }
+        });
     Ok((pools.collect(), median(&times)))
 }
 

@@ -1,5 +1,6 @@
 //! Chunks read and embedded again, which says what that costs, and questions made of some of them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::questions::piece;
@@ -21,6 +22,8 @@ const JUDGES: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Chunks read and embedded together, as many as a search does.
 const BATCH: usize = 8;
+/// Chunks that a question found which are embedded as well.
+const FOUND: usize = 32;
 /// Questions played.
 const QUESTIONS: usize = 64;
 
@@ -30,6 +33,8 @@ pub(super) type Key = (usize, u32);
 /// What was embedded again.
 pub(super) struct Sample {
     pub(super) keys: Vec<Key>,
+    /// How many of them, the first, were drawn from all; the others are what questions found.
+    pub(super) drawn: usize,
     vectors: Vec<f32>,
     dim: usize,
     /// Whether that is every chunk.
@@ -93,7 +98,43 @@ impl Sample {
         let (questions, embed) = ask(desk, &texts)?;
         let scan = Duration::ZERO;
         let costs = TuneCosts { embed, read: median(&read), encode: median(&encode), scan };
-        Ok(Self { whole: keys.len() == live.len(), keys, vectors, dim, questions, costs })
+        let (whole, drawn) = (keys.len() == live.len(), keys.len());
+        Ok(Self { whole, keys, drawn, vectors, dim, questions, costs })
+    }
+
+    /// Embeds what questions found, the best of each first: `found` has every question's chunks. What is
+    /// at the very top is often there for what few other chunks have, and coarse codes tell least of that.
+    pub(super) fn embed_found(
+        &mut self,
+        snapshot: &Snapshot,
+        desk: &mut TuneDesk<'_>,
+        found: &[Vec<Key>],
+    ) -> Result<(), End> {
+        let mut known: BTreeSet<Key> = self.keys.iter().copied().collect();
+        let start = (desk.now)();
+        for round in 0..FOUND / BATCH {
+            for keys in found {
+                if round > 0 && (desk.now)().saturating_sub(start) > PATIENCE {
+                    return Ok(());
+                }
+                desk.step(TuneStage::Sampling, self.keys.len(), self.drawn + FOUND * found.len())?;
+                let mut reading = Reading::new(snapshot, desk.files);
+                let batch = keys.iter().skip(round * BATCH).take(BATCH);
+                let batch: Vec<(Key, String)> = batch
+                    .filter(|key| known.insert(**key))
+                    .filter_map(|&key| Some((key, reading.hit(key.0, key.1)?.text)))
+                    .collect();
+                let texts: Vec<&str> = batch.iter().map(|(_, text)| text.as_str()).collect();
+                if texts.is_empty() {
+                    continue;
+                }
+                let mut rows = encode_checked(desk.encoder, &texts).map_err(IndexError::from)?;
+                sanitize(&mut rows, self.dim);
+                self.vectors.extend(rows);
+                self.keys.extend(batch.iter().map(|(key, _)| *key));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn rows(&self) -> Rows<'_> {

@@ -53,7 +53,8 @@ fn what_is_predicted_is_what_the_real_search_does() {
         let goals = TuneGoals { recall: 0.9, latency: None, disk: ANY };
         let report = at_desk(&files, &encoder, |desk| collection.snapshot().tune(desk, &goals));
         let report = report.expect("tunes").expect("is not interrupted");
-        assert_eq!((report.chunks, report.sampled), (texts, texts.min(4000)));
+        assert_eq!(report.chunks, texts);
+        assert!((texts.min(4000)..=texts).contains(&report.sampled));
         let first = report.chosen.expect("nothing is in the way");
         assert!(report.rows[first].recall >= 0.9);
         let wider = report.rows.iter().position(|row| row.settings.bytes_per_chunk == 40);

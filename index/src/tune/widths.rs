@@ -104,7 +104,7 @@ impl<'a> Bench<'a> {
         sample: &'a Sample,
         pools: &'a [Pool],
     ) -> Self {
-        let (dim, count) = (snapshot.dim(), sample.keys.len());
+        let (dim, count) = (snapshot.dim(), sample.drawn);
         let enough = ROWS_PER_DIM * dim;
         let learns = dim >= 16 && snapshot.stats().chunks >= enough && count >= enough;
         let lessons = if sample.whole { count } else { (3 * count / 4).max(enough).min(count) };
@@ -156,7 +156,8 @@ impl<'a> Bench<'a> {
             let estimate = |(&truth, row): (&f32, &Option<usize>)| {
                 // Drawn for every chunk, so that one more in the sample changes nothing for the others.
                 let drawn = noise.of(truth, normal.next());
-                row.filter(|row| self.judges.contains(row)).map_or(drawn, |row| means[row])
+                let real = |row: &usize| self.judges.contains(row) || *row >= self.sample.drawn;
+                row.filter(real).map_or(drawn, |row| means[row])
             };
             chunks.map(estimate).collect()
         });
