@@ -161,6 +161,13 @@ impl Codec {
         self.accuracy.posterior(base, estimate)
     }
 
+    /// The largest exact score that goes with an estimate from first planes, but for what `z` standard
+    /// deviations leave.
+    pub(crate) fn first_most(&self, base: f32, estimate: f32, z: f32) -> f32 {
+        let (mean, sigma) = self.first.posterior(base, estimate);
+        mean + z * sigma
+    }
+
     /// The estimate from first planes that a chunk must have for its exact score to be above that of
     /// another, whose mean is `bar`, with a probability that `z` standard deviations leave.
     pub(crate) fn first_bar(&self, base: f32, bar: f32, z: f32) -> f32 {

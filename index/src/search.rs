@@ -133,8 +133,16 @@ impl Snapshot {
             return Ok(SearchResult::default());
         }
         let plan = self.plan(k, options);
-        let found = self.candidates(query, with_spares(k), &plan);
-        Ok(self.race(query, k, found, &plan, files, encoder)?.0)
+        let mut spares = k / 2 + 4;
+        loop {
+            let found = self.candidates(query, k.saturating_add(spares), &plan);
+            let (result, _) = self.race(query, k, found, &plan, files, encoder)?;
+            // Where more turned out to be stale, others were passed over too early.
+            if result.stale <= spares || result.stopped == Stopped::Time {
+                return Ok(result);
+            }
+            spares = result.stale.saturating_mul(2);
+        }
     }
 
     /// The options with the settings filled in.
@@ -165,11 +173,6 @@ impl Snapshot {
         }
         Ok(())
     }
-}
-
-/// How many are ranked where `k` are asked for, as some may turn out to be stale.
-fn with_spares(k: usize) -> usize {
-    k.saturating_mul(2).saturating_add(16)
 }
 
 /// Candidates that are kept at least.

@@ -69,12 +69,21 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// Replaces each row that is not made of finite numbers by zeros: it then scores 0 everywhere
 /// instead of poisoning every comparison.
 pub(crate) fn sanitize(data: &mut [f32], dim: usize) {
-    data.par_chunks_exact_mut(dim).for_each(|row| {
+    let clean = |row: &mut [f32]| {
         if !row.iter().all(|x| x.is_finite() && x.abs() < 1e15) {
             row.fill(0.0);
         }
-    });
+    };
+    // Handing a few rows to another thread takes longer than looking at them.
+    if data.len() < SHARED {
+        data.chunks_exact_mut(dim).for_each(clean);
+    } else {
+        data.par_chunks_exact_mut(dim).for_each(clean);
+    }
 }
+
+/// Numbers that are worth sharing between threads.
+const SHARED: usize = 1 << 16;
 
 #[cfg(test)]
 mod tests {

@@ -39,7 +39,7 @@ const CALLS: [&str; 31] = [
     "tune_off",
     "unshare",
 ];
-const REPLIES: [&str; 26] = [
+const REPLIES: [&str; 27] = [
     "added",
     "audit",
     "audit_verified",

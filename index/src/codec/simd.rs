@@ -32,21 +32,21 @@ pub(super) fn level() -> Level {
 
 /// Whether [`sums`] has a vector path on this machine.
 pub(super) fn available() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return level() == Level::Avx512;
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+    level() != Level::Portable
 }
 
 /// Appends, for each whole code of `width` bytes in `codes`, the sum over bands, planes and set
 /// bits of the query's value times the plane's weight.
 pub(super) fn sums(bands: &[QueryBand], width: usize, codes: &[u8], out: &mut Vec<i32>) {
-    #[cfg(target_arch = "x86_64")]
-    if available() {
-        // SAFETY: the features that the function is compiled for were detected just now.
-        return unsafe { x86::wide(bands, width, codes, out) };
+    match level() {
+        Level::Portable => portable(bands, width, codes, out),
+        // SAFETY: the level vouches for what the functions are compiled for.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { x86::narrow(bands, width, codes, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { x86::wide(bands, width, codes, out) },
     }
-    portable(bands, width, codes, out);
 }
 
 /// By tables: one lookup a byte of code. What the vector path is tested against.
@@ -171,6 +171,51 @@ mod x86 {
                 at += band.plane * band.planes;
             }
             out.push(_mm512_reduce_add_epi32(total));
+        }
+    }
+
+    /// The same with 32 bits of a plane at a time. Sums of two values times the weights of up to eight
+    /// planes outgrow 16 bits, so the highest plane is added last, in 32.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn narrow(bands: &[QueryBand], width: usize, codes: &[u8], out: &mut Vec<i32>) {
+        // Byte i of a register looks at bit i mod 8 of byte i div 8.
+        let which = _mm256_setr_epi64x(
+            0,
+            0x0101_0101_0101_0101,
+            0x0202_0202_0202_0202,
+            0x0303_0303_0303_0303,
+        );
+        let bit = _mm256_set1_epi64x(0x8040_2010_0804_0201u64.cast_signed());
+        let (ones, pairs) = (_mm256_set1_epi8(1), _mm256_set1_epi16(1));
+        for row in 0..codes.len() / width {
+            let (mut at, mut total) = (row * width, _mm256_setzero_si256());
+            for band in bands {
+                for (group, values) in band.values.as_chunks::<32>().0.iter().enumerate() {
+                    // SAFETY: both are plain numbers of one size.
+                    let values: __m256i = unsafe { transmute(*values) };
+                    let set = |plane: usize| {
+                        // What lies past a plane's end meets zeros in `values`.
+                        let bits = word(codes, at + plane * band.plane + 4 * group) as u32;
+                        let spread =
+                            _mm256_shuffle_epi8(_mm256_set1_epi32(bits.cast_signed()), which);
+                        let set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
+                        _mm256_maddubs_epi16(_mm256_and_si256(set, ones), values)
+                    };
+                    let mut sum = _mm256_setzero_si256();
+                    for plane in 1..band.planes {
+                        sum = _mm256_add_epi16(_mm256_slli_epi16::<1>(sum), set(plane));
+                    }
+                    total = _mm256_add_epi32(total, _mm256_madd_epi16(sum, pairs));
+                    if band.planes > 0 {
+                        let weight = _mm256_set1_epi16(1i16 << (band.planes - 1));
+                        total = _mm256_add_epi32(total, _mm256_madd_epi16(set(0), weight));
+                    }
+                }
+                at += band.plane * band.planes;
+            }
+            // SAFETY: as above.
+            let lanes: [i32; 8] = unsafe { transmute(total) };
+            out.push(lanes.iter().sum());
         }
     }
 

@@ -160,13 +160,13 @@ fn sweeps_agree_to_the_bit_and_say_what_first_planes_say() {
             })
             .collect();
         assert!(all.iter().all(|estimates| *estimates == all[0]), "{bytes} bytes");
-        // Signs alone say much the same as the whole code.
+        // Signs alone say much the same as the whole code; with the rest, the same but for the rounding of tables.
         let mut whole = Vec::new();
         codec.query(&vector, grid).scores(&codes.concat(), &mut whole);
         for (i, whole) in whole.iter().enumerate() {
             let rest = &rest[i * grid.rest_width()..][..grid.rest_width()];
             let joined = rests.rest(sweep.share(all[0][i]), scales[i], rest);
-            assert!((joined - whole).abs() < 4e-3, "{joined} and {whole}");
+            assert!((joined - whole).abs() < 6e-3, "{joined} and {whole}");
         }
         let off: f32 = whole.iter().zip(&all[0]).map(|(a, b)| (a - b) * (a - b)).sum();
         assert!((off / 77.0).sqrt() < 0.15, "{bytes} bytes: {}", (off / 77.0).sqrt());

@@ -29,6 +29,9 @@ pub(super) struct Found {
     pub(super) candidates: Vec<Candidate>,
     /// Chunks estimated.
     pub(super) visited: usize,
+    /// The largest score that a chunk may have, as sure as was asked for, which there was no room to look at
+    /// more closely.
+    pub(super) beyond: f32,
 }
 
 /// The share of chunks passing a filter below which all blocks are scanned.
@@ -45,8 +48,7 @@ fn default_probes(blocks: usize) -> usize {
 impl Snapshot {
     /// The best chunks by code, for an answer of `k`.
     pub(super) fn candidates(&self, query: &[f32], k: usize, plan: &Plan<'_>) -> Found {
-        let mut best =
-            Best { k, keep: plan.keep, kept: BinaryHeap::new(), answer: BinaryHeap::new() };
+        let mut best = Best::new(k, plan.keep);
         let mut visited = 0;
         for (at, part) in self.parts().iter().enumerate() {
             let mask = Mask::new(part, plan.filter);
@@ -57,13 +59,12 @@ impl Snapshot {
             let confidence = plan.confidence.max(LEAST_CONFIDENCE);
             let most = MOST_READ.max(plan.keep);
             let look = Look { at, coded, mask, query, sweep, confidence, most };
-            let found = look.sweep(ranges, &best);
-            look.read(found, &mut best);
+            look.run(ranges, &mut best);
         }
         let mut candidates: Vec<Candidate> =
             best.kept.into_iter().map(|Reverse(ranked)| ranked.0).collect();
         candidates.sort_unstable_by(|a, b| order(b, a));
-        Found { candidates, visited }
+        Found { candidates, visited, beyond: best.beyond }
     }
 }
 
@@ -101,14 +102,23 @@ struct Best {
     kept: BinaryHeap<Reverse<Ranked>>,
     /// The `k` best of them, the worst on top.
     answer: BinaryHeap<Reverse<Ranked>>,
+    beyond: f32,
 }
 
 impl Best {
+    fn new(k: usize, keep: usize) -> Self {
+        let beyond = f32::NEG_INFINITY;
+        Self { k, keep, kept: BinaryHeap::new(), answer: BinaryHeap::new(), beyond }
+    }
+
     fn offer(&mut self, candidate: Candidate) {
         for (heap, most) in [(&mut self.kept, self.keep), (&mut self.answer, self.k)] {
-            heap.push(Reverse(Ranked(candidate)));
-            if heap.len() > most {
-                heap.pop();
+            if heap.len() < most {
+                heap.push(Reverse(Ranked(candidate)));
+            } else if let Some(mut worst) = heap.peek_mut()
+                && order(&candidate, &worst.0.0) == Ordering::Greater
+            {
+                *worst = Reverse(Ranked(candidate));
             }
         }
     }
@@ -122,8 +132,9 @@ impl Best {
 
 /// Codes read in full at most, of one part: those with the highest estimates.
 const MOST_READ: usize = 8192;
-/// Codes read first, to know early what the others have to reach.
-const HEAD: usize = 256;
+/// Codes swept before some are read, and how many those are: what the others have to reach is known early.
+const FIRST_STOP: usize = 8192;
+const HEAD: usize = 128;
 /// How far ahead codes are fetched.
 const AHEAD: usize = 8;
 
@@ -148,25 +159,44 @@ struct Promising {
 }
 
 impl Look<'_> {
+    /// Offers to `best` what these positions hold. The bar rises early, as some codes are read each time
+    /// that twice as many have been swept.
+    fn run(&self, ranges: Vec<Range<usize>>, best: &mut Best) {
+        let (mut found, mut seen, mut stop) = (Vec::new(), 0, FIRST_STOP);
+        for mut range in ranges {
+            while !range.is_empty() {
+                let now = range.start..range.end.min(range.start + (stop - seen));
+                (seen, range.start) = (seen + now.len(), now.end);
+                self.sweep(now, &mut found, best);
+                if seen == stop {
+                    stop *= 2;
+                    self.read_highest(&mut found, best);
+                }
+            }
+        }
+        self.read_highest(&mut found, best);
+        found.sort_unstable_by_key(|it: &Promising| it.position);
+        self.read_all(&found, best);
+    }
+
     /// Finds what is promising at these positions, beyond what `best` holds already.
-    fn sweep(&self, ranges: Vec<Range<usize>>, best: &Best) -> Vec<Promising> {
+    fn sweep(&self, positions: Range<usize>, found: &mut Vec<Promising>, best: &mut Best) {
         let (coded, most) = (self.coded, self.most);
-        let (mut bar, mut found) = (self.bar(best), Vec::new());
-        for range in ranges {
-            coded.sweep(&self.sweep, range, bar, &mut |position, estimate| {
-                if let Some(chunk) = coded.chunk_at(position).filter(|it| self.mask.passes(*it)) {
-                    found.push(Promising { estimate, position: position as u32, chunk });
-                }
-                if found.len() >= 2 * most {
-                    bar = higher(&mut found, most).max(bar);
-                }
-                bar
-            });
-        }
-        if found.len() > most {
-            higher(&mut found, most);
-        }
-        found
+        let mut bar = self.bar(best);
+        coded.sweep(&self.sweep, positions, bar, &mut |position, estimate| {
+            if let Some(chunk) = coded.chunk_at(position).filter(|it| self.mask.passes(*it)) {
+                found.push(Promising { estimate, position: position as u32, chunk });
+            }
+            if found.len() / 2 >= most {
+                divide(found, most);
+                found.truncate(most);
+                let least = found[most - 1].estimate;
+                let (codec, base) = (coded.codec(), self.query.base());
+                best.beyond = best.beyond.max(codec.first_most(base, least, self.confidence));
+                bar = bar.max(least);
+            }
+            bar
+        });
     }
 
     /// The estimate below which a chunk is passed over.
@@ -175,22 +205,20 @@ impl Look<'_> {
         best.bar().map_or(f32::NEG_INFINITY, |bar| codec.first_bar(base, bar, self.confidence))
     }
 
-    /// Reads codes in full, the most promising first.
-    fn read(&self, mut found: Vec<Promising>, best: &mut Best) {
-        let rest = if found.len() > HEAD {
-            divide(&mut found, HEAD);
-            found.split_off(HEAD)
+    /// Reads the codes with the highest estimates, and forgets those that can be passed over then.
+    fn read_highest(&self, found: &mut Vec<Promising>, best: &mut Best) {
+        let highest = if found.len() > HEAD {
+            divide(found, HEAD);
+            found.drain(..HEAD).collect()
         } else {
-            Vec::new()
+            std::mem::take(found)
         };
-        self.read_all(found, best);
+        self.read_all(&highest, best);
         let bar = self.bar(best);
-        let mut rest: Vec<Promising> = rest.into_iter().filter(|it| it.estimate > bar).collect();
-        rest.sort_unstable_by_key(|it| it.position);
-        self.read_all(rest, best);
+        found.retain(|it| it.estimate > bar);
     }
 
-    fn read_all(&self, found: Vec<Promising>, best: &mut Best) {
+    fn read_all(&self, found: &[Promising], best: &mut Best) {
         let codec = self.coded.codec();
         for (at, it) in found.iter().enumerate() {
             if let Some(next) = found.get(at + AHEAD) {
@@ -210,13 +238,6 @@ fn divide(found: &mut [Promising], most: usize) {
         b.estimate.total_cmp(&a.estimate).then(a.position.cmp(&b.position))
     };
     found.select_nth_unstable_by(most - 1, order);
-}
-
-/// Keeps the `most` highest estimates, and gives the least of them.
-fn higher(found: &mut Vec<Promising>, most: usize) -> f32 {
-    divide(found, most);
-    found.truncate(most);
-    found[most - 1].estimate
 }
 
 /// The better of two is the greater: by mean, ties to the lower part and chunk.

@@ -71,7 +71,11 @@ impl Snapshot {
             pace: Pace::new(plan.time_left),
             cache: self.cache(),
             fresh: Vec::new(),
-            result: SearchResult { visited: found.visited, ..SearchResult::default() },
+            result: SearchResult {
+                visited: found.visited,
+                bound: found.beyond,
+                ..SearchResult::default()
+            },
         };
         loop {
             race.sort();
@@ -230,7 +234,7 @@ impl Race<'_> {
         let z = self.plan.confidence;
         let rest = self.runners.split_off(self.runners.len().min(self.k));
         let upper = rest.iter().map(|runner| runner.score + z * runner.sigma);
-        self.result.bound = upper.fold(f32::NEG_INFINITY, f32::max);
+        self.result.bound = upper.fold(self.result.bound, f32::max);
         let hits = self.runners.into_iter().filter_map(|runner| {
             let margin = z * runner.sigma;
             runner.hit.map(|hit| Hit { score: runner.score, margin, ..hit })

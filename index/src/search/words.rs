@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::candidates::Candidate;
 use super::mask::Mask;
 use super::texts::Reading;
-use super::{Hit, SearchOptions, SearchResult, with_spares};
+use super::{Hit, SearchOptions, SearchResult};
 use crate::collection::Snapshot;
 use crate::encoder::Encoder;
 use crate::error::IndexError;
@@ -115,6 +115,11 @@ impl Snapshot {
         }
         result
     }
+}
+
+/// How many are ranked where `k` are asked for, as some may turn out to be stale.
+fn with_spares(k: usize) -> usize {
+    k.saturating_mul(2).saturating_add(16)
 }
 
 impl Candidate {

@@ -77,7 +77,8 @@ async fn goals_are_kept_across_restarts_and_growth_is_met_by_tuning_again() {
 
     call(&node, Call::Reindex { collection: Some(name("notes")) }).await.expect("rebuilds");
     assert_eq!(kept(&node).await, Some(after), "a rebuilt collection keeps its goals");
-    let profile = Call::IndexProfile { collection: name("notes"), profile: Profile::Fast };
+    let profile =
+        Call::IndexProfile { collection: name("notes"), profile: Profile::Fast, cache_bytes: None };
     call(&node, profile).await.expect("changes");
     assert_eq!(kept(&node).await, None, "whoever chooses a profile wants no goals");
 }
