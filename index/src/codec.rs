@@ -161,19 +161,15 @@ impl Codec {
         self.accuracy.posterior(base, estimate)
     }
 
-    /// The largest exact score that goes with an estimate from first planes, but for what `z` standard
-    /// deviations leave.
-    pub(crate) fn first_most(&self, base: f32, estimate: f32, z: f32) -> f32 {
-        let (mean, sigma) = self.first.posterior(base, estimate);
-        mean + z * sigma
+    /// What an estimate from first planes says about the exact score.
+    pub(crate) fn first_posterior(&self, base: f32, estimate: f32) -> (f32, f32) {
+        self.first.posterior(base, estimate)
     }
 
-    /// The estimate from first planes that a chunk must have for its exact score to be above that of
-    /// another, whose mean is `bar`, with a probability that `z` standard deviations leave.
-    pub(crate) fn first_bar(&self, base: f32, bar: f32, z: f32) -> f32 {
-        let Accuracy { offset, shrink, sigma } = self.first;
-        let least = bar - z * sigma.hypot(self.accuracy.sigma);
-        if shrink > 0.0 { base + (least - base - offset) / shrink } else { f32::NEG_INFINITY }
+    /// The estimate from first planes whose mean is `mean`.
+    pub(crate) fn first_estimate(&self, base: f32, mean: f32) -> f32 {
+        let Accuracy { offset, shrink, .. } = self.first;
+        if shrink > 0.0 { base + (mean - base - offset) / shrink } else { f32::NEG_INFINITY }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Answering a query: codes find candidates and bound their scores, files give back the text of those
 //! that could matter, the encoder their vectors.
 
+mod calibrate;
 mod candidates;
 mod lines;
 mod listing;

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use super::Plan;
+use super::calibrate::Calibration;
 use super::mask::Mask;
 use crate::codec::{Query, Sweep};
 use crate::coded::Coded;
@@ -58,7 +59,8 @@ impl Snapshot {
             let (sweep, query) = coded.codec().sweep(query);
             let confidence = plan.confidence.max(LEAST_CONFIDENCE);
             let most = MOST_READ.max(plan.keep);
-            let look = Look { at, coded, mask, query, sweep, confidence, most };
+            let calibration = Calibration::new(coded.codec().first_posterior(0.0, 0.0).1);
+            let mut look = Look { at, coded, mask, query, sweep, confidence, most, calibration };
             look.run(ranges, &mut best);
         }
         let mut candidates: Vec<Candidate> =
@@ -148,6 +150,8 @@ struct Look<'a> {
     sweep: Sweep,
     confidence: f32,
     most: usize,
+    /// Of whole codes by their first planes.
+    calibration: Calibration,
 }
 
 /// A chunk whose first planes are promising.
@@ -161,7 +165,7 @@ struct Promising {
 impl Look<'_> {
     /// Offers to `best` what these positions hold. The bar rises early, as some codes are read each time
     /// that twice as many have been swept.
-    fn run(&self, ranges: Vec<Range<usize>>, best: &mut Best) {
+    fn run(&mut self, ranges: Vec<Range<usize>>, best: &mut Best) {
         let (mut found, mut seen, mut stop) = (Vec::new(), 0, FIRST_STOP);
         for mut range in ranges {
             while !range.is_empty() {
@@ -191,8 +195,7 @@ impl Look<'_> {
                 divide(found, most);
                 found.truncate(most);
                 let least = found[most - 1].estimate;
-                let (codec, base) = (coded.codec(), self.query.base());
-                best.beyond = best.beyond.max(codec.first_most(base, least, self.confidence));
+                best.beyond = best.beyond.max(self.most_at(least));
                 bar = bar.max(least);
             }
             bar
@@ -202,11 +205,23 @@ impl Look<'_> {
     /// The estimate below which a chunk is passed over.
     fn bar(&self, best: &Best) -> f32 {
         let (codec, base) = (self.coded.codec(), self.query.base());
-        best.bar().map_or(f32::NEG_INFINITY, |bar| codec.first_bar(base, bar, self.confidence))
+        let least = |bar: f32| bar - self.calibration.shift() - self.margin();
+        best.bar().map_or(f32::NEG_INFINITY, |bar| codec.first_estimate(base, least(bar)))
+    }
+
+    /// The largest score that goes with an estimate from first planes.
+    fn most_at(&self, estimate: f32) -> f32 {
+        let (mean, _) = self.coded.codec().first_posterior(self.query.base(), estimate);
+        mean + self.calibration.shift() + self.margin()
+    }
+
+    fn margin(&self) -> f32 {
+        let (_, sigma) = self.coded.codec().posterior(0.0, 0.0);
+        self.confidence * self.calibration.sigma().hypot(sigma)
     }
 
     /// Reads the codes with the highest estimates, and forgets those that can be passed over then.
-    fn read_highest(&self, found: &mut Vec<Promising>, best: &mut Best) {
+    fn read_highest(&mut self, found: &mut Vec<Promising>, best: &mut Best) {
         let highest = if found.len() > HEAD {
             divide(found, HEAD);
             found.drain(..HEAD).collect()
@@ -218,7 +233,7 @@ impl Look<'_> {
         found.retain(|it| it.estimate > bar);
     }
 
-    fn read_all(&self, found: &[Promising], best: &mut Best) {
+    fn read_all(&mut self, found: &[Promising], best: &mut Best) {
         let codec = self.coded.codec();
         for (at, it) in found.iter().enumerate() {
             if let Some(next) = found.get(at + AHEAD) {
@@ -227,6 +242,8 @@ impl Look<'_> {
             let position = it.position as usize;
             let estimate = self.coded.estimate(&self.sweep, &self.query, position, it.estimate);
             let (mean, sigma) = codec.posterior(self.query.base(), estimate);
+            let (first, _) = codec.first_posterior(self.query.base(), it.estimate);
+            self.calibration.note(mean - first);
             best.offer(Candidate { part: self.at, chunk: it.chunk, mean, sigma });
         }
     }

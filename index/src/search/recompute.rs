@@ -7,6 +7,7 @@
 //! still has is taken from there, once the file is seen to be as it was; that costs next to nothing, so
 //! it is tried before anything is embedded.
 
+use super::calibrate::Calibration;
 use super::candidates::{Candidate, Found};
 use super::pace::Pace;
 use super::rule::{Rule, Standing};
@@ -71,6 +72,7 @@ impl Snapshot {
             pace: Pace::new(plan.time_left),
             cache: self.cache(),
             fresh: Vec::new(),
+            calibration: None,
             result: SearchResult {
                 visited: found.visited,
                 bound: found.beyond,
@@ -124,7 +126,16 @@ struct Race<'a> {
     cache: Option<&'a Cache>,
     /// What goes into the cache.
     fresh: Vec<([u8; 32], Vec<f32>)>,
+    /// Of exact scores by codes.
+    calibration: Option<Calibration>,
     result: SearchResult,
+}
+
+/// The exact score of a candidate came out.
+fn settle(calibration: &mut Option<Calibration>, runner: &mut Runner, exact: f32) {
+    let Candidate { mean, sigma, .. } = runner.candidate;
+    calibration.get_or_insert(Calibration::new(sigma)).note(exact - mean);
+    (runner.score, runner.sigma) = (exact, 0.0);
 }
 
 impl Race<'_> {
@@ -150,7 +161,7 @@ impl Race<'_> {
                     continue;
                 }
                 if let Some(row) = cache.get(&hit.text_hash) {
-                    (runner.score, runner.sigma) = (dot(query, &row), 0.0);
+                    settle(&mut self.calibration, runner, dot(query, &row));
                     self.result.cached += 1;
                     changed = true;
                 }
@@ -183,7 +194,7 @@ impl Race<'_> {
         sanitize(&mut rows, query.len());
         for (&i, row) in batch.iter().zip(Rows::new(&rows, query.len()).iter()) {
             let runner = &mut self.runners[i];
-            (runner.score, runner.sigma) = (dot(query, row), 0.0);
+            settle(&mut self.calibration, runner, dot(query, row));
             if let Some(hit) = runner.hit.as_ref().filter(|_| self.cache.is_some())
                 && self.fresh.len() < MOST_AT_ONCE
             {
@@ -191,7 +202,18 @@ impl Race<'_> {
             }
         }
         self.result.recomputed += batch.len();
+        self.recalibrate();
         Ok(())
+    }
+
+    /// Takes the open candidates' estimates as what came out about others says.
+    fn recalibrate(&mut self) {
+        let Some(calibration) = self.calibration else { return };
+        let (shift, sigma) = (calibration.shift(), calibration.sigma());
+        for runner in self.runners.iter_mut().filter(|runner| runner.sigma > 0.0) {
+            runner.score = runner.candidate.mean + shift;
+            runner.sigma = sigma.max(runner.candidate.sigma);
+        }
     }
 
     /// Reads the texts of the answer; `false` if that changed it. Where only the order matters, scores that
