@@ -114,9 +114,11 @@ impl Collections {
                 options.time_left = Some(left);
             }
             // What the tuner chose was weighed against the time it takes.
-            if slot.settings().is_some_and(|settings| settings.exact) && !slot.is_tuned() {
+            let settings = slot.settings().filter(|settings| settings.exact && !slot.is_tuned());
+            if let Some(settings) = settings {
                 let model = query.vectors().map(Vectors::model);
                 let cheap = model.and_then(ModelHandle::cheap_recompute);
+                let cheap = cheap.filter(|cheap| *cheap > settings.recompute as usize);
                 options.recompute = options.recompute.or(cheap);
             }
             match self.search_one(&snapshot, query, limit, &options) {

@@ -45,7 +45,7 @@ pub struct Options {
     /// Only these of our own profiles, with commas.
     #[arg(long, value_delimiter = ',')]
     profiles: Vec<String>,
-    /// Take our own rows from the last run, where they are there, and leave rows of other sets in the report.
+    /// Take our own rows from the last run, where they are there, and leave rows of other sets and peers in the report.
     #[arg(long)]
     keep: bool,
     /// Only these peers, with commas; `none` for none of them.
@@ -105,7 +105,12 @@ pub fn run(options: &Options, root: &Path) -> Result<()> {
     }
     if options.keep {
         let mut others = report::earlier(root)?;
-        others.retain(|row| !rows.iter().any(|new: &Row| new.comparable(row)));
+        // Of a set that was measured now, peers that were left out stay.
+        let again = |row: &Row, new: &Row| {
+            let same = (&new.engine, &new.variant) == (&row.engine, &row.variant);
+            new.comparable(row) && (same || row.is_ours())
+        };
+        others.retain(|row| !rows.iter().any(|new| again(row, new)));
         rows.extend(others);
     }
     let names: Vec<_> = options

@@ -50,7 +50,7 @@ pub fn write(root: &Path, command: &str, rows: &[Row], skipped: &[Skipped]) -> R
     Ok(report)
 }
 
-/// The rows of the report that is there, if one is.
+/// The rows of the report that is there, if one is, with a note of when they were measured.
 pub fn earlier(root: &Path) -> Result<Vec<Row>> {
     let text = match fs::read_to_string(root.join("docs/benchmarks/index.json")) {
         Ok(text) => text,
@@ -58,8 +58,20 @@ pub fn earlier(root: &Path) -> Result<Vec<Row>> {
         Err(error) => return Err(error.into()),
     };
     let mut report: serde_json::Value = serde_json::from_str(&text)?;
-    Ok(serde_json::from_value(report["rows"].take())?)
+    let date = report["date"].as_str().unwrap_or("an earlier day").to_owned();
+    let mut rows: Vec<Row> = serde_json::from_value(report["rows"].take())?;
+    // What was kept before has its note already.
+    let measured =
+        rows.iter_mut().filter(|row| row.note.as_ref().is_none_or(|note| !note.contains(KEPT)));
+    for row in measured {
+        let kept = format!("{KEPT} {date}, perhaps on another machine");
+        row.note = Some(row.note.take().map_or(kept.clone(), |note| format!("{note}; {kept}")));
+    }
+    Ok(rows)
 }
+
+/// How the note of a row begins that was not measured now.
+const KEPT: &str = "kept from the run of";
 
 const INTRODUCTION: &str = "\
 # The index beside others
