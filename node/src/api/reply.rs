@@ -34,7 +34,7 @@ pub enum Reply {
     /// To [`super::Call::IndexRecode`].
     IndexRecoded(IndexRecoded),
     /// To [`super::Call::Tune`].
-    Tuned(TuneInfo),
+    Tuned(Box<TuneInfo>),
     /// To [`super::Call::IndexExport`].
     IndexExported(IndexExported),
     /// To [`super::Call::Search`].

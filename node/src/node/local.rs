@@ -193,7 +193,7 @@ impl<L: Link> Node<L> {
     ) -> Result<Reply, ApiError> {
         let collections = self.collections.clone();
         let work = move |meter: Meter<'_>| collections.tune(&call, meter, &cancel);
-        metered(&self.env, progress, work).await.map(Reply::Tuned)
+        metered(&self.env, progress, work).await.map(|info| Reply::Tuned(Box::new(info)))
     }
 
     /// Runs long `work` and takes the time of it.

@@ -28,7 +28,7 @@ fn goals() -> TuneCall {
 
 async fn tune(node: &Node<MemoryLink>, it: TuneCall) -> Result<TuneInfo, ApiError> {
     match call(node, Call::Tune(it)).await? {
-        Reply::Tuned(info) => Ok(info),
+        Reply::Tuned(info) => Ok(*info),
         other => panic!("{other:?}"),
     }
 }
