@@ -313,9 +313,9 @@ mod x86 {
         let (twos, _) = tables.as_chunks::<2>();
         for (tables, strips) in twos.iter().zip(planes.as_chunks::<{ 2 * STRIP }>().0) {
             // SAFETY: all are plain numbers of one size.
-            let (table, strips): (__m256i, __m256i) = unsafe {
-                (transmute::<[Table; 2], _>(*tables), transmute::<[u8; 2 * STRIP], _>(*strips))
-            };
+            let table = unsafe { transmute::<[Table; 2], __m256i>(*tables) };
+            // SAFETY: as above.
+            let strips = unsafe { transmute::<[u8; 2 * STRIP], __m256i>(*strips) };
             let halves = [strips, _mm256_srli_epi16::<4>(strips)];
             for half in 0..2 {
                 let entries = _mm256_shuffle_epi8(table, _mm256_and_si256(halves[half], nibble));
