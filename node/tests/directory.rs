@@ -55,7 +55,7 @@ impl Encoder for Hashing {
 }
 
 fn row(text: &str) -> Vec<f32> {
-    let mut row = vec![0f32; DIM];
+    let mut row = [0f32; DIM];
     for word in text.split_whitespace() {
         row[usize::from(Digest::sha256(word.as_bytes()).as_bytes()[0]) % DIM] += 1.0;
     }

@@ -149,7 +149,7 @@ fn trimmed(number: f64) -> String {
 /// Microseconds, with a digit after the point where there is only one before it.
 fn micros(us: f64) -> String {
     match us {
-        us if us < 10_000.0 && us >= 1_000.0 => format!("{:.1} ms", us / 1_000.0),
+        us if (1_000.0..10_000.0).contains(&us) => format!("{:.1} ms", us / 1_000.0),
         us if us < 10.0 => format!("{us:.1} µs"),
         us => duration(Duration::from_secs_f64(us.max(0.0) / 1e6)),
     }
