@@ -69,9 +69,11 @@ fn each_profile_finds_what_it_promises_within_its_budget() {
     // whose name and hash count towards the bytes of a chunk. Real ones do better.
     let texts = topics(2500, 30, 1);
     let (files, encoder) = (library(&texts), WordEncoder::new(DIM));
-    for (profile, recall, most) in
-        [(Profile::Small, 0.9, 700.0), (Profile::Balanced, 0.98, 160.0), (Profile::Fast, 0.95, 8.0)]
-    {
+    for (profile, recall, most) in [
+        (Profile::Small, 0.98, 300.0),
+        (Profile::Balanced, 0.98, 180.0),
+        (Profile::Fast, 0.95, 8.0),
+    ] {
         for flat in [u32::MAX, 500] {
             let mut collection = Collection::in_memory(&encoder).expect("made");
             let mut settings = profile.settings();
