@@ -167,6 +167,7 @@ impl Race<'_> {
                 }
             }
         }
+        self.recalibrate();
         self.drop(&gone);
         changed
     }
