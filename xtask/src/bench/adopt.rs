@@ -6,22 +6,22 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use covey_embedder::{Embedder, StaticModel};
-use covey_index::{
-    Collection, Disk, EncodeError, Encoder, EncoderId, SearchOptions, Settings, UpdateOptions,
-};
+use covey_index::{Collection, Disk, Encoder, SearchOptions, Settings, UpdateOptions};
 use covey_node::models::ModelHandle;
 use serde_json::json;
 
 use super::beir::{Set, ndcg, recall};
+use super::index::encoders::Watched;
+use super::index::meter;
 use super::report::{Goal, Report};
 
 /// Ranks that count.
@@ -56,36 +56,38 @@ pub fn run(options: &Options, root: &Path) -> Result<()> {
     }
     let (documents, dir) = (place.join("documents"), place.join("index"));
     let [first, second] = releases(&root.join(MODEL), options.change)?;
-    let mut index = build(&set, &documents, &dir, &first)?;
+    // Questions go to the models themselves: they are not chunks.
+    let chunks_by = Watched::new(second.clone(), None)?;
+    let mut index = build(&set, &documents, &dir, &*first)?;
     let chunks = index.stats().chunks;
     let start = files(&dir)?;
-    let before = ask(&set, &index, &first)?;
+    let before = ask(&set, &index, &*first)?;
     let mut run = Run { report: Report::new("adopt"), table: head(&name, &set, &index) };
     run.row("before", 0, before, Cost::default());
     let mut known = start.clone();
-    let (mut written, mut cpu, mut worst) = (0, 0.0, 0f64);
+    let (mut written, mut cpu, mut worst) = (0, Duration::ZERO, 0f64);
     let seed = UpdateOptions::default().seed;
-    while let Some(step) = index.recode_step(&Disk, &second, seed)? {
-        let started = cpu_seconds()?;
-        let part = step.run(&Disk, &second, 16, &mut |_| ControlFlow::Continue(()))?;
+    while let Some(step) = index.recode_step(&Disk, &chunks_by, seed)? {
+        let started = meter::cpu();
+        let part = step.run(&Disk, &chunks_by, 16, &mut |_| ControlFlow::Continue(()))?;
         index.accept(part.context("nothing ends it early")?)?;
-        cpu += cpu_seconds()? - started;
+        cpu += meter::cpu() - started;
         written += new_bytes(&mut known, &dir)?;
-        let quality = ask(&set, &index, &first)?;
+        let quality = ask(&set, &index, &*first)?;
         worst = worst.max((quality.recall - before.recall).abs());
         let (done, total) = index.recoded(second.id());
         let at = format!("{:.0} % embedded", 100.0 * done as f64 / total as f64);
-        run.row(&at, second.texts(), quality, Cost { cpu, written });
+        run.row(&at, chunks_by.texts().0 as usize, quality, Cost { cpu, written });
     }
-    let started = cpu_seconds()?;
-    ensure!(index.finish_recode(&second, seed)?, "nothing is missing");
-    cpu += cpu_seconds()? - started;
+    let started = meter::cpu();
+    ensure!(index.finish_recode(&chunks_by, seed)?, "nothing is missing");
+    cpu += meter::cpu() - started;
     written += new_bytes(&mut known, &dir)?;
-    let embedded = second.texts();
-    let after = ask(&set, &index, &second)?;
+    let embedded = chunks_by.texts().0 as usize;
+    let after = ask(&set, &index, &*second)?;
     run.row("after", embedded, after, Cost { cpu, written });
-    let fresh = build(&set, &place.join("again"), &place.join("fresh"), &second)?;
-    let anew = ask(&set, &fresh, &second)?;
+    let fresh = build(&set, &place.join("again"), &place.join("fresh"), &*second)?;
+    let anew = ask(&set, &fresh, &*second)?;
     run.row("built anew", chunks, anew, Cost::default());
     drop((index, fresh));
 
@@ -129,7 +131,7 @@ struct Quality {
 /// What the move took so far.
 #[derive(Clone, Copy, Default)]
 struct Cost {
-    cpu: f64,
+    cpu: Duration,
     written: u64,
 }
 
@@ -141,7 +143,7 @@ struct Run {
 impl Run {
     fn row(&mut self, at: &str, embedded: usize, quality: Quality, cost: Cost) {
         let Quality { ndcg, recall } = quality;
-        let Cost { cpu, written } = cost;
+        let (cpu, written) = (cost.cpu.as_secs_f64(), cost.written);
         eprintln!("{at}: recall@10 {recall:.4}");
         self.table += &format!(
             "| {at} | {recall:.4} | {ndcg:.4} | {embedded} | {cpu:.2} | {} |\n",
@@ -170,48 +172,8 @@ fn head(name: &str, set: &Set, index: &Collection) -> String {
     )
 }
 
-/// An encoder that counts the texts it is given.
-struct Counting {
-    inner: Arc<dyn Encoder>,
-    texts: AtomicUsize,
-}
-
-impl Counting {
-    fn new(model: StaticModel) -> Self {
-        let inner = ModelHandle::new(Arc::new(model), "static").encoder;
-        Self { inner, texts: AtomicUsize::new(0) }
-    }
-
-    fn texts(&self) -> usize {
-        self.texts.load(Ordering::Relaxed)
-    }
-}
-
-impl Encoder for Counting {
-    fn id(&self) -> EncoderId {
-        self.inner.id()
-    }
-
-    fn dim(&self) -> usize {
-        self.inner.dim()
-    }
-
-    fn max_tokens(&self) -> usize {
-        self.inner.max_tokens()
-    }
-
-    fn encode(&self, texts: &[&str]) -> Result<Vec<f32>, EncodeError> {
-        self.texts.fetch_add(texts.len(), Ordering::Relaxed);
-        self.inner.encode(texts)
-    }
-
-    fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, EncodeError> {
-        self.inner.token_spans(text)
-    }
-}
-
 /// The built-in model, and a second release of it.
-fn releases(file: &Path, change: i8) -> Result<[Counting; 2]> {
+fn releases(file: &Path, change: i8) -> Result<[Arc<dyn Encoder>; 2]> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let first = StaticModel::from_bytes(&bytes)?;
     let mut parts = first.parts().clone();
@@ -229,11 +191,11 @@ fn releases(file: &Path, change: i8) -> Result<[Counting; 2]> {
     let second = StaticModel::new(parts)?;
     ensure!(first.id().base == second.id().base, "they are releases of one model");
     ensure!(first.id() != second.id(), "the second one is another release");
-    Ok([first, second].map(Counting::new))
+    Ok([first, second].map(|model| ModelHandle::new(Arc::new(model), "static").encoder))
 }
 
 /// Indexes the documents in several parts, each of which becomes a segment.
-fn build(set: &Set, documents: &Path, dir: &Path, encoder: &Counting) -> Result<Collection> {
+fn build(set: &Set, documents: &Path, dir: &Path, encoder: &dyn Encoder) -> Result<Collection> {
     fs::create_dir_all(documents)?;
     let mut index = Collection::create(dir, encoder)?;
     let mut settings = Settings::default();
@@ -252,13 +214,12 @@ fn build(set: &Set, documents: &Path, dir: &Path, encoder: &Counting) -> Result<
 }
 
 /// Asks all questions of the index, embedded by `encoder`.
-fn ask(set: &Set, index: &Collection, encoder: &Counting) -> Result<Quality> {
+fn ask(set: &Set, index: &Collection, encoder: &dyn Encoder) -> Result<Quality> {
     let mut total = Quality { ndcg: 0.0, recall: 0.0 };
     for question in &set.questions {
-        // By the inner encoder: questions are not chunks.
-        let query = encoder.inner.encode(&[&question.text])?;
+        let query = encoder.encode(&[&question.text])?;
         let options = SearchOptions::default();
-        let found = index.search(&query, CHUNKS, &Disk, &*encoder.inner, &options)?;
+        let found = index.search(&query, CHUNKS, &Disk, encoder, &options)?;
         let mut ranking: Vec<String> = Vec::new();
         for hit in &found.hits {
             let id = hit.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -299,15 +260,4 @@ fn new_bytes(known: &mut BTreeMap<String, Seen>, dir: &Path) -> Result<u64> {
     let bytes = new.map(|(_, file)| file.bytes).sum();
     *known = now;
     Ok(bytes)
-}
-
-/// CPU time of this process so far, over all threads.
-fn cpu_seconds() -> Result<f64> {
-    /// Clock ticks of `/proc` a second, on every Linux there is.
-    const TICKS: f64 = 100.0;
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let fields = stat.rsplit_once(')').context("a name in brackets")?.1;
-    let mut times = fields.split_whitespace().skip(11).map(str::parse::<u64>);
-    let mut next = || times.next().context("fewer fields than there should be");
-    Ok((next()?? + next()??) as f64 / TICKS)
 }

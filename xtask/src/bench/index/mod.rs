@@ -3,11 +3,11 @@
 //! Each set of vectors is handed to our own engine and to its peers, which run in Python environments below
 //! target/. Finished rows are kept there, so that a run goes on where the last one ended.
 
-mod encoders;
+pub(super) mod encoders;
 mod exact;
 mod goals;
 mod make;
-mod meter;
+pub(super) mod meter;
 mod ours;
 mod peers;
 mod plots;
