@@ -94,50 +94,20 @@ impl Encoder for Release {
 }
 
 /// Two releases of one model, `one` and `two`; the second holds chunks up.
-struct Releases {
-    current: Mutex<usize>,
-    handles: [ModelHandle; 2],
-}
-
-impl Releases {
-    fn new(second: Arc<Turnstile>) -> Self {
-        let free = Arc::new(Turnstile::default());
-        free.allow(usize::MAX);
-        let handle = |number: u8, name: &str, turnstile| ModelHandle {
-            id: ModelId {
-                base: Digest::from_bytes([7; 32]),
-                release: Digest::from_bytes([number; 32]),
-            },
-            name: name.to_owned(),
-            family: "bert".to_owned(),
-            dim: DIM,
-            encoder: Arc::new(Release { number, turnstile }),
-        };
-        let handles = [handle(1, "one", free), handle(2, "two", second)];
-        Self { current: Mutex::new(0), handles }
-    }
-}
-
-impl Models for Releases {
-    fn current(&self) -> Result<ModelHandle, ApiError> {
-        Ok(self.handles[*self.current.lock().expect("a number")].clone())
-    }
-
-    fn get(&self, id: ModelId) -> Option<ModelHandle> {
-        self.handles.iter().find(|handle| handle.id == id).cloned()
-    }
-
-    fn list(&self) -> Result<Vec<ModelEntry>, ApiError> {
-        let current = *self.current.lock().expect("a number");
-        Ok((0..).zip(&self.handles).map(|(at, it)| it.entry(at == current)).collect())
-    }
-
-    fn set_current(&self, name: &str) -> Result<ModelHandle, ApiError> {
-        let at = self.handles.iter().position(|handle| handle.name == name);
-        let at = at.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such model"))?;
-        *self.current.lock().expect("a number") = at;
-        self.current()
-    }
+fn releases(second: Arc<Turnstile>) -> TwoModels {
+    let free = Arc::new(Turnstile::default());
+    free.allow(usize::MAX);
+    let handle = |number: u8, name: &str, turnstile| ModelHandle {
+        id: ModelId {
+            base: Digest::from_bytes([7; 32]),
+            release: Digest::from_bytes([number; 32]),
+        },
+        name: name.to_owned(),
+        family: "bert".to_owned(),
+        dim: DIM,
+        encoder: Arc::new(Release { number, turnstile }),
+    };
+    TwoModels::of([handle(1, "one", free), handle(2, "two", second)])
 }
 
 /// A node with a collection of three segments of four chunks, by the first release.
@@ -152,7 +122,7 @@ struct Moving {
 impl Moving {
     async fn begin() -> Self {
         let turnstile = Arc::new(Turnstile::default());
-        let place = Place::with(Arc::new(Releases::new(turnstile.clone())));
+        let place = Place::with(Arc::new(releases(turnstile.clone())));
         for file in ["apple.md", "bread.txt"] {
             fs::remove_file(place.notes().join(file)).expect("removes");
         }
@@ -183,7 +153,7 @@ impl Moving {
         task.await.expect("ends");
         drop(node);
         let turnstile = Arc::new(Turnstile::default());
-        let place = Place { models: Arc::new(Releases::new(turnstile.clone())), ..place };
+        let place = Place { models: Arc::new(releases(turnstile.clone())), ..place };
         let node = place.open();
         Self::on(place, turnstile, node)
     }

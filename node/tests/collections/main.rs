@@ -319,7 +319,12 @@ impl TwoModels {
             dim: 64,
             encoder: Arc::new(Hashing { id, gate }),
         };
-        Self { current: Mutex::new(0), handles: [handle(1, gate), handle(2, None)] }
+        Self::of([handle(1, gate), handle(2, None)])
+    }
+
+    /// These, the first of which is the current one.
+    fn of(handles: [ModelHandle; 2]) -> Self {
+        Self { current: Mutex::new(0), handles }
     }
 }
 
