@@ -21,13 +21,21 @@ fn inner_product(bencher: Bencher<'_, '_>, dim: usize) {
 }
 
 #[divan::bench(args = DIMS)]
-fn scan_of_codes(bencher: Bencher<'_, '_>, dim: usize) {
+fn sweep_of_first_planes(bencher: Bencher<'_, '_>, dim: usize) {
     let coded = Coded::new(CHUNKS, dim);
-    let mut scores = Vec::new();
+    let bencher = bencher
+        .counter(BytesCount::new(coded.plane_bytes()))
+        .counter(ItemsCount::new(coded.chunks()));
+    bencher.bench_local(|| black_box(&coded).sweep());
+}
+
+#[divan::bench(args = DIMS)]
+fn estimates_of_whole_codes(bencher: Bencher<'_, '_>, dim: usize) {
+    let coded = Coded::new(CHUNKS, dim);
     let bencher = bencher
         .counter(BytesCount::new(coded.code_bytes()))
         .counter(ItemsCount::new(coded.chunks()));
-    bencher.bench_local(|| coded.scan(black_box(&mut scores)));
+    bencher.bench_local(|| black_box(&coded).estimates());
 }
 
 #[divan::bench]

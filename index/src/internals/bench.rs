@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::codec::{Codec, Query, provisional};
+use crate::codec::{Codec, Query, Sweep, provisional};
 use crate::collection::{Collection, Part, UpdateOptions};
 use crate::files::MemoryFiles;
 use crate::fixture::{WordEncoder, topics};
@@ -19,6 +19,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// A collection of one segment in blocks.
 pub struct Coded {
     part: Part,
+    sweep: Sweep,
     query: Query,
 }
 
@@ -39,9 +40,8 @@ impl Coded {
             .update(Path::new("/n"), &files, &encoder, &options, go_on)
             .expect("memory has room");
         let part = collection.snapshot().parts()[0].clone();
-        let codec = part.segment.coded.codec();
-        let query = codec.query(&encoder.one("common1 t3w5"), codec.grid());
-        Self { part, query }
+        let (sweep, query) = part.segment.coded.codec().sweep(&encoder.one("common1 t3w5"));
+        Self { part, sweep, query }
     }
 
     /// Chunks.
@@ -54,10 +54,26 @@ impl Coded {
         self.chunks() * self.part.segment.coded.codec().width()
     }
 
-    /// Scores every code.
-    pub fn scan(&self, scores: &mut Vec<f32>) {
-        scores.clear();
-        self.part.segment.coded.score(&self.query, 0..self.chunks(), scores);
+    /// Bytes of the first planes of all codes.
+    pub fn plane_bytes(&self) -> usize {
+        self.chunks() * self.part.segment.coded.codec().kept() / 8
+    }
+
+    /// Sweeps the first planes of every code, below a bar that none reaches; gives how many did.
+    pub fn sweep(&self) -> usize {
+        let mut above = 0;
+        self.part.segment.coded.sweep(&self.sweep, 0..self.chunks(), f32::MAX, &mut |_, _| {
+            above += 1;
+            f32::MAX
+        });
+        above
+    }
+
+    /// Estimates every code in full; gives the sum.
+    pub fn estimates(&self) -> f32 {
+        let coded = &self.part.segment.coded;
+        let each = |position| coded.estimate(&self.sweep, &self.query, position, 0.0);
+        (0..self.chunks()).map(each).sum()
     }
 
     /// Reads the links of every block; gives their number.
