@@ -245,7 +245,7 @@ impl Table {
 
     /// Believes that its file can be written to.
     #[cfg(test)]
-    pub(super) fn as_if_writable(mut self) -> Self {
+    pub(super) fn made_writable(mut self) -> Self {
         self.writable = true;
         self
     }

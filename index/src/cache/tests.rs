@@ -182,7 +182,7 @@ fn where_it_cannot_be_written_it_stops_and_searching_goes_on() {
     let table = Table::open(&path, false).expect("opens").expect("is one");
     // Its file takes no writes, as on a full disk, though it should.
     let full = cache(temp.path(), 1 << 20, 100);
-    *full.lock() = State::Open(table.as_if_writable());
+    *full.lock() = State::Open(table.made_writable());
     assert!(full.get(&hash(1)).is_some_and(|found| is_row(&found, 1)));
     full.put(&rows(10..20));
     assert!(full.get(&hash(2)).is_some() && full.get(&hash(11)).is_none());
