@@ -25,7 +25,7 @@ mod train;
 use basis::Basis;
 pub(crate) use query::Query;
 pub(crate) use simd::prefetch;
-pub(crate) use sweep::{GROUP, Sweep, get_plane, group_bytes, put_group};
+pub(crate) use sweep::{Apart, GROUP, Sweep, get_plane, group_bytes};
 pub(crate) use train::{Budget, ROWS_PER_DIM, provisional, train};
 
 use crate::container::Checksum;
@@ -192,13 +192,13 @@ impl Grid {
     }
 
     /// Bytes of the first planes of all bands.
-    pub(crate) fn first_width(&self) -> usize {
+    fn first_width(&self) -> usize {
         self.dims() / 8
     }
 
     /// Splits a code into its first planes, which fill `first`, and what is left of it but the scale,
     /// which is appended to `rest`.
-    pub(crate) fn split(&self, code: &[u8], first: &mut [u8], rest: &mut Vec<u8>) {
+    fn split(&self, code: &[u8], first: &mut [u8], rest: &mut Vec<u8>) {
         let (mut at, mut to) = (0, 0);
         for band in &self.bands {
             let plane = band.dims as usize / 8;

@@ -4,7 +4,7 @@
 //!
 //! Up to a number of chunks ([`Settings::flat`](crate::Settings::flat)) the codes stand in the order of the chunks and all are swept. Above,
 //! they are grouped into blocks of neighbours; a graph links the blocks, and a search walks it and
-//! sweeps the blocks it finds. A swept code costs a nanosecond, so a graph of single chunks (as in
+//! sweeps the blocks it finds. A swept code costs a few nanoseconds, so a graph of single chunks (as in
 //! LEANN or DiskANN) would cost more bytes and save nothing: see docs/ARCHITECTURE.md.
 //!
 //! `docs/spec/index-format.md` section 5 lays the file out.

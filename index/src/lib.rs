@@ -1,8 +1,8 @@
 //! A private LEANN index over a person's own files.
 //!
-//! A vector index usually stores every embedding. This one stores a pruned neighbour graph and one
-//! sign bit per dimension, throws the embeddings away, and recomputes the few dozen a query needs
-//! from the files themselves (LEANN, arXiv 2506.08276). Text is not copied either: a chunk is a
+//! A vector index usually stores every embedding. This one stores a tiny code for each chunk (and, for
+//! millions of them, a pruned neighbour graph), throws the embeddings away, and recomputes the few
+//! dozen a query needs from the files themselves (LEANN, arXiv 2506.08276). Text is not copied either: a chunk is a
 //! span in the user's file, and a file that changed is noticed and left out of the answer until the
 //! next update.
 //!

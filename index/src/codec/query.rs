@@ -82,20 +82,16 @@ impl Query {
 
     /// Appends the estimated inner product with each code of a row of codes.
     pub(crate) fn scores(&self, codes: &[u8], scores: &mut Vec<f32>) {
-        let mut sums = Vec::with_capacity(codes.len() / self.width);
-        simd::sums(&self.bands, self.width, codes, &mut sums);
-        let rows = codes.chunks_exact(self.width).zip(sums);
-        scores.extend(rows.map(|(code, sum)| self.score(code[self.width - 1], sum)));
+        let mut rows = codes.chunks_exact(self.width);
+        simd::sums(&self.bands, self.width, codes, &mut |sum| {
+            scores.extend(rows.next().map(|code| self.score(code[self.width - 1], sum)));
+        });
     }
 
     /// The estimate of one code.
     pub(crate) fn one(&self, code: &[u8]) -> f32 {
-        let mut sums = Vec::with_capacity(1);
-        simd::sums(&self.bands, self.width, code, &mut sums);
-        match (code.get(self.width - 1), sums.first()) {
-            (Some(&scale), Some(&sum)) => self.score(scale, sum),
-            _ => f32::NEG_INFINITY,
-        }
+        let scale = code.get(self.width - 1);
+        scale.map_or(f32::NEG_INFINITY, |&scale| self.score(scale, self.sum(code)))
     }
 
     /// The estimate of a code, given what its first planes add to it and the rest of it.
@@ -103,10 +99,14 @@ impl Query {
         if self.width == 0 {
             return self.base + first;
         }
-        let mut sums = Vec::with_capacity(1);
-        simd::sums(&self.bands, self.width, rest, &mut sums);
-        let sum = sums.first().copied().unwrap_or(0);
-        first + self.score(scale, sum)
+        first + self.score(scale, self.sum(rest))
+    }
+
+    /// The sum over one code; 0 for one that is cut short.
+    fn sum(&self, code: &[u8]) -> i32 {
+        let mut total = 0;
+        simd::sums(&self.bands, self.width, code, &mut |sum| total = sum);
+        total
     }
 
     fn score(&self, scale: u8, sum: i32) -> f32 {

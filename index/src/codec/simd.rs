@@ -35,22 +35,27 @@ pub(super) fn available() -> bool {
     level() != Level::Portable
 }
 
-/// Appends, for each whole code of `width` bytes in `codes`, the sum over bands, planes and set
+/// Gives `each`, for each whole code of `width` bytes in `codes`, the sum over bands, planes and set
 /// bits of the query's value times the plane's weight.
-pub(super) fn sums(bands: &[QueryBand], width: usize, codes: &[u8], out: &mut Vec<i32>) {
+pub(super) fn sums(bands: &[QueryBand], width: usize, codes: &[u8], each: &mut impl FnMut(i32)) {
     match level() {
-        Level::Portable => portable(bands, width, codes, out),
+        Level::Portable => portable(bands, width, codes, each),
         // SAFETY: the level vouches for what the functions are compiled for.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { x86::narrow(bands, width, codes, out) },
+        Level::Avx2 => unsafe { x86::narrow(bands, width, codes, each) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { x86::wide(bands, width, codes, out) },
+        Level::Avx512 => unsafe { x86::wide(bands, width, codes, each) },
     }
 }
 
 /// By tables: one lookup a byte of code. What the vector path is tested against.
-pub(super) fn portable(bands: &[QueryBand], width: usize, codes: &[u8], out: &mut Vec<i32>) {
+pub(super) fn portable(
+    bands: &[QueryBand],
+    width: usize,
+    codes: &[u8],
+    each: &mut impl FnMut(i32),
+) {
     for code in codes.chunks_exact(width) {
         let (mut at, mut total) = (0, 0i32);
         for band in bands {
@@ -64,7 +69,7 @@ pub(super) fn portable(bands: &[QueryBand], width: usize, codes: &[u8], out: &mu
             total += sum;
             at += band.plane * band.planes;
         }
-        out.push(total);
+        each(total);
     }
 }
 
@@ -151,7 +156,12 @@ mod x86 {
 
     /// A plane's 64 bits are a mask of 64 bytes: one masked dot product with ones adds up what is set.
     #[target_feature(enable = "avx512bw,avx512vnni")]
-    pub(super) fn wide(bands: &[QueryBand], width: usize, codes: &[u8], out: &mut Vec<i32>) {
+    pub(super) fn wide(
+        bands: &[QueryBand],
+        width: usize,
+        codes: &[u8],
+        each: &mut impl FnMut(i32),
+    ) {
         let ones = _mm512_set1_epi8(1);
         for row in 0..codes.len() / width {
             let (mut at, mut total) = (row * width, _mm512_setzero_si512());
@@ -170,14 +180,19 @@ mod x86 {
                 }
                 at += band.plane * band.planes;
             }
-            out.push(_mm512_reduce_add_epi32(total));
+            each(_mm512_reduce_add_epi32(total));
         }
     }
 
     /// The same with 32 bits of a plane at a time. Sums of two values times the weights of up to eight
     /// planes outgrow 16 bits, so the highest plane is added last, in 32.
     #[target_feature(enable = "avx2")]
-    pub(super) fn narrow(bands: &[QueryBand], width: usize, codes: &[u8], out: &mut Vec<i32>) {
+    pub(super) fn narrow(
+        bands: &[QueryBand],
+        width: usize,
+        codes: &[u8],
+        each: &mut impl FnMut(i32),
+    ) {
         // Byte i of a register looks at bit i mod 8 of byte i div 8.
         let which = _mm256_setr_epi64x(
             0,
@@ -215,7 +230,7 @@ mod x86 {
             }
             // SAFETY: as above.
             let lanes: [i32; 8] = unsafe { transmute(total) };
-            out.push(lanes.iter().sum());
+            each(lanes.iter().sum());
         }
     }
 
@@ -253,10 +268,10 @@ mod x86 {
         sweep.each(planes, scales, bar, visit, |tables, planes| sums_avx2(tables, planes));
     }
 
-    /// Four strips at once. Sums of even columns are `all` less the odd ones' share of it.
+    /// Four strips at once.
     #[inline]
     #[target_feature(enable = "avx512bw")]
-    pub(in super::super) fn sums_avx512(tables: &[Table], planes: &[u8]) -> Sums {
+    fn sums_avx512(tables: &[Table], planes: &[u8]) -> Sums {
         let nibble = _mm512_set1_epi8(15);
         let (mut all, mut odd) = ([_mm512_setzero_si512(); 2], [_mm512_setzero_si512(); 2]);
         let mut add = |table: __m512i, strips: __m512i| {
@@ -284,30 +299,17 @@ mod x86 {
                 transmute::<[u8; 4 * STRIP], __m512i>(strips)
             });
         }
-        let mut sums = [0u16; 2 * STRIP];
-        for half in 0..2 {
-            let even = _mm512_sub_epi16(all[half], _mm512_slli_epi16::<8>(odd[half]));
-            let (low, high) =
-                (_mm512_unpacklo_epi16(even, odd[half]), _mm512_unpackhi_epi16(even, odd[half]));
-            for (part, words) in [low, high].into_iter().enumerate() {
-                let two = _mm256_add_epi16(
-                    _mm512_castsi512_si256(words),
-                    _mm512_extracti64x4_epi64::<1>(words),
-                );
-                let one =
-                    _mm_add_epi16(_mm256_castsi256_si128(two), _mm256_extracti128_si256::<1>(two));
-                // SAFETY: as above.
-                let one: [u16; 8] = unsafe { transmute(one) };
-                sums[half * STRIP + part * 8..][..8].copy_from_slice(&one);
-            }
-        }
-        sums
+        let folded = |words: __m512i| {
+            let high = _mm512_extracti64x4_epi64::<1>(words);
+            _mm256_add_epi16(_mm512_castsi512_si256(words), high)
+        };
+        columns(all.map(folded), odd.map(folded))
     }
 
     /// Two strips at once, as in [`sums_avx512`]. There is an even number of them.
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub(in super::super) fn sums_avx2(tables: &[Table], planes: &[u8]) -> Sums {
+    fn sums_avx2(tables: &[Table], planes: &[u8]) -> Sums {
         let nibble = _mm256_set1_epi8(15);
         let (mut all, mut odd) = ([_mm256_setzero_si256(); 2], [_mm256_setzero_si256(); 2]);
         let (twos, _) = tables.as_chunks::<2>();
@@ -323,6 +325,14 @@ mod x86 {
                 odd[half] = _mm256_add_epi16(odd[half], _mm256_srli_epi16::<8>(entries));
             }
         }
+        columns(all, odd)
+    }
+
+    /// The sums of a group's low and high halves: those of even columns are what `all` has without the
+    /// odd ones' share, those of odd columns are `odd`.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn columns(all: [__m256i; 2], odd: [__m256i; 2]) -> Sums {
         let mut sums = [0u16; 2 * STRIP];
         for half in 0..2 {
             let even = _mm256_sub_epi16(all[half], _mm256_slli_epi16::<8>(odd[half]));
@@ -333,7 +343,7 @@ mod x86 {
                     _mm256_castsi256_si128(words),
                     _mm256_extracti128_si256::<1>(words),
                 );
-                // SAFETY: as above.
+                // SAFETY: both are plain numbers of one size.
                 let one: [u16; 8] = unsafe { transmute(one) };
                 sums[half * STRIP + part * 8..][..8].copy_from_slice(&one);
             }

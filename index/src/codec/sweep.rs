@@ -107,6 +107,35 @@ impl Sweep {
     }
 }
 
+/// Codes as a file keeps them: apart, each part of all codes together.
+#[derive(Default)]
+pub(crate) struct Apart {
+    /// First planes in groups, the last filled with zeros.
+    pub(crate) planes: Vec<u8>,
+    /// The bytes of scale.
+    pub(crate) scales: Vec<u8>,
+    /// What is left of each code.
+    pub(crate) rests: Vec<u8>,
+}
+
+impl Apart {
+    /// Takes codes of one grid apart.
+    pub(crate) fn new<'a>(grid: &Grid, codes: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut apart = Self::default();
+        let (mut first, bytes) = (vec![0u8; grid.first_width()], group_bytes(grid.dims()));
+        for (number, code) in codes.enumerate() {
+            if number % GROUP == 0 {
+                apart.planes.resize(apart.planes.len() + bytes, 0);
+            }
+            grid.split(code, &mut first, &mut apart.rests);
+            apart.scales.extend(code.last());
+            let start = apart.planes.len() - bytes;
+            put_plane(&mut apart.planes[start..], number % GROUP, &first);
+        }
+        apart
+    }
+}
+
 /// What a set highest bit adds to a level and a clear one takes away, in units of the scale.
 fn half(band: Band, step: f32) -> f32 {
     step * (1u32 << (band.bits - 1)) as f32 / 2.0
@@ -140,21 +169,12 @@ pub(super) fn portable(tables: &[Table], planes: &[u8]) -> Sums {
     sums
 }
 
-/// Appends a group of first planes, each of `bytes` bytes; fewer than [`GROUP`] are filled with zeros.
-pub(crate) fn put_group<'a>(
-    out: &mut Vec<u8>,
-    planes: impl Iterator<Item = &'a [u8]>,
-    bytes: usize,
-) {
-    let start = out.len();
-    out.resize(start + 2 * bytes * STRIP, 0);
-    let group = &mut out[start..];
-    for (code, plane) in planes.enumerate() {
-        let (column, shift) = (code % STRIP, code / STRIP * 4);
-        for (at, byte) in plane.iter().enumerate() {
-            group[2 * at * STRIP + column] |= (byte & 15) << shift;
-            group[(2 * at + 1) * STRIP + column] |= (byte >> 4) << shift;
-        }
+/// Puts the first plane of one code into a group that has zeros there.
+fn put_plane(group: &mut [u8], code: usize, plane: &[u8]) {
+    let (column, shift) = (code % STRIP, code / STRIP * 4);
+    for (byte, strips) in plane.iter().zip(group.as_chunks_mut::<{ 2 * STRIP }>().0) {
+        strips[column] |= (byte & 15) << shift;
+        strips[STRIP + column] |= (byte >> 4) << shift;
     }
 }
 

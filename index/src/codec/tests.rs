@@ -109,10 +109,10 @@ fn tables_and_the_vector_path_agree_to_the_bit() {
         let codes: Vec<u8> = (0..width * 5).map(|i| (i * 37 % 251) as u8).collect();
         let (mut by_table, mut by_vector) = (Vec::new(), Vec::new());
         let tabled = [QueryBand { sums: tables, ..band() }];
-        simd::portable(&tabled, width, &codes, &mut by_table);
+        simd::portable(&tabled, width, &codes, &mut |sum| by_table.push(sum));
         assert_eq!(by_table.len(), 5);
         if simd::available() {
-            simd::sums(&[band()], width, &codes, &mut by_vector);
+            simd::sums(&[band()], width, &codes, &mut |sum| by_vector.push(sum));
             assert_eq!(by_table, by_vector, "{dims} x {bits}");
         }
     }
@@ -124,20 +124,16 @@ fn sweeps_agree_to_the_bit_and_say_what_first_planes_say() {
     for bytes in [14.0, 30.0, 90.0] {
         let codec = train(Rows::new(&data, 136), Budget { bytes, chunks: 100_000 }, 3);
         let grid = codec.grid();
-        let (mut planes, mut rest, mut scales) = (Vec::new(), Vec::new(), Vec::new());
-        let mut codes = Vec::new();
-        for group in data[..77 * 136].chunks(GROUP * 136) {
-            let mut firsts = Vec::new();
-            for row in group.chunks_exact(136) {
-                let (mut code, mut first) = (vec![0; codec.width()], vec![0; grid.first_width()]);
+        let codes: Vec<Vec<u8>> = data[..77 * 136]
+            .chunks_exact(136)
+            .map(|row| {
+                let mut code = vec![0; codec.width()];
                 codec.encode(row, &mut code);
-                grid.split(&code, &mut first, &mut rest);
-                scales.push(code[code.len() - 1]);
-                codes.push(code);
-                firsts.push(first);
-            }
-            put_group(&mut planes, firsts.iter().map(Vec::as_slice), grid.first_width());
-        }
+                code
+            })
+            .collect();
+        let Apart { planes, scales, rests: rest } =
+            Apart::new(grid, codes.iter().map(Vec::as_slice));
         assert_eq!(planes.len(), 3 * group_bytes(codec.kept()));
         for (i, code) in codes.iter().enumerate() {
             let group = &planes[i / GROUP * group_bytes(codec.kept())..];

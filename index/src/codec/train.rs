@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::basis::{Basis, Rows as BasisRows};
 use super::rotate::Rotation;
-use super::{Accuracy, Band, Codec, GROUP, Grid, PROVISIONAL_BITS, plan, put_group, rms};
+use super::{Accuracy, Apart, Band, Codec, Grid, PROVISIONAL_BITS, plan, rms};
 use crate::vectors::{Rows, dot};
 
 /// Fewer vectors than this, for each dimension, teach nothing about directions.
@@ -229,14 +229,7 @@ fn measure(codec: &Codec, rows: Rows<'_>, projected: &[Vec<f32>]) -> [Accuracy; 
         .par_chunks_exact_mut(width)
         .zip(&against)
         .for_each(|(code, &i)| grid.encode(&projected[i], code));
-    let (mut planes, mut rest) = (Vec::new(), Vec::new());
-    for group in codes.chunks(GROUP * width) {
-        let mut firsts = vec![0u8; group.len() / width * grid.first_width()];
-        let parts = group.chunks_exact(width).zip(firsts.chunks_exact_mut(grid.first_width()));
-        parts.for_each(|(code, first)| grid.split(code, first, &mut rest));
-        put_group(&mut planes, firsts.chunks_exact(grid.first_width()), grid.first_width());
-    }
-    let scales: Vec<u8> = codes.chunks_exact(width).map(|code| code[width - 1]).collect();
+    let Apart { planes, scales, .. } = Apart::new(grid, codes.chunks_exact(width));
     let probes = every_nth_index(rows.len(), PROBES);
     let pairs: Vec<[Vec<(f64, f64)>; 2]> = probes
         .into_par_iter()

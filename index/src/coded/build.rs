@@ -8,7 +8,7 @@ use super::cluster::{Points, cluster, mean};
 use super::*;
 use crate::bits::put_ascending;
 use crate::bytes::Put;
-use crate::codec::{Codec, put_group};
+use crate::codec::{Apart, Codec};
 use crate::container::Writer;
 use crate::graph::{GraphParams, build};
 use crate::vectors::Rows;
@@ -83,7 +83,10 @@ impl CodedBuilder {
         } else {
             blocks.into_iter().flatten().collect()
         };
-        let [planes, scales, rests] = self.take_apart(&order);
+        let width = self.codec.width();
+        let code = |chunk: u32| &self.rows[chunk as usize * width..][..width];
+        let Apart { planes, scales, rests } =
+            Apart::new(self.codec.grid(), order.into_iter().map(code));
         let mut writer = Writer::new(MAGIC);
         writer.section(META, meta);
         writer.section(PLANES, planes);
@@ -95,23 +98,6 @@ impl CodedBuilder {
         writer.section(LINK_TABLE, link_table);
         writer.section(LINKS, link_lists);
         writer.finish()
-    }
-
-    /// First planes, scales and the rest of the codes of these chunks.
-    fn take_apart(self, order: &[u32]) -> [Vec<u8>; 3] {
-        let (grid, width) = (self.codec.grid(), self.codec.width());
-        let (mut planes, mut scales, mut rests) = (Vec::new(), Vec::new(), Vec::new());
-        let mut firsts = vec![0u8; GROUP * grid.first_width()];
-        for group in order.chunks(GROUP) {
-            for (&chunk, first) in group.iter().zip(firsts.chunks_exact_mut(grid.first_width())) {
-                let code = &self.rows[chunk as usize * width..][..width];
-                grid.split(code, first, &mut rests);
-                scales.push(code[width - 1]);
-            }
-            let firsts = firsts.chunks_exact(grid.first_width()).take(group.len());
-            put_group(&mut planes, firsts, grid.first_width());
-        }
-        [planes, scales, rests]
     }
 }
 
