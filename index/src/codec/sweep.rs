@@ -7,10 +7,14 @@
 //!
 //! Sums are integers, so that every machine gets the same bits.
 
+use std::iter;
+
 use super::{Band, Grid, plan};
 
 /// Codes whose first planes lie together.
 pub(crate) const GROUP: usize = 32;
+/// How many groups ahead planes are fetched: what processors fetch by themselves ends with a page.
+const AHEAD: usize = 4;
 /// Bytes of four directions of a group.
 pub(super) const STRIP: usize = GROUP / 2;
 
@@ -83,8 +87,11 @@ impl Sweep {
         visit: &mut impl FnMut(usize, f32) -> f32,
         sum: impl Fn(&[Table], &[u8]) -> Sums,
     ) {
-        let groups = planes.chunks_exact(self.tables.len() * STRIP);
-        for (number, (planes, scales)) in groups.zip(scales.chunks(GROUP)).enumerate() {
+        let bytes = self.tables.len() * STRIP;
+        let groups = planes.chunks_exact(bytes).zip(scales.chunks(GROUP));
+        let later = planes.chunks(bytes).skip(AHEAD).map(Some).chain(iter::repeat(None));
+        for (number, ((planes, scales), later)) in groups.zip(later).enumerate() {
+            super::simd::prefetch(later.unwrap_or_default());
             let sums = sum(&self.tables, planes);
             let mut padded = [0u8; GROUP];
             let scales = scales.first_chunk().unwrap_or_else(|| {

@@ -39,7 +39,7 @@ pub(super) struct Found {
 const NARROW: f64 = 0.1;
 
 /// How sure a first look is to be at least, in standard deviations: a chunk that it passes over is lost.
-const LEAST_CONFIDENCE: f32 = 3.0;
+const LEAST_CONFIDENCE: f32 = 3.4;
 
 /// Blocks scanned where nobody says how many: of `blocks`.
 fn default_probes(blocks: usize) -> usize {
