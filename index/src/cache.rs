@@ -128,6 +128,7 @@ impl Cache {
         }
         match found {
             Some(table) if table.shape().sets >= self.shape.sets && self.holds(&table) => {
+                table.even_out()?;
                 Ok(Some(table))
             }
             former => {

@@ -109,10 +109,15 @@ impl Table {
         let mut head = [0; HEAD];
         (&file).read_exact(&mut head)?;
         let Some(shape) = Shape::from_head(&head) else { return Ok(None) };
-        if writable && file.metadata()?.len() != shape.bytes() {
-            file.set_len(shape.bytes())?;
-        }
         Ok(Some(Self { file, shape, writable, set: Vec::new() }))
+    }
+
+    /// Makes its file as long as its head says, which is to be bounded first.
+    pub(super) fn even_out(&self) -> io::Result<()> {
+        if self.file.metadata()?.len() != self.shape.bytes() {
+            self.file.set_len(self.shape.bytes())?;
+        }
+        Ok(())
     }
 
     /// Makes an empty one. It is as long as it will ever be, and takes no space yet.
@@ -175,7 +180,8 @@ impl Table {
 
     fn each(&mut self, mut visit: impl FnMut(&[u8])) {
         for set in 0..self.shape.sets {
-            if self.read(set).is_err() {
+            // A head may claim more sets than its file has.
+            if self.read(set).unwrap_or(0) == 0 {
                 return;
             }
             let slots = (0..WAYS).map(|way| self.slot(way));
@@ -234,13 +240,14 @@ impl Table {
         &self.set[self.range(way)]
     }
 
-    fn read(&mut self, set: usize) -> io::Result<()> {
+    /// Reads a set, and gives how many bytes of it the file has.
+    fn read(&mut self, set: usize) -> io::Result<usize> {
         self.set.clear();
         let bytes = self.shape.set_bytes();
         (&self.file).seek(SeekFrom::Start(self.offset(set)))?;
-        (&self.file).take(bytes as u64).read_to_end(&mut self.set)?;
+        let there = (&self.file).take(bytes as u64).read_to_end(&mut self.set)?;
         self.set.resize(bytes, 0);
-        Ok(())
+        Ok(there)
     }
 
     /// Believes that its file can be written to.

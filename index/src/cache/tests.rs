@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::fixture::WordEncoder;
@@ -172,6 +173,26 @@ fn torn_and_flipped_bytes_anywhere_are_misses_and_are_written_over() {
     }
     check(&[sound.clone(), vec![1; 4096]].concat(), "more behind");
     assert!(fs::metadata(&path).expect("is there").len() <= sound.len() as u64);
+}
+
+#[test]
+fn a_head_that_claims_millions_of_sets_takes_neither_time_nor_space() {
+    let temp = tempfile::tempdir().expect("a folder");
+    let path = temp.path().join(NAME);
+    cache(temp.path(), 1 << 20, 10).put(&rows(0..30));
+    let mut forged = fs::read(&path).expect("reads");
+    forged[16..20].copy_from_slice(&(1u32 << 24).to_le_bytes());
+    let sum = Sha256::digest(&forged[..36]);
+    forged[36..52].copy_from_slice(&sum[..16]);
+    fs::write(&path, &forged).expect("writes");
+    let length = || fs::metadata(&path).expect("is there").len();
+
+    let reader = Cache::new(temp.path(), ID, DIM, 1 << 20, 10, false).expect("is there");
+    assert!(reader.count() > 0);
+    let _ = Table::open(&path, true).expect("opens").expect("is one");
+    assert_eq!(length(), forged.len() as u64);
+    assert!(cache(temp.path(), 1 << 20, 10).count() > 0, "what it holds is taken over");
+    assert!(length() < 1 << 20);
 }
 
 #[test]

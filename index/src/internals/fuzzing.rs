@@ -1,12 +1,18 @@
-//! Index files from strangers: anything may be in them, and nothing in them may panic.
+//! Files from strangers: anything may be in them, and nothing in them may panic.
 //!
-//! A file's bytes are sealed anew, so that a mutation gets past its checksums, and take the place of a file of
+//! An index file's bytes are sealed anew, so that a mutation gets past its checksums, and take the place of a file of
 //! a small sound collection. Where that opens, everything that can be asked of a collection is.
+
+mod cache;
+mod source;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::OnceLock;
+
+pub use cache::{cache_file, cache_seed};
+pub use source::source;
 
 use crate::collection::{Collection, UpdateOptions};
 use crate::container::{Checksum, HEADER, Writer};

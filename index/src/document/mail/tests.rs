@@ -48,6 +48,14 @@ fn markup_is_read_where_there_is_no_plain_text_and_forwarded_mail_too() {
     assert_eq!(read_mail(forward.as_bytes()).0.trim_end(), "fw\n\nlook:\n\ninner\n\nold news");
 }
 
+/// The parser loses count of such parts, and says so with an assertion that is not to be built.
+#[test]
+fn a_mail_that_forwards_a_mail_that_forwards_one_is_read() {
+    let mail = "Subject: s\nContent-Type: multipart/mixed; boundary=y\n\n--y\nContent-Type: message/rfc822\n\n\
+        Content-Type: message/rfc822\n\nSubject: in\n\nbody\n--y--\n";
+    assert_eq!(read_mail(mail.as_bytes()).0.trim_end(), "s\n\nin\n\nbody");
+}
+
 #[test]
 fn an_mbox_is_its_mails() {
     let mbox = "From a@b Mon\nSubject: one\n\nfirst\nFrom here\n>From there\n\nFrom c@d Tue\n\
