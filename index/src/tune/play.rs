@@ -6,6 +6,9 @@ use crate::search::{Rule, Standing};
 /// Scores that differ by less are of chunks that say the same.
 pub(super) const SAME: f32 = 1e-5;
 
+/// Candidates that play beyond those that may be recomputed, the best by estimate.
+const MARGIN: usize = 512;
+
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Outcome {
@@ -41,6 +44,13 @@ pub(super) fn play(
 ) -> Vec<Outcome> {
     let runners = (0u32..).zip(estimates).map(|(id, &score)| Runner { id, score, sigma });
     let mut runners: Vec<Runner> = runners.collect();
+    let keep = caps.last().map_or(0, |most| most + MARGIN).max(2 * rule.k);
+    if runners.len() > keep {
+        runners.select_nth_unstable_by(keep - 1, |a, b| {
+            b.score.total_cmp(&a.score).then(a.id.cmp(&b.id))
+        });
+        runners.truncate(keep);
+    }
     runners.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.id.cmp(&b.id)));
     let (mut outcomes, mut recomputed) = (Vec::with_capacity(caps.len()), 0);
     loop {

@@ -12,8 +12,11 @@ use crate::collection::Snapshot;
 use crate::search::Estimate;
 use crate::vectors::dot;
 
-/// Chunks looked at for each question: the best by the codes of now.
-const POOL: usize = 2048;
+/// Chunks looked at for each question, the best by the codes of now: at least so many, and a share of all, as
+/// coarser codes than those of now may lift any of these into the way of the best.
+const LEAST: usize = 2048;
+const SHARE: usize = 4;
+const MOST: usize = 1 << 16;
 /// With fewer chunks than this that are known exactly, what codes say of their error is believed.
 const ENOUGH: usize = 200;
 
@@ -38,10 +41,11 @@ pub(super) fn pools(
     let probes = snapshot.settings().probes as usize;
     let probes = (probes > 0).then_some(probes);
     let (mut found, mut times, mut residuals) = (Vec::new(), Vec::new(), Vec::new());
+    let pool = (rows_of(snapshot) / SHARE).clamp(LEAST, MOST);
     for question in &sample.questions {
         let keep = 4 * snapshot.settings().recompute as usize;
         times.push(desk.timed(|| snapshot.estimates(&question.vector, keep.max(128), probes)).1);
-        found.push(snapshot.estimates(&question.vector, POOL, Some(usize::MAX)).0);
+        found.push(snapshot.estimates(&question.vector, pool, Some(usize::MAX)).0);
     }
     if !sample.whole {
         let keys = |it: &Vec<Estimate>| it.iter().map(|estimate| estimate.key).collect();
