@@ -16,7 +16,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -53,8 +53,9 @@ pub(crate) struct Lexical {
     covered: Covered,
     /// What the next one will.
     next: Covered,
-    /// Segments to which chunks were added since the last commit.
+    /// Segments to which chunks were added since the last commit, and those that had some before.
     started: BTreeSet<u64>,
+    resumed: BTreeSet<u64>,
     writer: Option<IndexWriter>,
     waiting: usize,
 }
@@ -97,19 +98,22 @@ impl Lexical {
                 next: covered.clone(),
                 covered,
                 started: BTreeSet::new(),
+                resumed: BTreeSet::new(),
                 writer: None,
                 waiting: 0,
             })
         })
     }
 
-    /// The segments whose chunks are in the index, as of the last commit.
-    pub(crate) fn segments(&self) -> &BTreeSet<u64> {
+    /// The segments whose chunks are in the index, as of the last commit, each with the numbers of those of
+    /// its files that are not.
+    pub(crate) fn segments(&self) -> &BTreeMap<u64, BTreeSet<u32>> {
         &self.covered.0
     }
 
-    /// Adds one chunk of a segment. All chunks of a segment are added between two commits; what an
-    /// interrupted attempt left of it is dropped first.
+    /// Adds one chunk of a segment. All chunks of a segment are added between two commits, unless some are
+    /// [missing](Self::miss) and it is [resumed](Self::resume); what an interrupted attempt left of it is
+    /// dropped first.
     pub(crate) fn add(
         &mut self,
         segment: u64,
@@ -119,7 +123,8 @@ impl Lexical {
     ) -> Result<(), LexicalError> {
         if self.waiting >= MAX_WAITING_BYTES {
             // What is written so far is not yet covered, so a crash here costs only the work.
-            let covered = self.covered.clone();
+            let mut covered = self.covered.clone();
+            covered.0.retain(|segment, _| !self.resumed.contains(segment));
             self.or_forget(|lexical| lexical.write(&covered))?;
         }
         self.cover(segment)?;
@@ -141,9 +146,22 @@ impl Lexical {
         if !self.started.contains(&segment) {
             self.delete(segment)?;
             self.started.insert(segment);
-            self.next.0.insert(segment);
+            self.next.0.insert(segment, BTreeSet::new());
         }
         Ok(())
+    }
+
+    /// Goes on with a segment that is in the index: chunks of files that were missing follow.
+    pub(crate) fn resume(&mut self, segment: u64) -> Result<(), LexicalError> {
+        self.or_forget(|lexical| lexical.writer().map(|_| ()))?;
+        self.started.insert(segment);
+        self.resumed.insert(segment);
+        Ok(())
+    }
+
+    /// Says which files of a segment that was begun or resumed are not in the index.
+    pub(crate) fn miss(&mut self, segment: u64, files: BTreeSet<u32>) {
+        self.next.0.insert(segment, files);
     }
 
     /// Removes a segment's chunks; nothing where there are none.
@@ -151,6 +169,7 @@ impl Lexical {
         self.delete(segment)?;
         self.next.0.remove(&segment);
         self.started.remove(&segment);
+        self.resumed.remove(&segment);
         Ok(())
     }
 
@@ -203,6 +222,7 @@ impl Lexical {
                 lexical.write(&lexical.next.clone())?;
                 lexical.covered = lexical.next.clone();
                 lexical.started.clear();
+                lexical.resumed.clear();
             }
             for group in choose(&lexical.index)? {
                 lexical.writer()?.merge(&group).wait()?;
@@ -226,6 +246,7 @@ impl Lexical {
             self.writer = None;
             self.next = self.covered.clone();
             self.started.clear();
+            self.resumed.clear();
             self.waiting = 0;
         }
         done

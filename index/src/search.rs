@@ -13,6 +13,7 @@ mod rule;
 mod texts;
 mod words;
 
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -133,16 +134,33 @@ impl Snapshot {
         if k == 0 {
             return Ok(SearchResult::default());
         }
-        let plan = self.plan(k, options);
-        let mut spares = k / 2 + 4;
+        let mut plan = self.plan(k, options);
+        self.past_stale(k / 2 + 4, |sound, spares, known| {
+            let wanted = k.saturating_add(spares);
+            plan.keep = plan.keep.max(wanted);
+            let found = sound.candidates(query, wanted, &plan);
+            Ok(sound.race(query, k, found, &plan, known, files, encoder)?.0)
+        })
+    }
+
+    /// Makes an attempt at an answer, for which there are some spares. Where more turned out to be stale than
+    /// that, others were passed over too early, and another attempt is made without the files these are in.
+    fn past_stale(
+        &self,
+        mut spares: usize,
+        mut attempt: impl FnMut(&Self, usize, &mut Known) -> Result<SearchResult, IndexError>,
+    ) -> Result<SearchResult, IndexError> {
+        let (mut sound, mut known) = (self.clone(), Known::default());
         loop {
-            let found = self.candidates(query, k.saturating_add(spares), &plan);
-            let (result, _) = self.race(query, k, found, &plan, files, encoder)?;
-            // Where more turned out to be stale, others were passed over too early.
-            if result.stale <= spares || result.stopped == Stopped::Time {
+            let result = attempt(&sound, spares, &mut known)?;
+            let hidden = result.stale - known.stale > spares && !known.stale_files.is_empty();
+            if !hidden || result.stopped == Stopped::Time {
                 return Ok(result);
             }
-            spares = result.stale.saturating_mul(2);
+            sound = sound.without(std::mem::take(&mut known.stale_files));
+            (known.recomputed, known.cached) = (result.recomputed, result.cached);
+            known.stale = result.stale;
+            spares = spares.saturating_mul(2);
         }
     }
 
@@ -174,6 +192,19 @@ impl Snapshot {
         }
         Ok(())
     }
+}
+
+/// What attempts at an answer found out for those after them.
+#[derive(Default)]
+struct Known {
+    /// Exact scores of chunks, by part and number.
+    scores: HashMap<(usize, u32), f32>,
+    /// Files that are not as they were, by part and number, of the last attempt.
+    stale_files: BTreeSet<(usize, u32)>,
+    /// Counts of a [`SearchResult`] of the attempts before the last.
+    recomputed: usize,
+    cached: usize,
+    stale: usize,
 }
 
 /// Candidates that are kept at least.

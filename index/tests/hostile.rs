@@ -24,9 +24,14 @@ fn go_on(_: Progress) -> ControlFlow<()> {
 /// Files that change right before one is read for the `at`th time.
 struct Shifting {
     files: MemoryFiles,
+    change: fn(&[u8]) -> Vec<u8>,
     reads: AtomicUsize,
     at: usize,
 }
+
+/// A change that keeps the size, and one that does not.
+const CHANGES: [fn(&[u8]) -> Vec<u8>; 2] =
+    [<[u8]>::to_ascii_uppercase, |bytes| [bytes, b" and more"].concat()];
 
 impl Files for Shifting {
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
@@ -48,7 +53,7 @@ impl Files for Shifting {
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         if self.reads.fetch_add(1, Ordering::Relaxed) == self.at {
             let bytes = self.files.read(path, u64::MAX)?;
-            self.files.insert(path, bytes.to_ascii_uppercase());
+            self.files.insert(path, (self.change)(&bytes));
         }
         self.files.read(path, limit)
     }
@@ -57,7 +62,7 @@ impl Files for Shifting {
 #[test]
 fn a_file_that_changes_in_the_middle_of_a_search_gives_no_text_that_was_not_indexed() {
     let encoder = WordEncoder::new(64);
-    for at in 0..12 {
+    for (at, change) in (0..12).flat_map(|at| CHANGES.map(|change| (at, change))) {
         let files = MemoryFiles::new();
         let texts = topics(3, 200, 5);
         for (i, text) in texts.iter().enumerate() {
@@ -66,7 +71,7 @@ fn a_file_that_changes_in_the_middle_of_a_search_gives_no_text_that_was_not_inde
         let mut collection = Collection::in_memory(&encoder).expect("made");
         update(&mut collection, ROOT, &files, &encoder);
         assert!(collection.stats().chunks >= 12);
-        let files = Shifting { files, reads: AtomicUsize::new(0), at };
+        let files = Shifting { files, change, reads: AtomicUsize::new(0), at };
         let result = ask(&collection, "t3w5 t3w9 common7", 12, &files, &encoder);
         for hit in &result.hits {
             assert!(texts.iter().any(|text| text.contains(&hit.text)), "read {at}: {}", hit.text);
@@ -76,14 +81,43 @@ fn a_file_that_changes_in_the_middle_of_a_search_gives_no_text_that_was_not_inde
 }
 
 #[test]
+fn a_large_file_that_changed_hides_no_other() {
+    let encoder = WordEncoder::new(64);
+    let files = MemoryFiles::new();
+    let large: Vec<String> = (0..3000).map(|i| format!("wanted thing {i}. ").repeat(9)).collect();
+    files.insert(format!("{ROOT}/large.txt"), large.join("\n\n"));
+    for i in 0..12 {
+        files.insert(format!("{ROOT}/{i}.txt"), format!("wanted thing and {}", i * i + 1000));
+    }
+    let mut collection = Collection::in_memory(&encoder).expect("made");
+    let mut settings = Profile::Fast.settings();
+    settings.recompute = 40;
+    collection.set_settings(settings).expect("set");
+    update(&mut collection, ROOT, &files, &encoder);
+    assert!(collection.stats().chunks > 1000);
+    files.insert(format!("{ROOT}/large.txt"), "gone");
+
+    let (text, options) = ("wanted thing", SearchOptions::default());
+    let query = encoder.one(text);
+    let by_vector = ask(&collection, text, 10, &files, &encoder);
+    let by_words = collection.snapshot().search_words(text, 10, &files, &options).expect("has words");
+    let by_both = collection.snapshot();
+    let by_both = by_both.search_both(&query, text, None, 10, &files, &encoder, &options);
+    for result in [by_vector, by_words, by_both.expect("searches")] {
+        assert_eq!(result.hits.len(), 10);
+        assert!(result.stale > 0 && result.recomputed <= 40);
+    }
+}
+
+#[test]
 fn a_file_that_changes_while_it_is_indexed_is_taken_in_by_the_next_update() {
     let encoder = WordEncoder::new(64);
-    for at in 0..4 {
+    for (at, change) in (0..4).flat_map(|at| CHANGES.map(|change| (at, change))) {
         let files = MemoryFiles::new();
         for name in ["a.txt", "b.txt"] {
             files.insert(format!("{ROOT}/{name}"), format!("words of {name}"));
         }
-        let files = Shifting { files, reads: AtomicUsize::new(0), at };
+        let files = Shifting { files, change, reads: AtomicUsize::new(0), at };
         let mut collection = Collection::in_memory(&encoder).expect("made");
         update(&mut collection, ROOT, &files, &encoder);
         update(&mut collection, ROOT, &files, &encoder);

@@ -301,6 +301,18 @@ fn a_merge_needs_none_of_the_files() {
     assert_eq!((collection.stats().files, collection.stats().segments), (50, 1));
     files.set_readable("/notes/00099.txt", true);
     assert_eq!(ask(&collection, "common1", 99, &files, &encoder).hits.len(), 50);
+
+    let last = common::topics(100, 20, 4).pop().expect("there is one");
+    let by_words = |collection: &Collection| {
+        let found = collection.snapshot().search_words(&last, 99, &files, &SearchOptions::default());
+        let hits = found.expect("there are words").hits;
+        hits.iter().filter(|hit| hit.path.ends_with("00099.txt")).count()
+    };
+    assert_eq!(by_words(&collection), 0, "its words could not be read again");
+    for _ in 0..2 {
+        update(&mut collection, NOTES, &files, &encoder);
+        assert_eq!(by_words(&collection), 1, "and are once they can");
+    }
 }
 
 #[test]

@@ -297,3 +297,20 @@ fn numbers_that_sums_would_overflow_with_are_refused() {
     assert!(forged(1, 16, 1e10).is_ok() && forged(2, 0, -3.5).is_ok());
     assert!(forged(1, 16, 0.0).is_err() && forged(1, 24, 2.5).is_err());
 }
+
+#[test]
+fn what_is_learnt_once_is_never_taken_for_provisional() {
+    let mut data = vectors(200, 24);
+    let budget = |bytes| super::train::Budget { bytes, chunks: 200 };
+    for bytes in 2..40 {
+        let codec = train(Rows::new(&data, 24), budget(f64::from(bytes)), 3);
+        assert!(!codec.is_provisional(), "{bytes} bytes");
+    }
+    // One far from all others, which no principal direction is of.
+    data[..24].iter_mut().for_each(|x| *x *= 50.0);
+    assert!(!train(Rows::new(&data, 24), budget(20.0), 3).is_provisional());
+    assert!(provisional(Rows::new(&data, 24), 3).is_provisional());
+    // Too few to learn directions from: 5 bits for each fit.
+    let few = Rows::new(&data[24..24 * 50], 24);
+    assert!(!train(few, budget(17.0), 3).is_provisional());
+}

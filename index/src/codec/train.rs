@@ -36,18 +36,20 @@ pub(crate) struct Budget {
     pub(crate) chunks: usize,
 }
 
-/// Learns a codec for vectors like these. The same rows, budget and seed give the same codec.
+/// Learns a codec for vectors like these; never one that [counts as provisional](Codec::is_provisional), as
+/// what is learnt once is kept. The same rows, budget and seed give the same codec.
 pub(crate) fn train(rows: Rows<'_>, budget: Budget, seed: u64) -> Codec {
     let sample = every_nth(rows, SAMPLE);
     finish(Rows::new(&sample, rows.dim()), |centred| {
         if !are_comparable(centred) {
-            return rotated(centred.dim(), PROVISIONAL_BITS, seed);
+            return rotated(centred.dim(), PROVISIONAL_BITS + 1, seed);
         }
         let enough = centred.len() >= ROWS_PER_DIM * centred.dim() && centred.dim() >= 16;
         let learnt = enough.then(|| learn(centred, budget, seed)).flatten();
         learnt.unwrap_or_else(|| {
             let bits = 8.0 * (budget.bytes - 1.0) / centred.dim() as f64;
-            rotated(centred.dim(), bits.floor().clamp(1.0, 8.0) as u8, seed)
+            let bits = bits.floor().clamp(1.0, 8.0) as u8;
+            rotated(centred.dim(), if bits == PROVISIONAL_BITS { bits - 1 } else { bits }, seed)
         })
     })
 }

@@ -49,6 +49,11 @@ pub(super) fn read(
 }
 
 impl Contents {
+    /// Bytes of it.
+    pub(super) fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     pub(super) fn extract(self, path: &Path) -> Result<Document, SkipReason> {
         let format = classify(path, &self.bytes)?;
         let (length, utf8) = (self.bytes.len(), std::str::from_utf8(&self.bytes).is_ok());

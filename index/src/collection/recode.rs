@@ -20,7 +20,7 @@ use crate::coded::{Coded, CodedBuilder, transcode};
 use crate::encoder::{Encoder, EncoderId};
 use crate::error::IndexError;
 use crate::files::Files;
-use crate::manifest::{CodesRef, FileRef, Manifest, Move};
+use crate::manifest::{CodesRef, FileRef, Manifest, Move, SegmentRef};
 use crate::segment::Segment;
 
 pub use step::{RecodeStep, RecodedPart};
@@ -100,7 +100,10 @@ impl Collection {
         let head = moving.as_ref().map(|moving| self.codecs[&moving.codec.id].head());
         // One that was made for this step is not saved yet, and has no checksum.
         let fits = head.unwrap_or_default() == part.codec.head();
-        let known = manifest.segments.iter_mut().find(|s| s.content.id == part.part.id);
+        // Numbers begin anew in a collection that was made anew.
+        let content = part.part.segment.content.head();
+        let same = |it: &SegmentRef| it.content.id == part.part.id && it.content.head == content;
+        let known = manifest.segments.iter_mut().find(|reference| same(reference));
         let (Some(reference), true) = (known, fits) else { return Ok(false) };
         reference.dead.extend(part.dead);
         let mut moving = match moving {

@@ -103,6 +103,17 @@ impl Snapshot {
         Self { state: Arc::new(state) }
     }
 
+    /// The same without these files, by position of their part and number there.
+    pub(crate) fn without(&self, files: impl IntoIterator<Item = (usize, u32)>) -> Self {
+        let mut state = (*self.state).clone();
+        for (part, file) in files {
+            if let Some(part) = state.parts.get_mut(part) {
+                part.bury(file);
+            }
+        }
+        Self { state: Arc::new(state) }
+    }
+
     /// Sizes and counts.
     pub fn stats(&self) -> CollectionStats {
         let mut stats = CollectionStats {
@@ -177,18 +188,17 @@ impl Snapshot {
 
 impl Part {
     fn new(reference: &SegmentRef, segment: Arc<Segment>) -> Self {
-        let mut alive = vec![true; segment.len() as usize];
-        for &file in &reference.dead {
-            let chunks = segment.content.files()[file as usize].chunks.clone();
-            alive[chunks.start as usize..chunks.end as usize].fill(false);
-        }
-        Self {
-            id: reference.content.id,
-            segment,
-            alive: alive.into(),
-            dead: reference.dead.clone(),
-            touched: reference.touched.clone(),
-        }
+        let alive = vec![true; segment.len() as usize].into();
+        let (id, touched) = (reference.content.id, reference.touched.clone());
+        let mut part = Self { id, segment, alive, dead: BTreeSet::new(), touched };
+        reference.dead.iter().for_each(|&file| part.bury(file));
+        part
+    }
+
+    fn bury(&mut self, file: u32) {
+        let chunks = self.segment.content.files()[file as usize].chunks.clone();
+        Arc::make_mut(&mut self.alive)[chunks.start as usize..chunks.end as usize].fill(false);
+        self.dead.insert(file);
     }
 
     /// The same files with other codes.

@@ -15,7 +15,7 @@ use crate::content::{ContentBuilder, NewFile, Passage, SectionEntry};
 use crate::document::{Extracted, SkipReason};
 use crate::encoder::{Encoder, encode_checked};
 use crate::error::IndexError;
-use crate::files::Files;
+use crate::files::{FileStat, Files};
 use crate::manifest::Manifest;
 use crate::vectors::{Rows, sanitize};
 
@@ -158,7 +158,7 @@ impl<'a> Updater<'a> {
             return Ok(());
         }
         let place = known.map(|known| known.place);
-        let hash = contents.hash;
+        let (hash, length) = (contents.hash, contents.len());
         let document = match contents.extract(&path) {
             Ok(document) => document,
             Err(reason) => return self.leave_out(path, reason, place),
@@ -171,7 +171,8 @@ impl<'a> Updater<'a> {
             root: root.into(),
             relative,
             kind: document.kind,
-            stat,
+            // What was read, which may have grown since the walk; the older time has it looked at again.
+            stat: FileStat { size: length, ..stat },
             hash,
             text_len: document.extracted.text.len(),
             passages: passages(&chunks),

@@ -59,9 +59,7 @@ impl Collection {
     pub(super) fn drop_words(&mut self) -> Result<(), IndexError> {
         let parts: BTreeSet<u64> = self.snapshot.parts().iter().map(|part| part.id).collect();
         let done = self.words.as_mut().map_or(Ok(()), |words| {
-            for gone in words.segments().clone().difference(&parts) {
-                words.remove_segment(*gone)?;
-            }
+            remove_gone(words, &parts)?;
             words.commit()
         });
         self.show_words();
@@ -84,40 +82,54 @@ impl Collection {
             }),
         };
         let parts: BTreeSet<u64> = self.snapshot.parts().iter().map(|part| part.id).collect();
+        remove_gone(&mut words, &parts)?;
         let covered = words.segments().clone();
-        for gone in covered.difference(&parts) {
-            words.remove_segment(*gone)?;
-        }
-        for part in self.snapshot.parts().iter().filter(|part| !covered.contains(&part.id)) {
-            words.cover(part.id)?;
-            self.add_words(&mut words, part, files)?;
+        for part in self.snapshot.parts() {
+            let known = covered.get(&part.id);
+            match known {
+                None => words.cover(part.id)?,
+                Some(missing) if missing.is_empty() => continue,
+                Some(_) => {}
+            }
+            self.add_words(&mut words, part, known, files)?;
         }
         words.commit()?;
         self.words = Some(words);
         Ok(())
     }
 
+    /// Adds the chunks of a part's files, or of those that are `missing`, as far as these are as they were. A
+    /// file that has changed or cannot be read is missing until it is found as it was, or indexed again.
     fn add_words(
         &self,
         words: &mut Lexical,
         part: &Part,
+        missing: Option<&BTreeSet<u32>>,
         files: &dyn Files,
     ) -> Result<(), LexicalError> {
         let content = &part.segment.content;
-        for (number, file) in part.live_files() {
-            // A file that is not as it was is stale until it is indexed again, here as well.
+        let (mut resumed, mut still) = (missing.is_none(), BTreeSet::new());
+        let wanted = |number: &u32| missing.is_none_or(|missing| missing.contains(number));
+        for (number, file) in part.live_files().filter(|(number, _)| wanted(number)) {
             let text = self.snapshot.texts().current(part, number, files);
             let (Some(text), Some(passages), Some(sections)) =
                 (text, content.passages(file), content.sections(file))
             else {
+                still.insert(number);
                 continue;
             };
+            if !std::mem::replace(&mut resumed, true) {
+                words.resume(part.id)?;
+            }
             for (chunk, passage) in file.chunks.clone().zip(passages) {
                 let title = sections.get(passage.section as usize).map_or("", |s| s.title.as_str());
                 if let Some(text) = text.get(passage.span) {
                     words.add(part.id, chunk, title, text)?;
                 }
             }
+        }
+        if resumed {
+            words.miss(part.id, still);
         }
         Ok(())
     }
@@ -132,4 +144,9 @@ impl Collection {
     fn words_folder(&self) -> Option<PathBuf> {
         Some(self.store.folder()?.join(FOLDER))
     }
+}
+
+fn remove_gone(words: &mut Lexical, parts: &BTreeSet<u64>) -> Result<(), LexicalError> {
+    let gone: Vec<u64> = words.segments().keys().filter(|id| !parts.contains(id)).copied().collect();
+    gone.into_iter().try_for_each(|id| words.remove_segment(id))
 }

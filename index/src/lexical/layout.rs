@@ -1,6 +1,6 @@
 //! What the index consists of: its fields, and the list of segments in each commit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use tantivy::schema::{
@@ -13,6 +13,8 @@ use super::analysis::{ANALYSIS, NAME, analyzer};
 
 /// The most segments a list is read for.
 const MAX_SEGMENTS: usize = 1 << 20;
+/// Above every number of a file.
+const MAX_FILES: u32 = 1 << 24;
 
 #[derive(Clone, Copy)]
 pub(super) struct Fields {
@@ -21,16 +23,27 @@ pub(super) struct Fields {
     pub(super) body: Field,
 }
 
-/// The segments that are completely in the index.
+/// The segments that are in the index, each with the numbers of those of its files that are not.
 ///
-/// As text: the number of the analysis, then each segment's number in hexadecimal.
+/// As text: the number of the analysis, then each segment's number in hexadecimal; where files are missing
+/// a colon, and runs of their numbers like `3,9-c`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Covered(pub(super) BTreeSet<u64>);
+pub(super) struct Covered(pub(super) BTreeMap<u64, BTreeSet<u32>>);
 
 impl fmt::Display for Covered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{ANALYSIS}")?;
-        self.0.iter().try_for_each(|segment| write!(f, " {segment:x}"))
+        for (segment, missing) in &self.0 {
+            write!(f, " {segment:x}")?;
+            let numbers: Vec<u32> = missing.iter().copied().collect();
+            for (at, run) in numbers.chunk_by(|a, b| a + 1 == *b).enumerate() {
+                write!(f, "{}{:x}", if at == 0 { ':' } else { ',' }, run[0])?;
+                if let [_, .., last] = run {
+                    write!(f, "-{last:x}")?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -40,11 +53,21 @@ impl Covered {
         if words.next() != Some(ANALYSIS.to_string().as_str()) {
             return Err(LexicalError::Version);
         }
-        let segments: Option<BTreeSet<u64>> =
-            words.take(MAX_SEGMENTS).map(|word| u64::from_str_radix(word, 16).ok()).collect();
+        let segments: Option<_> = words.take(MAX_SEGMENTS).map(segment).collect();
         let damaged = || LexicalError::Damaged("its list of segments".to_owned());
         segments.map(Self).ok_or_else(damaged)
     }
+}
+
+fn segment(word: &str) -> Option<(u64, BTreeSet<u32>)> {
+    let (segment, runs) = word.split_once(':').map_or((word, None), |(it, runs)| (it, Some(runs)));
+    let number = |digits| u32::from_str_radix(digits, 16).ok().filter(|it| *it < MAX_FILES);
+    let mut missing = BTreeSet::new();
+    for run in runs.into_iter().flat_map(|runs| runs.split(',')) {
+        let (first, last) = run.split_once('-').unwrap_or((run, run));
+        missing.extend(number(first)?..=number(last)?);
+    }
+    Some((u64::from_str_radix(segment, 16).ok()?, missing))
 }
 
 /// Opens the index in a directory, or makes an empty one.

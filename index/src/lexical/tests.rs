@@ -37,7 +37,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 fn covered(lexical: &Lexical) -> Vec<u64> {
-    lexical.segments().iter().copied().collect()
+    lexical.segments().keys().copied().collect()
 }
 
 #[test]
@@ -104,6 +104,40 @@ fn only_live_chunks_take_a_place_among_the_best() {
     let found: Vec<(u64, u32)> = hits.iter().map(|hit| (hit.segment, hit.chunk)).collect();
     assert_eq!(found, [(0, 99), (0, 399), (0, 699), (0, 999), (0, 1299)]);
     assert_eq!(reader.search("needle", 5, &|_, _| false).unwrap(), []);
+}
+
+#[test]
+fn files_that_were_missing_are_added_later_and_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lexical = Lexical::open_or_create(dir.path()).unwrap();
+    lexical.add(1, 0, "", "bread").unwrap();
+    lexical.miss(1, [2, 5, 6, 7].into());
+    lexical.commit().unwrap();
+    drop(lexical);
+
+    // Cut off after much was written, it starts over.
+    let mut lexical = Lexical::open_or_create(dir.path()).unwrap();
+    assert_eq!(lexical.segments()[&1], [2, 5, 6, 7].into());
+    lexical.resume(1).unwrap();
+    let long = "needle ".repeat(MAX_INDEXED_BYTES / 7);
+    for chunk in 0..=MAX_WAITING_BYTES / MAX_INDEXED_BYTES + 1 {
+        lexical.add(1, 1 + chunk as u32, "", &long).unwrap();
+    }
+    drop(lexical);
+    let mut lexical = Lexical::open_or_create(dir.path()).unwrap();
+    assert!(lexical.segments().is_empty());
+    lexical.add(1, 0, "", "bread").unwrap();
+    lexical.miss(1, [2, 5, 6, 7].into());
+    lexical.commit().unwrap();
+    assert_eq!(ask(&lexical, "needle"), []);
+
+    lexical.resume(1).unwrap();
+    lexical.add(1, 3, "", "needle").unwrap();
+    lexical.miss(1, [7].into());
+    lexical.commit().unwrap();
+    assert_eq!(ask(&lexical, "bread"), [(1, 0)]);
+    assert_eq!(ask(&lexical, "needle"), [(1, 3)]);
+    assert_eq!(lexical.segments()[&1], [7].into());
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn default_probes(blocks: usize) -> usize {
 impl Snapshot {
     /// The best chunks by code, for an answer of `k`.
     pub(super) fn candidates(&self, query: &[f32], k: usize, plan: &Plan<'_>) -> Found {
-        let mut best = Best::new(k, plan.keep);
+        let mut best = Best::new(k, plan.keep.max(k));
         let mut visited = 0;
         for (at, part) in self.parts().iter().enumerate() {
             let mask = Mask::new(part, plan.filter);

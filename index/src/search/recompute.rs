@@ -12,7 +12,7 @@ use super::candidates::{Candidate, Found};
 use super::pace::Pace;
 use super::rule::{Rule, Standing};
 use super::texts::Reading;
-use super::{Hit, Plan, SearchResult, Stopped};
+use super::{Hit, Known, Plan, SearchResult, Stopped};
 use crate::cache::{Cache, MOST_AT_ONCE};
 use crate::collection::Snapshot;
 use crate::encoder::{Encoder, encode_checked};
@@ -47,38 +47,46 @@ impl Standing for Runner {
 impl Snapshot {
     /// The `k` best of the candidates whose files are as they were; and all candidates, best first,
     /// with their scores as far as they are known.
+    #[expect(clippy::too_many_arguments, reason = "what is searched for, and what each step needs")]
     pub(super) fn race(
         &self,
         query: &[f32],
         k: usize,
         found: Found,
         plan: &Plan<'_>,
+        known: &mut Known,
         files: &dyn Files,
         encoder: &dyn Encoder,
     ) -> Result<(SearchResult, Vec<(Key, f32)>), IndexError> {
-        let runners = found.candidates.into_iter().map(|candidate| Runner {
-            candidate,
-            score: candidate.mean,
-            sigma: candidate.sigma,
-            hit: None,
-            asked: false,
+        let mut calibration = None;
+        let runners = found.candidates.into_iter().map(|candidate| {
+            let Candidate { mean: score, sigma, .. } = candidate;
+            let mut runner = Runner { candidate, score, sigma, hit: None, asked: false };
+            if let Some(exact) = known.scores.get(&candidate.key()) {
+                settle(&mut calibration, &mut runner, *exact);
+            }
+            runner
         });
         let rule = Rule { k, confidence: plan.confidence, exact: plan.exact };
         let mut race = Race {
             runners: runners.collect(),
+            calibration,
             k,
             plan,
             reading: Reading::new(self, files),
             pace: Pace::new(plan.time_left),
             cache: self.cache(),
             fresh: Vec::new(),
-            calibration: None,
             result: SearchResult {
                 visited: found.visited,
                 bound: found.beyond,
+                recomputed: known.recomputed,
+                cached: known.cached,
+                stale: known.stale,
                 ..SearchResult::default()
             },
         };
+        race.recalibrate();
         loop {
             race.sort();
             let doubtful =
@@ -110,6 +118,9 @@ impl Snapshot {
         if let Some(cache) = race.cache {
             cache.put(&race.fresh);
         }
+        known.stale_files.extend(race.reading.stale());
+        let exact = race.runners.iter().filter(|runner| runner.sigma == 0.0);
+        known.scores.extend(exact.map(|runner| (runner.candidate.key(), runner.score)));
         let ranking =
             race.runners.iter().map(|runner| (runner.candidate.key(), runner.score)).collect();
         Ok((race.finish(), ranking))

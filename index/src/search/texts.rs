@@ -64,13 +64,27 @@ impl<'a> Reading<'a> {
             .clone()?;
         let text = match current {
             Current::Text(text) => text.get(passage.span.clone())?.to_owned(),
-            Current::Plain(stat) => plain(self.files, file, stat, passage.span.clone())?,
+            Current::Plain(stat) => {
+                let text = plain(self.files, file, stat, passage.span.clone());
+                if text.is_none() {
+                    self.known.insert((at, number), None);
+                }
+                text?
+            }
         };
         let section = content.section(file.sections.start.checked_add(passage.section)?)?;
         let title = if section.title.is_empty() { file.name() } else { section.title };
         let text_hash = Sha256::digest(text.as_bytes()).into();
         let path = file.path.clone();
         Some(Hit { score: 0.0, margin: 0.0, path, title, span: passage.span, text, text_hash })
+    }
+}
+
+impl Reading<'_> {
+    /// The files that were looked at and are not as they were, by part and number.
+    pub(super) fn stale(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
+        let stale = self.known.iter().filter(|(_, current)| current.is_none());
+        stale.map(|((part, number), _)| (*part, *number as u32))
     }
 }
 

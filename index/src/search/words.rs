@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::candidates::Candidate;
 use super::mask::Mask;
 use super::texts::Reading;
-use super::{Hit, SearchOptions, SearchResult};
+use super::{Hit, Known, SearchOptions, SearchResult};
 use crate::collection::Snapshot;
 use crate::encoder::Encoder;
 use crate::error::IndexError;
@@ -17,6 +17,8 @@ type Ranking = Vec<((usize, u32), f32)>;
 
 /// The best of each ranking that are joined.
 const JOINED: usize = 100;
+/// How many more than twice as many as are asked for are ranked, as some may turn out to be stale.
+const SPARES: usize = 16;
 
 impl Snapshot {
     /// Whether chunks can be searched by their words.
@@ -33,8 +35,10 @@ impl Snapshot {
         files: &dyn Files,
         options: &SearchOptions<'_>,
     ) -> Result<SearchResult, IndexError> {
-        let ranked = self.rank_words(text, with_spares(k), options)?;
-        Ok(self.read_hits(ranked, k, files))
+        self.past_stale(SPARES.saturating_add(k), |sound, spares, known| {
+            let ranked = sound.rank_words(text, k.saturating_add(spares), options)?;
+            Ok(sound.read_hits(ranked, k, known, files))
+        })
     }
 
     /// The `k` best chunks by their vectors and their words: a convex combination of both scores,
@@ -56,17 +60,19 @@ impl Snapshot {
         if k == 0 {
             return Ok(SearchResult::default());
         }
-        let wanted = JOINED.max(with_spares(k));
         let mut plan = self.plan(k, options);
-        plan.keep = plan.keep.max(wanted);
-        let found = self.candidates(query, wanted, &plan);
-        // Before the race, which uses up the time there is.
-        let lexical = self.rank_words(text, wanted, options)?;
-        let (result, dense) = self.race(query, k, found, &plan, files, encoder)?;
-        let dense: Ranking = dense.into_iter().take(wanted).collect();
-        let ranked = fuse(&dense, &lexical, alpha.unwrap_or(DEFAULT_ALPHA));
-        let joined = self.read_hits(ranked, k, files);
-        Ok(SearchResult { hits: joined.hits, stale: result.stale.max(joined.stale), ..result })
+        self.past_stale(SPARES.saturating_add(k), |sound, spares, known| {
+            let wanted = JOINED.max(k.saturating_add(spares));
+            plan.keep = plan.keep.max(wanted);
+            let found = sound.candidates(query, wanted, &plan);
+            // Before the race, which uses up the time there is.
+            let lexical = sound.rank_words(text, wanted, options)?;
+            let (result, dense) = sound.race(query, k, found, &plan, known, files, encoder)?;
+            let dense: Ranking = dense.into_iter().take(wanted).collect();
+            let ranked = fuse(&dense, &lexical, alpha.unwrap_or(DEFAULT_ALPHA));
+            let joined = sound.read_hits(ranked, k, known, files);
+            Ok(SearchResult { hits: joined.hits, stale: result.stale.max(joined.stale), ..result })
+        })
     }
 
     /// The share of the vectors' scores in [`search_both`](Self::search_both) by default.
@@ -101,9 +107,16 @@ impl Snapshot {
     }
 
     /// The first `k` of a ranking whose files are as they were.
-    fn read_hits(&self, ranked: Ranking, k: usize, files: &dyn Files) -> SearchResult {
+    fn read_hits(
+        &self,
+        ranked: Ranking,
+        k: usize,
+        known: &mut Known,
+        files: &dyn Files,
+    ) -> SearchResult {
         let mut reading = Reading::new(self, files);
-        let mut result = SearchResult { visited: ranked.len(), ..SearchResult::default() };
+        let (visited, stale) = (ranked.len(), known.stale);
+        let mut result = SearchResult { visited, stale, ..SearchResult::default() };
         for ((part, chunk), score) in ranked {
             if result.hits.len() == k {
                 break;
@@ -113,13 +126,9 @@ impl Snapshot {
                 None => result.stale += 1,
             }
         }
+        known.stale_files.extend(reading.stale());
         result
     }
-}
-
-/// How many are ranked where `k` are asked for, as some may turn out to be stale.
-fn with_spares(k: usize) -> usize {
-    k.saturating_mul(2).saturating_add(16)
 }
 
 impl Candidate {

@@ -118,6 +118,10 @@ impl Turn<'_> {
         }
         tracing::info!(collection = %self.slot.name, model = %self.to.name, "bringing a collection to another release of its model");
         loop {
+            // It may have been removed and made anew meanwhile.
+            if !self.is_behind() {
+                return self.forget_other_moves();
+            }
             let Some(step) = self.next()? else { return Ok(Took::Stopped) };
             let Some(step) = step else {
                 match self.finish()? {
