@@ -50,6 +50,8 @@ pub struct Collection {
     pub(crate) store: Box<dyn Store>,
     writable: bool,
     manifest: Manifest,
+    /// Whether saving another failed, which may be the one on disk nevertheless.
+    unsure: bool,
     codecs: BTreeMap<u64, Arc<Codec>>,
     snapshot: Snapshot,
     /// Opened when it is first needed.
@@ -206,7 +208,8 @@ impl Collection {
         let manifest = Manifest::new(encoder.id(), dim);
         save_manifest(&*store, &manifest)?;
         let snapshot = Snapshot::empty(encoder.id(), dim as usize);
-        Ok(Self { store, writable: true, manifest, codecs: BTreeMap::new(), snapshot, words: None })
+        let codecs = BTreeMap::new();
+        Ok(Self { store, writable: true, manifest, unsure: false, codecs, snapshot, words: None })
     }
 
     pub(crate) fn open_in(store: Box<dyn Store>, writable: bool) -> Result<Self, IndexError> {
@@ -214,7 +217,8 @@ impl Collection {
         let (codecs, segments) = load_all(&*store, &manifest)?;
         let empty = Snapshot::empty(manifest.encoder, manifest.dim as usize);
         let snapshot = empty.next(&manifest, segments);
-        let mut collection = Self { store, writable, manifest, codecs, snapshot, words: None };
+        let unsure = false;
+        let mut collection = Self { store, writable, manifest, unsure, codecs, snapshot, words: None };
         collection.open_words();
         collection.sync_cache();
         Ok(collection)
@@ -297,10 +301,12 @@ impl Collection {
             files.is_some_and(|files| reference.dead.len() < files)
         });
         manifest.tidy();
-        if manifest == self.manifest {
+        if manifest == self.manifest && !self.unsure {
             return Ok(());
         }
+        self.unsure = true;
         save_manifest(&*self.store, &manifest)?;
+        self.unsure = false;
         for old in self.manifest.names().difference(&manifest.names()) {
             // One that stays is an orphan, which the next opening removes.
             let _ = self.store.remove(old);

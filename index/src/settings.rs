@@ -1,6 +1,7 @@
 //! What an index may cost on disk and how hard it looks.
 
 use crate::bytes::{Put, Reader};
+use crate::content::MAX_CHUNKS;
 
 /// Settings of a collection; a [`Profile`] or the tuner makes them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,9 +28,9 @@ pub struct Settings {
     pub cache_bytes: u64,
 }
 
-/// Up to this many chunks a sweep over all codes beats a walk, as far as it was measured; see
-/// docs/benchmarks/index.md.
-const FLAT: u32 = 4 << 20;
+/// Up to this many chunks a sweep over all codes beats a walk, in time and in recall: up to ten million as far as
+/// it was measured (docs/benchmarks/index.md), and no segment has more than this.
+const FLAT: u32 = MAX_CHUNKS as u32;
 
 /// Settings for three kinds of need.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

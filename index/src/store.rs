@@ -25,8 +25,8 @@ pub(crate) trait Store: Send + Sync {
     /// Names of all blobs, in no order; remains of interrupted saves are among them.
     fn names(&self) -> io::Result<Vec<String>>;
     fn load(&self, name: &str) -> io::Result<Blob>;
-    /// When this returns the blob is durable under its name; if it fails or never returns, whatever
-    /// had that name still does.
+    /// When this succeeds the blob is durable under its name; if it fails or never returns, the name has
+    /// either this blob or what it had before, whole.
     fn save(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
     fn remove(&self, name: &str) -> io::Result<()>;
 }

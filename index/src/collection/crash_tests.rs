@@ -175,3 +175,26 @@ fn after_a_passing_failure_the_same_collection_goes_on() {
         }
     }
 }
+
+#[test]
+fn going_back_after_a_failure_is_no_less_durable_than_going_on() {
+    for steps in 0.. {
+        let temp = tempfile::tempdir().expect("a temporary folder");
+        let dir = temp.path().join("index");
+        start(&dir);
+        let fault = Fault::at(steps..steps + 1, io::ErrorKind::Other);
+        let store = DirStore::locked(&dir).expect("locks").with_fault(Arc::clone(&fault));
+        let mut collection = Collection::open_in(Box::new(store), true).expect("opens");
+        let before = collection.settings();
+        let other = Settings { recompute: before.recompute + 1, ..before };
+        let changed = collection.set_settings(other);
+        if changed.is_ok() {
+            assert!(steps > 3, "saving takes more steps than {steps}");
+            return;
+        }
+        collection.set_settings(before).expect("the disk is well again");
+        drop(collection);
+        let found = Collection::open(&dir).expect("sound").settings();
+        assert_eq!(found, before, "step {steps}");
+    }
+}

@@ -47,6 +47,7 @@ impl Collection {
             snapshot: Snapshot::empty(manifest.encoder, manifest.dim as usize),
             codecs,
             manifest,
+            unsure: false,
             words: None,
         };
         if errors.is_empty() && kept == collection.manifest {

@@ -40,6 +40,10 @@ const NARROW: f64 = 0.1;
 
 /// How sure a first look is to be at least, in standard deviations: a chunk that it passes over is lost.
 const LEAST_CONFIDENCE: f32 = 3.4;
+/// How much surer for each doubling of the chunks beyond so many: the best of more are farther from what their
+/// codes say.
+const SURER: f32 = 0.15;
+const SURER_FROM: f32 = 1e6;
 
 /// Blocks scanned where nobody says how many: of `blocks`.
 fn default_probes(blocks: usize) -> usize {
@@ -51,13 +55,15 @@ impl Snapshot {
     pub(super) fn candidates(&self, query: &[f32], k: usize, plan: &Plan<'_>) -> Found {
         let mut best = Best::new(k, plan.keep.max(k));
         let mut visited = 0;
+        let chunks: usize = self.parts().iter().map(|part| part.segment.len() as usize).sum();
+        let doublings = (chunks as f32 / SURER_FROM).log2().max(0.0);
+        let confidence = plan.confidence.max(LEAST_CONFIDENCE + SURER * doublings);
         for (at, part) in self.parts().iter().enumerate() {
             let mask = Mask::new(part, plan.filter);
             let ranges = ranges(part, &mask, query, plan);
             visited += ranges.iter().map(ExactSizeIterator::len).sum::<usize>();
             let coded = &part.segment.coded;
             let (sweep, query) = coded.codec().sweep(query);
-            let confidence = plan.confidence.max(LEAST_CONFIDENCE);
             let most = MOST_READ.max(plan.keep);
             let calibration = Calibration::new(coded.codec().first_posterior(0.0, 0.0).1);
             let mut look = Look { at, coded, mask, query, sweep, confidence, most, calibration };

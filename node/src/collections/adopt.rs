@@ -124,7 +124,7 @@ impl Turn<'_> {
             }
             let Some(step) = self.next()? else { return Ok(Took::Stopped) };
             let Some(step) = step else {
-                match self.finish()? {
+                match threads.install(|| self.finish())? {
                     Some(true) => return Ok(Took::All),
                     Some(false) => continue,
                     None => return Ok(Took::Stopped),
@@ -133,7 +133,10 @@ impl Turn<'_> {
             let Some(part) = threads.install(|| self.embed(&step))? else {
                 return Ok(Took::Stopped);
             };
-            if !self.accept(part)? {
+            if part.stale() > 0 {
+                tracing::warn!(collection = %self.slot.name, files = part.stale(), "files that changed or cannot be read were left out; `covey update` takes them in again");
+            }
+            if !threads.install(|| self.accept(part))? {
                 return Ok(Took::Stopped);
             }
         }
