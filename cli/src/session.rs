@@ -190,7 +190,11 @@ async fn until_interrupted(
     }
     // A second Ctrl-C means it.
     tokio::select! {
-        result = work => result.and_then(|_| Err(cancelled())),
+        result = work => result.and_then(|reply| match reply {
+            // It was only measured yet how the new settings do.
+            Reply::Tuned(info) if info.applied => Ok(Reply::Tuned(info)),
+            _ => Err(cancelled()),
+        }),
         () = interrupts.next() => Err(cancelled()),
     }
 }

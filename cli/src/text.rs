@@ -139,6 +139,23 @@ pub fn parse_seconds(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).filter(|seconds| *seconds > 0).ok_or_else(error)
 }
 
+/// Reads `800us`, `5ms` or `1.5s` as the time that a search may take.
+///
+/// # Errors
+/// If it is none of these, or not between a microsecond and a minute.
+pub fn parse_latency(text: &str) -> Result<Duration, String> {
+    let units = [("us", 1.0), ("µs", 1.0), ("ms", 1e3), ("s", 1e6)];
+    let found = units.iter().find_map(|(unit, us)| Some((text.strip_suffix(unit)?, us)));
+    let (number, us) = found.ok_or("expected a time such as 5ms, 800us or 1.5s")?;
+    let number: f64 = number.trim().parse().map_err(|_| format!("`{number}` is no number"))?;
+    let us = number * us;
+    if (1.0..=60e6).contains(&us) {
+        Ok(Duration::from_micros(us.round() as u64))
+    } else {
+        Err("expected between 1us and 60s".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +204,18 @@ mod tests {
         assert_eq!(parse_seconds("7d"), Ok(604_800));
         for bad in ["", "15", "m", "0s", "-1s", "1.5h", "99999999999999999999s", "1é"] {
             assert!(parse_seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_latency_has_a_unit_and_is_bounded() {
+        let good =
+            [("5ms", 5_000), ("800us", 800), ("800µs", 800), ("1.5s", 1_500_000), ("1 ms", 1_000)];
+        for (text, us) in good {
+            assert_eq!(parse_latency(text), Ok(Duration::from_micros(us)), "{text}");
+        }
+        for bad in ["", "5", "0ms", "-1s", "61s", "NaNs", "ms", "fast"] {
+            assert!(parse_latency(bad).is_err(), "{bad}");
         }
     }
 }

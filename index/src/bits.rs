@@ -124,6 +124,29 @@ pub(crate) fn ascending(bytes: &[u8], i: usize, count: usize, last: u32) -> Opti
     None
 }
 
+/// Bytes that `count` numbers take which [`put_ascending`] wrote with this largest one; `None` where the
+/// bytes are not as it fills them up.
+pub(crate) fn ascending_len(bytes: &[u8], count: usize, last: u32) -> Option<usize> {
+    let low = low_width(last, count);
+    let packed = packed_len(count, low);
+    let unary = unary_len(last, count);
+    let (lows, highs) = (bytes.get(..packed)?, bytes.get(packed..packed + unary)?);
+    let bits = (last >> low) as usize + count;
+    let ones: u32 = highs.iter().map(|byte| byte.count_ones()).sum();
+    let sound = is_filled(lows, count * low as usize)
+        && is_filled(highs, bits)
+        && ones as usize == count
+        && (count == 0 && last == 0 || ascending(bytes, count - 1, count, last) == Some(last));
+    sound.then_some(packed + unary)
+}
+
+/// Whether the bits after the first so many are zero.
+pub(crate) fn is_filled(bytes: &[u8], bits: usize) -> bool {
+    let (whole, rest) = (bits / 8, bits % 8);
+    let after = bytes.get(whole..).unwrap_or_default();
+    after.iter().enumerate().all(|(i, byte)| if i == 0 { byte >> rest == 0 } else { *byte == 0 })
+}
+
 fn low_width(last: u32, count: usize) -> u32 {
     (last / count.max(1) as u32).checked_ilog2().unwrap_or(0)
 }
@@ -159,6 +182,7 @@ mod tests {
             let last = numbers[numbers.len() - 1];
             let mut bytes = Vec::new();
             put_ascending(&mut bytes, &numbers);
+            prop_assert_eq!(ascending_len(&bytes, numbers.len(), last), Some(bytes.len()));
             bytes.push(0xff);
             for (i, x) in numbers.iter().enumerate() {
                 prop_assert_eq!(ascending(&bytes, i, numbers.len(), last), Some(*x));
@@ -175,6 +199,24 @@ mod tests {
             prop_assert!(reader.finished());
             prop_assert_eq!(unzigzag(zigzag(y)), y);
         }
+    }
+
+    #[test]
+    fn numbers_that_are_not_filled_up_with_zeros_are_noticed() {
+        for numbers in [&[3u32, 9, 40][..], &[0], &[7; 5], &[1, 2, 1 << 20]] {
+            let (mut bytes, last) = (Vec::new(), numbers[numbers.len() - 1]);
+            put_ascending(&mut bytes, numbers);
+            assert_eq!(ascending_len(&bytes, numbers.len(), last), Some(bytes.len()));
+            let end = bytes.len() - 1;
+            for bit in 0..8 {
+                let mut other = bytes.clone();
+                other[end] ^= 1 << bit;
+                assert_eq!(ascending_len(&other, numbers.len(), last), None, "{numbers:?}: {bit}");
+            }
+            assert_eq!(ascending_len(&bytes[..end], numbers.len(), last), None);
+        }
+        assert_eq!(ascending_len(&[], 0, 0), Some(0));
+        assert_eq!(ascending_len(&[], 0, 7), None);
     }
 
     #[test]

@@ -42,6 +42,11 @@ impl<'a> Reader<'a> {
         (n.checked_mul(item)? <= self.rest.len()).then_some(n)
     }
 
+    /// How many bytes are still to be read.
+    pub(crate) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     pub(crate) fn finished(&self) -> bool {
         self.rest.is_empty()
     }

@@ -224,20 +224,19 @@ impl Coded {
         let _ = links::visit(table, lists, block, visit);
     }
 
-    /// How many blocks no walk from the entry can reach.
+    /// How many chunks are in blocks that no walk from the entry can reach.
     pub(crate) fn unreachable(&self) -> usize {
         let mut reached = vec![false; self.blocks()];
         let mut stack = vec![self.entry()];
-        let mut count = 0;
         while let Some(block) = stack.pop() {
             if let Some(seen) = reached.get_mut(block as usize)
                 && !std::mem::replace(seen, true)
             {
-                count += 1;
                 self.links(block, &mut |next| stack.push(next));
             }
         }
-        reached.len() - count
+        let lost = (0u32..).zip(reached).filter(|(_, reached)| !reached);
+        lost.map(|(block, _)| self.block(block).len()).sum()
     }
 
     /// For each chunk the position of its row.

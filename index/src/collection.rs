@@ -1,5 +1,6 @@
 //! A collection: immutable segments, a manifest that names them, and the steps between its states.
 
+mod erase;
 mod hot;
 mod ingest;
 mod load;
@@ -219,6 +220,7 @@ impl Collection {
         let snapshot = empty.next(&manifest, segments);
         let unsure = false;
         let mut collection = Self { store, writable, manifest, unsure, codecs, snapshot, words: None };
+        collection.count_move();
         collection.open_words();
         collection.sync_cache();
         Ok(collection)
@@ -317,8 +319,19 @@ impl Collection {
         });
         self.snapshot = self.snapshot.next(&manifest, all);
         self.manifest = manifest;
+        self.count_move();
         self.sync_cache();
         Ok(())
+    }
+
+    /// Counts the files of a move that is under way: no segment has them yet.
+    fn count_move(&mut self) {
+        let Some(moving) = &self.manifest.moving else { return };
+        let codes = moving.codes.values().map(|codes| file_name(CODES, codes.id));
+        let names = codes.chain([file_name(CODEC, moving.codec.id)]);
+        // One that cannot be read is an error elsewhere.
+        let bytes = names.map(|name| self.store.load(&name).map_or(0, |blob| blob.len() as u64));
+        self.snapshot = self.snapshot.with_moving(bytes.sum());
     }
 
     fn io(&self, name: &str, error: io::Error) -> IndexError {

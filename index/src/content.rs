@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 pub(crate) use build::{ContentBuilder, NewFile};
+pub(crate) use files::read_roots;
 pub(crate) use sections::SectionEntry;
 pub(crate) use spans::Passage;
 
@@ -123,7 +124,7 @@ impl Content {
         let section = |kind| table.range(kind).map(|range| &blob[range]);
         let [count, files, section_count] =
             read_meta(section(META)?).ok_or("IDX-09: the counts are out of bounds")?;
-        let roots = files::read_roots(section(ROOTS)?)
+        let roots = read_roots(section(ROOTS)?)
             .ok_or("IDX-11: the roots are not a list of absolute paths in order")?;
         let texts = table.range(TEXTS)?;
         let totals =
@@ -148,6 +149,7 @@ impl Content {
             blob,
         };
         content.check_passages().ok_or("IDX-14: a chunk's place is not valid")?;
+        content.check_frames().ok_or("IDX-18: the frames do not share out their section")?;
         Ok(content)
     }
 
@@ -263,7 +265,19 @@ impl Content {
         self.files.binary_search_by_key(&chunk, |file| file.chunks.start).is_ok()
     }
 
+    fn check_frames(&self) -> Option<()> {
+        let table = self.blob.get(self.section_table.clone())?;
+        let mut end = 0;
+        for frame in 0..self.section_count.div_ceil(sections::FRAME) {
+            let next = u32_at(table, frame)? as usize;
+            (next >= end).then_some(())?;
+            end = next;
+        }
+        (end == self.sections.len()).then_some(())
+    }
+
     fn check_passages(&self) -> Option<()> {
+        self.span_reader().check_filling()?;
         let mut file = 0;
         for group in 0..self.count.div_ceil(GROUP) {
             let last = (group * GROUP + GROUP - 1).min(self.count - 1);

@@ -45,7 +45,9 @@ pub trait Encoder: Send + Sync {
 
 /// The model could not encode.
 #[derive(Debug, thiserror::Error)]
-#[error("the embedding model failed: {0}")]
+#[error(
+    "the embedding model failed ({0}); try again, or fetch the model anew or choose another one"
+)]
 pub struct EncodeError(#[source] Box<dyn Error + Send + Sync>);
 
 impl EncodeError {

@@ -28,7 +28,7 @@ pub enum IndexError {
         dir: PathBuf,
     },
     /// The collection was opened for reading only.
-    #[error("the index was opened for reading only")]
+    #[error("the index was opened for reading only; open it for writing to change it")]
     ReadOnly,
     /// A file of the index is damaged. The user's own files are not touched by this; see
     /// [`Collection::repair`](crate::Collection::repair).
@@ -77,7 +77,7 @@ pub enum IndexError {
         root: PathBuf,
     },
     /// A bound of the format was reached.
-    #[error("the index cannot hold more: {what}")]
+    #[error("the index cannot hold more ({what}); put some of the folders into another one")]
     TooLarge {
         /// Which bound.
         what: &'static str,
@@ -92,20 +92,41 @@ pub enum IndexError {
     #[error("this index cannot be searched by words; switch its lexical part on and update it")]
     NoWords,
     /// Settings outside their bounds.
-    #[error("these settings are out of bounds: 8 to 65536 bytes a chunk, a confidence of 0 to 10")]
+    #[error(
+        "these settings are out of bounds; choose 8 to 65536 bytes a chunk and a confidence of 0 to 10"
+    )]
     BadSettings,
     /// There are too few chunks to tune for.
     #[error(
         "there are {chunks} passages to tune for, and with fewer than {least} there is nothing to gain: any settings are fast and small"
     )]
     TooFewToTune {
-        /// Chunks that can be read.
+        /// Chunks of the collection.
         chunks: usize,
         /// How many it takes.
         least: usize,
     },
+    /// Too many files are not as they were indexed, so that too few chunks can be tuned for.
+    #[error(
+        "only {read} of {chunks} passages can be read as they were indexed, and tuning takes {least}: bring the index up to date, then tune again"
+    )]
+    TooFewToRead {
+        /// Chunks that can be read.
+        read: usize,
+        /// Chunks of the collection.
+        chunks: usize,
+        /// How many it takes.
+        least: usize,
+    },
+    /// No chunk that was looked at gives a question to tune by.
+    #[error(
+        "the passages that were looked at have too few words to make questions of, and tuning takes some: choose a profile instead"
+    )]
+    NoQuestions,
     /// Goals that make no sense.
-    #[error("these goals are out of bounds: a recall of 0 to 1, and some disk")]
+    #[error(
+        "these goals are out of bounds; ask for a recall of 0 to 1, and give the index some disk"
+    )]
     BadGoals,
     /// The disk is full. The index is as it was before.
     #[error("no space left on the disk while writing {}; free some and try again, nothing was lost", path.display())]
@@ -114,7 +135,10 @@ pub enum IndexError {
         path: PathBuf,
     },
     /// Reading or writing the index itself failed.
-    #[error("{}: {source}", path.display())]
+    #[error(
+        "{} cannot be read or written ({source}); check its permissions and the disk, then try again",
+        path.display()
+    )]
     Io {
         /// What was being read or written.
         path: PathBuf,
@@ -165,6 +189,32 @@ impl WrongModel {
                 short(&self.index.release),
                 short(&self.encoder.release)
             )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_person_can_do_is_said() {
+        let errors = [
+            IndexError::Io { path: "/i/manifest".into(), source: io::ErrorKind::TimedOut.into() },
+            IndexError::Encode(EncodeError::new("out of memory")),
+            IndexError::BadSettings,
+            IndexError::BadGoals,
+            IndexError::ReadOnly,
+            IndexError::TooLarge { what: "too many files" },
+            IndexError::Lexical { what: crate::lexical::LexicalError::Version.to_string() },
+            IndexError::TooFewToRead { read: 2, chunks: 400, least: 300 },
+            IndexError::NoQuestions,
+        ];
+        let verbs = ["check", "try again", "choose", "ask for", "open", "put", "update", "bring"];
+        for error in errors {
+            let said = error.to_string();
+            let (_, action) = said.split_once(';').or(said.split_once(": ")).expect("two halves");
+            assert!(verbs.iter().any(|verb| action.contains(verb)), "{said}");
         }
     }
 }

@@ -11,6 +11,7 @@
 mod analysis;
 mod error;
 mod layout;
+mod read_only;
 mod search;
 
 #[cfg(test)]
@@ -28,6 +29,7 @@ use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Te
 pub(crate) use error::LexicalError;
 use error::guarded;
 use layout::{Covered, Fields};
+use read_only::ReadOnly;
 #[cfg(test)]
 pub(crate) use search::LexicalHit;
 pub(crate) use search::LexicalReader;
@@ -74,6 +76,16 @@ impl Lexical {
         let directory = MmapDirectory::open(dir)
             .map_err(|error| LexicalError::from(tantivy::TantivyError::from(error)))?;
         Self::open(Place::Folder(dir.to_owned()), directory)
+    }
+
+    /// Opens the index in `dir` for reading and verifies every byte of it. Writes nothing there.
+    pub(crate) fn open_read_only(dir: &Path) -> Result<Self, LexicalError> {
+        let directory = MmapDirectory::open(dir)
+            .map_err(|error| LexicalError::from(tantivy::TantivyError::from(error)))?;
+        if !Index::exists(&directory).map_err(tantivy::TantivyError::from)? {
+            return Err(LexicalError::Damaged("its description is missing".to_owned()));
+        }
+        Self::open(Place::Folder(dir.to_owned()), ReadOnly(directory))
     }
 
     /// An empty index that lives in memory only.

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 
 use crate::bytes::{Put, Reader};
 use crate::container::{Checksum, Refusal, Sections, Writer};
+use crate::content::read_roots;
 use crate::encoder::EncoderId;
-use crate::paths::{from_bytes, to_bytes};
+use crate::paths::to_bytes;
 use crate::segment::MAX_DIM;
 use crate::settings::Settings;
 
@@ -237,18 +238,6 @@ fn read_meta(bytes: &[u8]) -> Option<(EncoderId, u32, u64)> {
     let dim = reader.u32().filter(|&dim| (1..=MAX_DIM as u32).contains(&dim))?;
     let next = reader.u64().filter(|&next| next <= MAX_NUMBER)?;
     reader.finished().then_some((encoder, dim, next))
-}
-
-fn read_roots(bytes: &[u8]) -> Option<Vec<PathBuf>> {
-    let mut reader = Reader::new(bytes);
-    let count = reader.count(4)?;
-    let mut roots = Vec::with_capacity(count);
-    for _ in 0..count {
-        let length = reader.count(1)?;
-        roots.push(from_bytes(reader.take(length)?)?);
-    }
-    let sane = roots.is_sorted_by(|a, b| a < b) && roots.iter().all(|root| root.is_absolute());
-    (sane && reader.finished()).then_some(roots)
 }
 
 fn read_codecs(bytes: &[u8]) -> Option<Vec<FileRef>> {

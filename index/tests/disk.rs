@@ -122,6 +122,86 @@ fn remains_of_an_interrupted_write_are_removed() {
 }
 
 #[test]
+fn erasing_takes_what_is_ours_and_nothing_else() {
+    let home = Home::new();
+    let collection = home.build();
+    assert!(matches!(Collection::erase(&home.index()), Err(IndexError::Locked { .. })));
+    drop(collection);
+    let foreign = ["mine.txt", "content-notes", "tmp-content-7", "codec-00000000000000zz"];
+    for name in foreign {
+        fs::write(home.index().join(name), b"not ours").expect("written");
+    }
+    fs::write(home.index().join("tmp-codes-0000000000000009"), b"half").expect("written");
+    Collection::erase(&home.index()).expect("erases");
+    let mut left: Vec<_> = names(&home.index());
+    left.sort();
+    assert_eq!(left, ["codec-00000000000000zz", "content-notes", "mine.txt", "tmp-content-7"]);
+    Collection::erase(&home.temp.path().join("nowhere")).expect("nothing to do");
+    drop(home.build());
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).expect("lists");
+    entries.map(|it| it.expect("entry").file_name().into_string().expect("text")).collect()
+}
+
+#[test]
+fn a_reader_writes_nothing_and_does_not_hide_what_is_wrong() {
+    let home = Home::new();
+    drop(home.build());
+    let lexical = home.index().join("lexical");
+    for lock in names(&lexical).into_iter().filter(|name| name.ends_with(".lock")) {
+        fs::remove_file(lexical.join(lock)).expect("removes");
+    }
+    let listed = || (names(&home.index()).len(), names(&lexical));
+    let before = listed();
+    let reader = Collection::open_read_only(&home.index()).expect("opens");
+    let words = |reader: &Collection| {
+        reader.snapshot().search_words("hive", 1, &Disk, &SearchOptions::default())
+    };
+    assert_eq!(words(&reader).expect("has words").hits.len(), 1);
+    reader.verify().expect("sound");
+    assert_eq!(listed(), before);
+
+    fs::remove_file(lexical.join("meta.json")).expect("removes");
+    let before = listed();
+    let reader = Collection::open_read_only(&home.index()).expect("opens");
+    assert!(matches!(words(&reader), Err(IndexError::NoWords)));
+    let error = reader.verify().expect_err("its words are damaged");
+    assert!(error.to_string().contains("damaged"), "{error}");
+    assert_eq!(listed(), before);
+    let mut writer = Collection::open(&home.index()).expect("opens");
+    update(&mut writer, home.notes(), &Disk, &home.encoder);
+    assert_eq!(words(&writer).expect("made anew").hits.len(), 1);
+    writer.verify().expect("sound");
+}
+
+#[test]
+fn what_is_made_for_another_release_counts_as_well() {
+    let home = Home::new();
+    let mut collection = home.build();
+    let next = WordEncoder::new(64).with_id(7, 2);
+    let step = collection.recode_step(&Disk, &next, 0).expect("begins").expect("has chunks");
+    let mut go_on = |_| std::ops::ControlFlow::Continue(());
+    let part = step.run(&Disk, &next, 64, &mut go_on).expect("runs").expect("not interrupted");
+    let before = collection.stats().index_bytes;
+    assert!(collection.accept(part).expect("accepts"));
+    let taken = |collection: &Collection| {
+        let files = fs::read_dir(home.index()).expect("lists").map(|it| it.expect("entry"));
+        let ours = files.filter(|file| file.file_name() != "lexical" && file.file_name() != "lock");
+        let taken: u64 = ours.map(|file| file.metadata().expect("there").len()).sum();
+        assert_eq!(collection.stats().index_bytes, taken);
+        taken
+    };
+    assert!(taken(&collection) > before);
+    drop(collection);
+    let mut collection = Collection::open(&home.index()).expect("opens");
+    taken(&collection);
+    collection.abandon_recode().expect("forgets");
+    assert_eq!(taken(&collection), before);
+}
+
+#[test]
 fn a_damaged_segment_is_named_and_repaired_by_indexing_its_files_again() {
     let home = Home::new();
     drop(home.build());

@@ -46,13 +46,19 @@ pub(crate) fn index(collection: &Name, error: IndexError) -> ApiError {
         IndexError::NoWords => {
             ApiError::new(ErrorCode::Usage, message).hint(make_words(collection))
         }
+        IndexError::Lexical { .. } => ApiError::new(ErrorCode::Corrupt, message)
+            .hint("`covey add` with one of its folders builds the index of words anew"),
         IndexError::Locked { .. } => ApiError::new(ErrorCode::Busy, message),
         IndexError::RootUnreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
             ApiError::new(ErrorCode::NotFound, message).hint("check the path")
         }
-        IndexError::TooFewToTune { .. } => ApiError::new(ErrorCode::Usage, message).hint(format!(
-            "leave it as it is, or choose: `covey index profile {collection} small`"
-        )),
+        IndexError::TooFewToTune { .. } | IndexError::NoQuestions => {
+            ApiError::new(ErrorCode::Usage, message).hint(format!(
+                "leave it as it is, or choose: `covey index profile {collection} small`"
+            ))
+        }
+        IndexError::TooFewToRead { .. } => ApiError::new(ErrorCode::Usage, message)
+            .hint("`covey add` with its folders brings it up to date"),
         IndexError::BadGoals => ApiError::new(ErrorCode::Usage, message),
         IndexError::UnknownRoot { .. } => ApiError::new(ErrorCode::NotFound, message)
             .hint("`covey status` shows the folders of each collection"),

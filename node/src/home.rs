@@ -116,10 +116,15 @@ impl Home {
     /// # Errors
     /// If one cannot be made or belongs to somebody else.
     pub fn create(&self) -> Result<(), HomeError> {
-        for dir in [&self.config, &self.state, &self.data, &self.runtime, &self.cache] {
+        for dir in self.dirs() {
             durable::create_dir(dir)?;
         }
         Ok(())
+    }
+
+    /// All its folders.
+    pub fn dirs(&self) -> [&Path; 5] {
+        [&self.config, &self.state, &self.data, &self.runtime, &self.cache]
     }
 
     /// Takes the home for this process, until the lock is dropped or the process ends.

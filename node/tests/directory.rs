@@ -197,6 +197,27 @@ async fn what_cannot_hold_an_index_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_build_that_came_to_nothing_takes_only_its_own_files_away() {
+    let place = Place::new(2);
+    let stop = async || {
+        let cancel = CancelFlag::new();
+        cancel.cancel();
+        let (ask, models) = (place.build(), place.models());
+        let stopped = carry_out(place.dir(), models, ask, &mut |_| {}, cancel).await;
+        assert_eq!(stopped.expect_err("was interrupted").code, ErrorCode::Cancelled);
+    };
+    stop().await;
+    assert!(!place.dir().exists(), "a folder that it made");
+    fs::create_dir(place.dir()).expect("makes");
+    stop().await;
+    let names = || fs::read_dir(place.dir()).expect("lists").map(|it| it.expect("an entry"));
+    assert_eq!(names().count(), 0, "a folder that was there is as it was");
+    fs::write(place.dir().join("tmp-thesis.tex"), "mine").expect("writes");
+    stop().await;
+    assert_eq!(names().map(|it| it.file_name()).collect::<Vec<_>>(), ["tmp-thesis.tex"]);
+}
+
+#[tokio::test]
 async fn another_model_or_profile_is_refused_by_an_index_that_is_there() {
     let mut place = Place::new(2);
     place.built().await;

@@ -10,6 +10,7 @@ use covey_protocol::ids::Name;
 
 use crate::session::Session;
 use crate::show;
+use crate::text::parse_latency;
 
 const EXAMPLES: &str = "\
 Example: covey search \"how do I descale the kettle\"
@@ -110,19 +111,10 @@ impl Search {
     }
 }
 
-/// Reads `200ms` or `1.5s` as milliseconds.
+/// A time as whole milliseconds, rounded up.
 fn latency(text: &str) -> Result<u32, String> {
-    let (number, factor) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
-        (Some(number), _) => (number, 1.0),
-        (None, Some(number)) => (number, 1_000.0),
-        (None, None) => return Err("expected a time such as 200ms or 1.5s".to_owned()),
-    };
-    let number: f64 = number.trim().parse().map_err(|_| format!("`{number}` is no number"))?;
-    let ms = (number * factor).ceil();
-    if !(1.0..=60_000.0).contains(&ms) {
-        return Err("expected between 1ms and 60s".to_owned());
-    }
-    Ok(ms as u32)
+    let ms = parse_latency(text)?.as_micros().div_ceil(1_000);
+    u32::try_from(ms).map_err(|error| error.to_string())
 }
 
 /// Reads seconds, fractions allowed, as milliseconds.
@@ -141,13 +133,10 @@ mod tests {
     use super::latency;
 
     #[test]
-    fn a_latency_has_a_unit_and_is_bounded() {
-        let good = [("200ms", 200), ("1.5s", 1_500), ("1 ms", 1), ("60s", 60_000), ("0.2ms", 1)];
+    fn a_latency_is_rounded_up() {
+        let good = [("200ms", 200), ("1.5s", 1_500), ("0.2ms", 1), ("60s", 60_000)];
         for (text, expected) in good {
             assert_eq!(latency(text), Ok(expected), "{text}");
-        }
-        for bad in ["", "200", "0ms", "-1s", "61s", "NaNs", "fast", "ms"] {
-            assert!(latency(bad).is_err(), "{bad}");
         }
     }
 }

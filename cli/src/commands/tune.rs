@@ -1,10 +1,11 @@
 //! `covey tune`: settings from what a person wants to reach.
 
 use clap::Args;
-use covey_node::api::{ApiError, Call, Reply, TuneCall, TuneDisk};
+use covey_node::api::{ApiError, Call, ErrorCode, Reply, TuneCall, TuneDisk};
 use covey_protocol::ids::Name;
 
 use crate::session::Session;
+use crate::text::parse_latency;
 
 const EXAMPLES: &str = "\
 Example: covey tune notes --latency 5ms --recall 0.95 --disk 1%
@@ -15,7 +16,7 @@ Example: covey tune notes --latency 5ms --recall 0.95 --disk 1%
 ///
 /// Measures this machine and a sample of the collection, predicts what settings would take and reach, and
 /// puts those in force that fit; where passages have to be coded anew for it, the progress says how long
-/// that takes. From then on the collection is tuned again when it has doubled or halved, or its model changed.
+/// that takes. Interrupted before the end of that, everything stays as it was. From then on the collection is tuned again when it has doubled or halved, or its model changed.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Tune {
@@ -52,8 +53,15 @@ impl Tune {
             ));
             return session.output.done(reply);
         }
+        let name = collection.clone();
         let call = TuneCall { collection, recall, latency_us: latency, disk, dry_run, nearest };
-        let reply = session.call(Call::Tune(call), "measuring")?;
+        let unsure = |error: ApiError| match error.code {
+            ErrorCode::Cancelled if !dry_run => {
+                error.hint(format!("`covey index info {name}` shows the settings in force"))
+            }
+            _ => error,
+        };
+        let reply = session.call(Call::Tune(call), "measuring").map_err(unsure)?;
         if let Reply::Tuned(info) = &reply
             && info.chosen.is_none()
             && !info.applied
@@ -66,17 +74,9 @@ impl Tune {
     }
 }
 
-/// Reads `800us`, `5ms` or `1.5s` as microseconds.
+/// A time as microseconds.
 fn latency(text: &str) -> Result<u64, String> {
-    let units = [("us", 1.0), ("µs", 1.0), ("ms", 1e3), ("s", 1e6)];
-    let found = units.iter().find_map(|(unit, us)| Some((text.strip_suffix(unit)?, us)));
-    let (number, us) = found.ok_or("expected a time such as 5ms, 800us or 1.5s")?;
-    let us = self::number(number)? * us;
-    if (1.0..=60e6).contains(&us) {
-        Ok(us.round() as u64)
-    } else {
-        Err("expected between 1us and 60s".to_owned())
-    }
+    u64::try_from(parse_latency(text)?.as_micros()).map_err(|error| error.to_string())
 }
 
 fn recall(text: &str) -> Result<f64, String> {
@@ -109,13 +109,7 @@ mod tests {
 
     #[test]
     fn goals_have_units_and_bounds() {
-        let times = [("5ms", 5_000), ("800us", 800), ("800µs", 800), ("1.5s", 1_500_000)];
-        for (text, us) in times {
-            assert_eq!(latency(text), Ok(us), "{text}");
-        }
-        for bad in ["", "5", "0ms", "-1s", "61s", "NaNs", "ms", "fast"] {
-            assert!(latency(bad).is_err(), "{bad}");
-        }
+        assert_eq!(latency("800us"), Ok(800));
         assert_eq!(disk("1%"), Ok(TuneDisk::Share(0.01)));
         assert_eq!(disk("60B"), Ok(TuneDisk::BytesPerChunk(60.0)));
         for bad in ["", "1", "0%", "101%", "-1B", "NaN%", "%", "60KB"] {

@@ -1,6 +1,7 @@
 //! `covey watch`: the file system tells what changes, and the folders concerned are brought up to date.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,6 +59,9 @@ impl Watch {
     }
 }
 
+/// Files that say which others are indexed.
+const IGNORE_FILES: [&str; 3] = [".gitignore", ".ignore", ".coveyignore"];
+
 /// A folder or file of a collection.
 struct Root {
     path: PathBuf,
@@ -75,6 +79,18 @@ impl Root {
         self.changed = Some((first, now));
     }
 
+    /// Whether a change of `path` can change what of this is indexed: hidden files are not, nor is what
+    /// lies in `own`, the folders that an update itself writes to.
+    fn concerns(&self, path: &Path, own: &[PathBuf]) -> bool {
+        let Ok(inside) = path.strip_prefix(&self.path) else { return false };
+        let is_own = |dir: &PathBuf| path.starts_with(dir) && !self.path.starts_with(dir);
+        let hidden = |name: &OsStr| name.as_encoded_bytes().starts_with(b".");
+        let says_what =
+            path.file_name().is_some_and(|it| IGNORE_FILES.iter().any(|name| it == *name));
+        let last = inside.components().count().saturating_sub(usize::from(says_what));
+        !own.iter().any(is_own) && !inside.iter().take(last).any(hidden)
+    }
+
     fn due(&self) -> Option<Instant> {
         self.changed.map(|(first, last)| (last + QUIET).min(first + AT_MOST))
     }
@@ -83,6 +99,7 @@ impl Root {
 async fn watch(session: &Session<'_>, only: Option<&Name>) -> Result<(), ApiError> {
     let mut interrupts = Interrupts::catch()?;
     let mut roots = roots(session, only).await?;
+    let own = session.home.dirs().map(|dir| dir.canonicalize().unwrap_or_else(|_| dir.into()));
     let (mut watcher, mut changes, lost) = watcher()?;
     attach(&mut watcher, &mut roots, session);
     // What changed while nobody watched.
@@ -100,7 +117,7 @@ async fn watch(session: &Session<'_>, only: Option<&Name>) -> Result<(), ApiErro
                     let message = "the file system tells nothing any more";
                     return Err(ApiError::new(ErrorCode::Internal, message));
                 };
-                take(&mut roots, &path, lost.swap(false, Ordering::SeqCst));
+                take(&mut roots, &own, &path, lost.swap(false, Ordering::SeqCst));
             }
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 let now = Instant::now();
@@ -197,13 +214,13 @@ fn attach(watcher: &mut RecommendedWatcher, roots: &mut [Root], session: &Sessio
 }
 
 /// Notes which roots a changed path concerns.
-fn take(roots: &mut [Root], path: &Path, all: bool) {
+fn take(roots: &mut [Root], own: &[PathBuf], path: &Path, all: bool) {
     let now = Instant::now();
     for root in roots {
         let gone = path == root.path && !root.path.exists();
         // Its watch has gone with it.
         root.watched &= !gone;
-        if all || path.as_os_str().is_empty() || path.starts_with(&root.path) {
+        if all || path.as_os_str().is_empty() || root.concerns(path, own) {
             root.touch(now);
         }
     }
@@ -256,7 +273,7 @@ mod tests {
     fn a_change_concerns_the_folders_above_it_and_a_lost_one_all() {
         let touched = |path: &str, lost| {
             let mut roots = [root("/n"), root("/n/inner"), root("/nearby")];
-            take(&mut roots, Path::new(path), lost);
+            take(&mut roots, &[], Path::new(path), lost);
             roots.map(|root| root.changed.is_some())
         };
         assert_eq!(touched("/n/a.txt", false), [true, false, false]);
@@ -264,6 +281,23 @@ mod tests {
         assert_eq!(touched("/elsewhere", false), [false; 3]);
         assert_eq!(touched("/elsewhere", true), [true; 3]);
         assert_eq!(touched("", false), [true; 3]);
+    }
+
+    #[test]
+    fn hidden_files_and_covey_s_own_concern_nothing() {
+        let own = ["/n/home/state".into(), "/.covey".into()];
+        let concerns = |root: &str, path: &str| self::root(root).concerns(Path::new(path), &own);
+        for path in ["/n/home/state", "/n/home/state/node/db/conf", "/n/.git/index", "/n/a/.b.swp"]
+        {
+            assert!(!concerns("/n", path), "{path}");
+        }
+        for path in ["/n/home/states", "/n", "/n/a/.gitignore", "/n/.coveyignore"] {
+            assert!(concerns("/n", path), "{path}");
+        }
+        assert!(!concerns("/n", "/n/.git/.gitignore"));
+        assert!(concerns("/.notes", "/.notes/a"), "who names a hidden folder means it");
+        assert!(concerns("/.covey/notes", "/.covey/notes/a"), "the same");
+        assert!(concerns("/n/.todo", "/n/.todo"));
     }
 
     #[test]

@@ -74,7 +74,10 @@ pub fn tuned(it: &TuneInfo, out: &mut dyn Write, style: Style) -> io::Result<()>
         writeln!(out, "assumed  {}", clean(assumed))?;
     }
     let Some(measured) = &it.measured else {
-        let applied = if it.applied { "in force" } else { "not in force" };
+        let applied = match it.applied {
+            true => "in force; how they do was not measured to the end, as that was interrupted",
+            false => "not in force",
+        };
         return writeln!(out, "{applied}");
     };
     writeln!(

@@ -1,6 +1,7 @@
 //! Opening a codes file: every number that a search relies on is checked here, once.
 
 use super::*;
+use crate::bits::ascending_len;
 use crate::bytes::Reader;
 use crate::container::{Refusal, Sections};
 
@@ -52,20 +53,40 @@ impl Coded {
             links: table.range(LINKS)?,
             grid,
         };
+        if meta.blocks == 0 && !(blocks.order.is_empty() && blocks.links.is_empty()) {
+            return Err("IDX-10: a section's size does not fit the counts".into());
+        }
         let head = table.head;
         let blocks = (meta.blocks > 0).then_some(blocks);
         let (codec, count) = (codec.clone(), meta.count);
         let coded = Self { blob, head, codec, count, planes, scales, rests, blocks };
+        coded.check_filling().ok_or("IDX-43: the last planes are not filled with zeros")?;
         coded.check_blocks().ok_or("IDX-42: the blocks do not share out the chunks")?;
         coded.check_links().ok_or("IDX-16: a link leads nowhere")?;
         Ok(coded)
     }
 
-    /// Every chunk is in exactly one block.
-    fn check_blocks(&self) -> Option<()> {
-        if self.blocks.is_none() {
+    /// Where the last group of planes has room for more codes, there is nothing.
+    fn check_filling(&self) -> Option<()> {
+        let (group, used) = (group_bytes(self.codec.kept()), self.count % GROUP);
+        if used == 0 {
             return Some(());
         }
+        let start = self.count / GROUP * group;
+        let strips = self.part(&self.planes, start..start + group).chunks_exact(GROUP / 2);
+        let clear = |(i, byte): (usize, &u8)| {
+            let (low, high) = (i < used, i + GROUP / 2 < used);
+            (low || byte & 0x0f == 0) && (high || byte & 0xf0 == 0)
+        };
+        strips.flat_map(|strip| strip.iter().enumerate()).all(clear).then_some(())
+    }
+
+    /// Every chunk is in exactly one block, and the blocks' lists share out ORDER.
+    fn check_blocks(&self) -> Option<()> {
+        let Some(blocks) = &self.blocks else { return Some(()) };
+        let (table, order) =
+            (self.blob.get(blocks.table.clone())?, self.blob.get(blocks.order.clone())?);
+        let mut end = 0;
         let mut seen = vec![false; self.count];
         let mut next = 0;
         for block in 0..self.blocks() as u32 {
@@ -73,13 +94,18 @@ impl Coded {
             let fits = rows.start == next && (1..=cluster::MAX_BLOCK).contains(&rows.len());
             fits.then_some(())?;
             next = rows.end;
+            let start = u32_at(table, 2 * block as usize + 1)? as usize;
+            (start == end).then_some(())?;
+            let spread = u32_at(order.get(start..)?, 1)?;
+            let list = start + 8;
+            end = list + ascending_len(order.get(list..)?, rows.len() - 1, spread)?;
             for i in 0..rows.len() {
                 let chunk = self.chunk_in(block, i)? as usize;
                 let fresh = !std::mem::replace(seen.get_mut(chunk)?, true);
                 fresh.then_some(())?;
             }
         }
-        (next == self.count).then_some(())
+        (next == self.count && end == order.len()).then_some(())
     }
 
     fn check_links(&self) -> Option<()> {

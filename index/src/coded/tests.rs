@@ -38,10 +38,6 @@ impl Walk for ByCentroid<'_> {
     fn links(&self, node: u32, visit: &mut dyn FnMut(u32)) {
         self.0.links(node, visit);
     }
-
-    fn counts(&self, _node: u32) -> bool {
-        true
-    }
 }
 
 #[test]
@@ -104,6 +100,86 @@ fn codes_of_another_content_or_codec_are_refused() {
     assert!(open(&bytes, &other, 300).is_err());
 }
 
+/// The file with a section edited and all checksums made right again.
+fn forged(bytes: &[u8], edit: impl Fn(u32, &mut Vec<u8>)) -> Vec<u8> {
+    let sections = Sections::read(bytes, MAGIC).expect("sound");
+    let mut writer = Writer::new(MAGIC);
+    for kind in META..=LINKS {
+        let mut section = bytes[sections.range(kind).expect("there")].to_vec();
+        edit(kind, &mut section);
+        writer.section(kind, section);
+    }
+    writer.finish()
+}
+
+#[test]
+fn what_cannot_be_reached_is_counted_in_chunks() {
+    let (codec, bytes) = build(&vectors(1500, 32), 32, 100);
+    let bytes = forged(&bytes, |kind, section| match kind {
+        LINK_TABLE => section.fill(0),
+        LINKS => section.clear(),
+        _ => {}
+    });
+    let coded = open(&bytes, &codec, 1500).expect("sound");
+    assert_eq!(coded.unreachable(), 1500 - coded.block(coded.entry()).len());
+}
+
+#[test]
+fn what_nobody_reads_is_refused() {
+    let data = vectors(390, 32);
+    for flat in [50, 390] {
+        let (codec, bytes) = build(&data, 32, flat);
+        for kind in META..=LINKS {
+            let longer = forged(&bytes, |k, section| section.extend((k == kind).then_some(0)));
+            assert!(open(&longer, &codec, 390).is_err(), "section {kind} with a byte more");
+        }
+        // 390 codes leave room for 26 in the last group of planes.
+        for code in 6..GROUP {
+            let filled = forged(&bytes, |k, section| {
+                if k == PLANES {
+                    let strip = section.len() - 16;
+                    section[strip + code % 16] |= if code < 16 { 0x04 } else { 0x40 };
+                }
+            });
+            let refused = open(&filled, &codec, 390).err();
+            assert_eq!(refused, Some("IDX-43: the last planes are not filled with zeros".into()));
+        }
+    }
+    let (codec, bytes) = build(&data, 32, 50);
+    let sound = open(&bytes, &codec, 390).expect("sound");
+    let table = sound.blocks.as_ref().expect("has blocks").table.clone();
+    let starts: Vec<usize> = (0..sound.blocks())
+        .map(|block| u32_at(&bytes[table.clone()], 2 * block + 1).expect("there") as usize)
+        .collect();
+    // The last bit of a list is that of its largest number, or one that fills up.
+    let mut filled = 0;
+    for end in &starts[1..] {
+        let full = forged(&bytes, |k, section| {
+            if k == ORDER {
+                section[end - 1] |= 0x80;
+            }
+        });
+        if full != bytes {
+            filled += 1;
+            let refused = open(&full, &codec, 390).err();
+            assert_eq!(refused, Some("IDX-42: the blocks do not share out the chunks".into()));
+        }
+    }
+    assert!(filled > 0);
+    // A gap between two lists.
+    let gap = forged(&bytes, |k, section| match k {
+        ORDER => section.insert(starts[1], 0),
+        BLOCK_TABLE => {
+            for block in 1..starts.len() {
+                let at = BLOCK_ENTRY * block + 4;
+                section[at..at + 4].copy_from_slice(&(starts[block] as u32 + 1).to_le_bytes());
+            }
+        }
+        _ => {}
+    });
+    assert!(open(&gap, &codec, 390).is_err());
+}
+
 #[test]
 fn forged_sections_are_refused_or_harmless() {
     let data = vectors(400, 32);
@@ -112,16 +188,13 @@ fn forged_sections_are_refused_or_harmless() {
     for kind in [BLOCK_TABLE, ORDER, LINK_TABLE, LINKS] {
         let length = sections.range(kind).expect("there").len();
         for at in (0..length).step_by(length.div_ceil(40).max(1)) {
-            let mut writer = Writer::new(MAGIC);
-            for other in META..=LINKS {
-                let mut section = bytes[sections.range(other).expect("there")].to_vec();
+            let changed = forged(&bytes, |other, section| {
                 if other == kind {
                     section[at] ^= 0x55;
                 }
-                writer.section(other, section);
-            }
+            });
             // A changed list may still be a valid one; what is opened can be used.
-            if let Ok(coded) = open(&writer.finish(), &codec, 400) {
+            if let Ok(coded) = open(&changed, &codec, 400) {
                 assert_eq!(coded.positions().len(), 400);
                 let _ = coded.unreachable();
             }

@@ -42,7 +42,7 @@ pub enum Stage {
     Scanning,
     /// Reading and embedding what is new.
     Embedding,
-    /// Embedding again what lies in segments that are merged.
+    /// Copying the codes of segments that are merged.
     Merging,
 }
 
@@ -80,7 +80,7 @@ pub struct UpdateReport {
     pub unchanged: usize,
     /// Chunks the collection now holds, over all roots.
     pub chunks: usize,
-    /// Chunks embedded, those of merged segments included.
+    /// Chunks embedded.
     pub embedded: usize,
     /// Files left out, and why; at most [`UpdateReport::MAX_LISTED`] of them.
     pub skipped: Vec<(PathBuf, SkipReason)>,
@@ -113,7 +113,7 @@ pub struct CollectionStats {
     pub chunks: usize,
     /// Chunks of changed or removed files that still take space.
     pub dead_chunks: usize,
-    /// Bytes of the index, without its lexical part.
+    /// Bytes of the index, with what is made of it for another release, without its lexical part.
     pub index_bytes: u64,
     /// Bytes of the lexical index.
     pub lexical_bytes: u64,

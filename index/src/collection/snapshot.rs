@@ -29,6 +29,8 @@ struct State {
     settings: Settings,
     /// Bytes of codecs and manifest.
     shared_bytes: u64,
+    /// Bytes of codec and codes of a move that is under way.
+    moving_bytes: u64,
     parts: Vec<Part>,
     texts: Arc<TextCache>,
     words: Option<LexicalReader>,
@@ -55,6 +57,7 @@ impl Snapshot {
             dim,
             settings: Settings::default(),
             shared_bytes: 0,
+            moving_bytes: 0,
             parts: Vec::new(),
             texts: Arc::default(),
             words: None,
@@ -82,6 +85,7 @@ impl Snapshot {
             dim: manifest.dim as usize,
             settings: manifest.settings,
             shared_bytes: shared as u64,
+            moving_bytes: 0,
             parts,
             texts: self.state.texts.clone(),
             words: self.state.words.clone(),
@@ -97,8 +101,14 @@ impl Snapshot {
         Self { state: Arc::new(state) }
     }
 
+    /// The same with files of a move of so many bytes.
+    pub(super) fn with_moving(&self, moving_bytes: u64) -> Self {
+        let state = State { moving_bytes, ..(*self.state).clone() };
+        Self { state: Arc::new(state) }
+    }
+
     /// The same with this cache.
-    pub(super) fn with_cache(&self, cache: Option<Arc<Cache>>) -> Self {
+    pub(crate) fn with_cache(&self, cache: Option<Arc<Cache>>) -> Self {
         let state = State { cache, ..(*self.state).clone() };
         Self { state: Arc::new(state) }
     }
@@ -117,7 +127,7 @@ impl Snapshot {
     /// Sizes and counts.
     pub fn stats(&self) -> CollectionStats {
         let mut stats = CollectionStats {
-            index_bytes: self.state.shared_bytes,
+            index_bytes: self.state.shared_bytes + self.state.moving_bytes,
             lexical_bytes: self.state.word_bytes,
             cache_bytes: self.cache().map_or(0, Cache::bytes),
             ..Default::default()

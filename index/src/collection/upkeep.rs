@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use super::erase::{is_numbered, is_unfinished};
 use super::load::{Codecs, load_codec, load_codes, load_manifest, load_segment, refused};
 use super::{Collection, Snapshot, VerifyReport, lock, require};
 use crate::cache;
 use crate::error::IndexError;
-use crate::manifest::{CODEC, CODES, CONTENT, NAME, file_name};
+use crate::manifest::{CONTENT, file_name};
 use crate::paths::owner;
 
 impl Collection {
@@ -61,8 +62,8 @@ impl Collection {
         Ok((collection, errors))
     }
 
-    /// Reads everything again from where it is stored and checks it, the graph's reachability
-    /// included. An error names the first thing wrong.
+    /// Reads everything again from where it is stored and checks it, the graph's reachability and the
+    /// lexical index included. An error names the first thing wrong.
     pub fn verify(&self) -> Result<VerifyReport, IndexError> {
         let manifest = load_manifest(&*self.store)?;
         let mut report = VerifyReport::default();
@@ -91,6 +92,7 @@ impl Collection {
                 }
             }
         }
+        self.verify_words()?;
         if let Some(cache) = self.snapshot.cache() {
             (report.cache_bytes, report.cached) = (cache.bytes(), cache.count());
         }
@@ -123,14 +125,10 @@ impl Collection {
     /// What cannot be removed now does no harm and is tried again next time.
     pub(super) fn remove_orphans(&self) {
         let named = self.manifest.names();
-        let ours = |name: &str| {
-            [CONTENT, CODES, CODEC].iter().any(|kind| name.starts_with(&format!("{kind}-")))
-        };
         for name in self.store.names().unwrap_or_default() {
-            let unfinished =
-                name.strip_prefix("tmp-").is_some_and(|name| name == NAME || ours(name));
             let unwanted = name == cache::NAME && self.manifest.settings.cache_bytes == 0;
-            if unfinished || unwanted || ours(&name) && !named.contains(&name) {
+            let unnamed = is_numbered(&name) && !named.contains(&name);
+            if is_unfinished(&name) || unwanted || unnamed {
                 let _ = self.store.remove(&name);
             }
         }

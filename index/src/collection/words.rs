@@ -20,7 +20,14 @@ impl Collection {
         if !self.manifest.settings.lexical {
             return;
         }
-        match Lexical::open_or_create(&folder) {
+        let opened = match self.writable {
+            true => Lexical::open_or_create(&folder),
+            // A writer may remove what it merged while it is being opened.
+            false => (0..2)
+                .find_map(|_| Lexical::open_read_only(&folder).ok())
+                .map_or_else(|| Lexical::open_read_only(&folder), Ok),
+        };
+        match opened {
             Ok(words) => self.words = Some(words.into()),
             Err(error) if error.rebuild() && self.writable => {
                 // What stays of it is found damaged again.
@@ -29,6 +36,17 @@ impl Collection {
             Err(_) => {}
         }
         self.show_words();
+    }
+
+    /// Reads the lexical index again, where there is one.
+    pub(super) fn verify_words(&self) -> Result<(), IndexError> {
+        let folder = self.words_folder().filter(|folder| folder.exists());
+        match folder.filter(|_| self.manifest.settings.lexical) {
+            Some(folder) => Lexical::open_read_only(&folder)
+                .map(drop)
+                .map_err(|error| IndexError::Lexical { what: error.to_string() }),
+            None => Ok(()),
+        }
     }
 
     /// Adds the chunks of new segments to the lexical index, and removes those of segments that are

@@ -116,7 +116,7 @@ pub(super) fn decode(bytes: &[u8], roots: &[PathBuf], totals: Totals) -> Option<
 }
 
 /// A count, then each root with its length before it.
-pub(super) fn read_roots(bytes: &[u8]) -> Option<Vec<PathBuf>> {
+pub(crate) fn read_roots(bytes: &[u8]) -> Option<Vec<PathBuf>> {
     let mut reader = Reader::new(bytes);
     let count = reader.count(4)?;
     let mut roots = Vec::with_capacity(count);

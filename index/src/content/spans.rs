@@ -6,7 +6,9 @@
 
 use std::ops::Range;
 
-use crate::bits::{pack, packed_len, put_varint, unpack, unzigzag, varint, width_of, zigzag};
+use crate::bits::{
+    is_filled, pack, packed_len, put_varint, unpack, unzigzag, varint, width_of, zigzag,
+};
 use crate::bytes::{Put, Reader, u32_at};
 
 /// Chunks of one group.
@@ -106,7 +108,52 @@ pub(crate) struct Spans<'a> {
     pub(crate) count: usize,
 }
 
-impl Spans<'_> {
+/// A group, still packed.
+struct Group<'a> {
+    before: Before,
+    /// Least value and width.
+    columns: [(u32, u32); COLUMNS],
+    packed: [&'a [u8]; COLUMNS],
+    rows: usize,
+    /// Where it ends in SPANS.
+    end: usize,
+}
+
+impl<'a> Spans<'a> {
+    fn group(&self, number: usize) -> Option<Group<'a>> {
+        let rows = self.count.checked_sub(number * GROUP)?.min(GROUP);
+        let start = u32_at(self.table, number)? as usize;
+        let mut reader = Reader::new(self.groups.get(start..)?);
+        let mut word = || u32::try_from(varint(&mut reader)?).ok();
+        let before = Before { end: word()?, section: word()? };
+        let mut columns = [(0u32, 0u32); COLUMNS];
+        for column in &mut columns {
+            *column = (u32::try_from(varint(&mut reader)?).ok()?, reader.array::<1>()?[0].into());
+        }
+        let mut packed: [&[u8]; COLUMNS] = [&[]; COLUMNS];
+        for (bytes, &(_, width)) in packed.iter_mut().zip(&columns) {
+            *bytes = reader.take(packed_len(rows, width))?;
+        }
+        let end = self.groups.len() - reader.left();
+        Some(Group { before, columns, packed, rows, end })
+    }
+
+    /// Groups follow one another, filled up with zeros, and nothing follows the last.
+    pub(crate) fn check_filling(&self) -> Option<()> {
+        let mut end = 0;
+        for number in 0..self.count.div_ceil(GROUP) {
+            let group = self.group(number)?;
+            let filled = group.packed.iter().zip(group.columns);
+            let sound = u32_at(self.table, number)? as usize == end
+                && filled
+                    .into_iter()
+                    .all(|(bytes, (_, width))| is_filled(bytes, group.rows * width as usize));
+            sound.then_some(())?;
+            end = group.end;
+        }
+        (end == self.groups.len()).then_some(())
+    }
+
     /// Calls `visit` with the chunks of the group that `chunk` is in, up to and with it. `starts`
     /// says whether a chunk is the first of its file. `None` where the bytes make no sense.
     pub(crate) fn walk(
@@ -116,19 +163,7 @@ impl Spans<'_> {
         mut visit: impl FnMut(u32, Passage) -> Option<()>,
     ) -> Option<()> {
         let first = chunk / GROUP * GROUP;
-        let rows = self.count.checked_sub(first)?.min(GROUP);
-        let group = self.groups.get(u32_at(self.table, chunk / GROUP)? as usize..)?;
-        let mut reader = Reader::new(group);
-        let mut word = || u32::try_from(varint(&mut reader)?).ok();
-        let mut before = Before { end: word()?, section: word()? };
-        let mut columns = [(0u32, 0u32); COLUMNS];
-        for column in &mut columns {
-            *column = (u32::try_from(varint(&mut reader)?).ok()?, reader.array::<1>()?[0].into());
-        }
-        let mut packed: [&[u8]; COLUMNS] = [&[]; COLUMNS];
-        for (bytes, &(_, width)) in packed.iter_mut().zip(&columns) {
-            *bytes = reader.take(packed_len(rows, width))?;
-        }
+        let Group { mut before, columns, packed, rows, .. } = self.group(chunk / GROUP)?;
         for row in 0..=(chunk - first).min(rows.checked_sub(1)?) {
             let number = (first + row) as u32;
             if starts(number) {

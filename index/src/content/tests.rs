@@ -92,11 +92,30 @@ fn sections_of_another_kind_or_size_are_refused() {
                 bytes.push(1);
             }
         });
-        // A span group or a frame may have bytes after it that nobody reads.
-        if ![SPANS, SECTIONS].contains(&kind) {
-            assert!(open(&longer).is_err(), "section {kind} with a byte more");
-        }
+        assert!(open(&longer).is_err(), "section {kind} with a byte more");
     }
+}
+
+#[test]
+fn bytes_that_nobody_reads_are_refused() {
+    let gap = forged(|kind, bytes| match kind {
+        SPAN_TABLE => bytes[0] = 1,
+        SPANS => bytes.insert(0, 0),
+        _ => {}
+    });
+    assert_eq!(open(&gap).err(), Some("IDX-14: a chunk's place is not valid".into()));
+    // Six chunks' bits do not fill the last byte.
+    let filled = forged(|kind, bytes| {
+        if kind == SPANS {
+            *bytes.last_mut().expect("not empty") |= 0x80;
+        }
+    });
+    assert_eq!(open(&filled).err(), Some("IDX-14: a chunk's place is not valid".into()));
+    let longer = forged(|kind, bytes| bytes.extend((kind == SECTIONS).then_some(0)));
+    assert_eq!(
+        open(&longer).err(),
+        Some("IDX-18: the frames do not share out their section".into())
+    );
 }
 
 /// A file of `count` files with a chunk each: `records` is the stream of FILES, not yet compressed.

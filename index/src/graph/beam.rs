@@ -36,8 +36,6 @@ pub(crate) trait Walk {
     fn score(&self, node: u32) -> f32;
     /// Calls `visit` with each node linked from this one.
     fn links(&self, node: u32, visit: &mut dyn FnMut(u32));
-    /// Whether a node may be part of the result; others only lead on.
-    fn counts(&self, node: u32) -> bool;
 }
 
 /// Reusable memory of traversals over one graph.
@@ -58,7 +56,7 @@ impl Beam {
         }
     }
 
-    /// Walks from `entry`, keeping the `width` closest nodes that count. Returns them closest first,
+    /// Walks from `entry`, keeping the `width` closest nodes. Returns them closest first,
     /// and how many nodes were scored.
     pub(crate) fn search(
         &mut self,
@@ -101,11 +99,9 @@ impl Beam {
             return;
         }
         self.frontier.push(scored);
-        if walk.counts(node) {
-            self.kept.push(std::cmp::Reverse(scored));
-            if full {
-                self.kept.pop();
-            }
+        self.kept.push(std::cmp::Reverse(scored));
+        if full {
+            self.kept.pop();
         }
     }
 

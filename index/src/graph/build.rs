@@ -140,8 +140,4 @@ impl Walk for Exact<'_> {
             visit(next);
         }
     }
-
-    fn counts(&self, _node: u32) -> bool {
-        true
-    }
 }

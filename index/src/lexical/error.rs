@@ -11,19 +11,23 @@ use tantivy::directory::error::{OpenReadError, OpenWriteError};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LexicalError {
     /// Its files are not what was written.
-    #[error("the lexical index is damaged ({0}); build it anew")]
+    #[error("the lexical index is damaged ({0}); update its folders, which builds it anew")]
     Damaged(String),
     /// It was written by another version of the format, or with another analysis of words.
-    #[error("the lexical index was written by another version of this program; build it anew")]
+    #[error(
+        "the lexical index was written by another version of this program; update its folders, which builds it anew"
+    )]
     Version,
     /// Another process writes it.
     #[error("the lexical index is in use by another process; stop it, or ask it instead")]
     Locked,
     /// Reading or writing failed.
-    #[error("the lexical index cannot be read or written: {0}")]
+    #[error(
+        "the lexical index cannot be read or written ({0}); check its permissions and the disk, then try again"
+    )]
     Io(#[from] io::Error),
     /// The library refused.
-    #[error("the lexical index failed: {0}")]
+    #[error("the lexical index failed ({0}); update its folders, which builds it anew")]
     Failed(#[source] Box<TantivyError>),
 }
 

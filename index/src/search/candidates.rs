@@ -24,7 +24,6 @@ pub(super) struct Candidate {
 }
 
 /// What codes found.
-#[derive(Default)]
 pub(super) struct Found {
     /// Largest mean first.
     pub(super) candidates: Vec<Candidate>,
@@ -304,9 +303,5 @@ impl Walk for ByCentroid<'_> {
 
     fn links(&self, node: u32, visit: &mut dyn FnMut(u32)) {
         self.coded.links(node, visit);
-    }
-
-    fn counts(&self, _node: u32) -> bool {
-        true
     }
 }

@@ -15,12 +15,15 @@ const TEMPORARY: &str = "tmp-";
 /// A directory of blobs. The lock, where one was taken, is held until this is dropped.
 pub(crate) struct DirStore {
     dir: PathBuf,
-    _lock: Option<File>,
+    lock: Option<File>,
     #[cfg(test)]
     fault: Option<Arc<Fault>>,
 }
 
 impl DirStore {
+    /// The folder of the lexical index, which is no blob.
+    pub(crate) const LEXICAL: &str = "lexical";
+
     /// Makes the directory, private to the user, if it is missing.
     pub(crate) fn make(dir: &Path) -> io::Result<()> {
         let mut builder = fs::DirBuilder::new();
@@ -45,10 +48,18 @@ impl DirStore {
         Self::at(dir, None)
     }
 
+    /// Gives the lock back and removes its file. One that has something in it is somebody else's, and stays.
+    pub(crate) fn remove_lock(self) -> io::Result<()> {
+        match &self.lock {
+            Some(file) if file.metadata()?.len() == 0 => fs::remove_file(self.dir.join(LOCK)),
+            _ => Ok(()),
+        }
+    }
+
     fn at(dir: &Path, lock: Option<File>) -> Self {
         Self {
             dir: dir.to_path_buf(),
-            _lock: lock,
+            lock,
             #[cfg(test)]
             fault: None,
         }
@@ -87,7 +98,7 @@ impl Store for DirStore {
         for entry in fs::read_dir(&self.dir)? {
             if let Ok(name) = entry?.file_name().into_string()
                 && name != LOCK
-                && name != "lexical"
+                && name != Self::LEXICAL
             {
                 names.push(name);
             }

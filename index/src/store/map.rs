@@ -1,4 +1,4 @@
-//! Mapping an index file: the only unsafe code of this crate.
+//! Mapping an index file. This and what is compiled for a processor (`codec/simd.rs`) are the unsafe code of this crate.
 #![allow(unsafe_code)]
 
 use std::fs::File;

@@ -23,13 +23,16 @@ const SURE: f32 = 6.0;
 impl Snapshot {
     /// Asks the questions that a report was made with, at the settings of now, and compares the answers
     /// with those of a search that may recompute much more. `None` if `progress` ended it.
+    ///
+    /// Neither uses the cache: what is measured is a question that is new to the collection, as predictions
+    /// are, and made-up questions leave nothing behind.
     pub fn try_out(
         &self,
         desk: &mut TuneDesk<'_>,
         report: &TuneReport,
     ) -> Result<Option<TuneMeasured>, IndexError> {
         self.check_encoder(desk.encoder)?;
-        or_none(self.ask_all(desk, report))
+        or_none(self.with_cache(None).ask_all(desk, report))
     }
 
     fn ask_all(&self, desk: &mut TuneDesk<'_>, report: &TuneReport) -> Result<TuneMeasured, End> {

@@ -92,8 +92,8 @@ impl Sample {
             }
         }
         if keys.len() < super::TUNE_LEAST {
-            let (chunks, least) = (keys.len(), super::TUNE_LEAST);
-            return Err(IndexError::TooFewToTune { chunks, least }.into());
+            let (read, least) = (keys.len(), super::TUNE_LEAST);
+            return Err(IndexError::TooFewToRead { read, chunks: live.len(), least }.into());
         }
         let (questions, embed) = ask(desk, &texts)?;
         let scan = Duration::ZERO;
@@ -155,7 +155,7 @@ fn ask(desk: &TuneDesk<'_>, texts: &[String]) -> Result<(Vec<Question>, Duration
         questions.push(Question { text, vector });
     }
     if questions.is_empty() {
-        return Err(IndexError::TooFewToTune { chunks: 0, least: super::TUNE_LEAST }.into());
+        return Err(IndexError::NoQuestions.into());
     }
     Ok((questions, median(&times)))
 }

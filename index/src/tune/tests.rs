@@ -78,6 +78,64 @@ fn what_is_predicted_is_what_the_real_search_does() {
 }
 
 #[test]
+fn what_is_measured_is_what_a_new_question_costs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, files, encoder) = collection(600, u32::MAX);
+    let mut collection = Collection::create(folder.path(), &encoder).expect("made");
+    let settings = Settings { cache_bytes: 1 << 20, lexical: false, ..collection.settings() };
+    collection.set_settings(settings).expect("set");
+    let options = UpdateOptions::default();
+    let mut go_on = |_| ControlFlow::Continue(());
+    collection.update(Path::new("/n"), &files, &encoder, &options, &mut go_on).expect("updates");
+    let goals = TuneGoals { recall: 0.9, latency: None, disk: ANY };
+    let report = at_desk(&files, &encoder, |desk| collection.snapshot().tune(desk, &goals));
+    let report = report.expect("tunes").expect("is not interrupted");
+    let cached = |question: &str| {
+        let query = encoder.encode(&[question]).expect("encodes");
+        let options = crate::search::SearchOptions::default();
+        let found = collection.search(&query, TUNE_K, &files, &encoder, &options);
+        let found = found.expect("searches");
+        (found.cached, found.recomputed)
+    };
+    let measure = || {
+        let measured =
+            at_desk(&files, &encoder, |desk| collection.snapshot().try_out(desk, &report));
+        measured.expect("asks").expect("is not interrupted").recomputed
+    };
+    let first = measure();
+    let (none, recomputed) = cached(&report.questions[0]);
+    assert!(none == 0 && recomputed > 0, "measuring fills no cache");
+    assert!(cached(&report.questions[0]).0 > 0, "searching does");
+    assert_eq!(measure(), first);
+}
+
+#[test]
+fn a_collection_that_cannot_be_tuned_says_what_is_the_matter() {
+    let (collection, files, encoder) = collection(400, u32::MAX);
+    let tune = || {
+        let goals = TuneGoals::default();
+        at_desk(&files, &encoder, |desk| collection.snapshot().tune(desk, &goals))
+    };
+    for i in 0..200 {
+        files.remove(format!("/n/{i:05}.txt"));
+    }
+    let error = tune().expect_err("half of the files are gone");
+    assert!(matches!(error, IndexError::TooFewToRead { chunks: 400, .. }), "{error}");
+
+    let (files, encoder) = (MemoryFiles::new(), WordEncoder::new(DIM));
+    for i in 0..400 {
+        files.insert(format!("/n/{i:05}.txt"), format!("{i:08}").as_str());
+    }
+    let mut collection = Collection::in_memory(&encoder).expect("made");
+    let options = UpdateOptions::default();
+    let mut go_on = |_| ControlFlow::Continue(());
+    collection.update(Path::new("/n"), &files, &encoder, &options, &mut go_on).expect("updates");
+    let goals = TuneGoals::default();
+    let tuned = at_desk(&files, &encoder, |desk| collection.snapshot().tune(desk, &goals));
+    assert!(matches!(tuned, Err(IndexError::NoQuestions)), "{tuned:?}");
+}
+
+#[test]
 fn the_same_collection_gives_the_same_report_and_nothing_is_changed() {
     let (collection, files, encoder) = collection(600, u32::MAX);
     let before = collection.settings();

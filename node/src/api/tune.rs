@@ -101,7 +101,7 @@ pub struct TuneInfo {
     pub recode_ms: Option<u64>,
     /// Whether settings were changed.
     pub applied: bool,
-    /// What the real search did afterwards.
+    /// What the real search did afterwards; null where nothing was changed, or measuring was interrupted.
     pub measured: Option<TuneMeasured>,
     /// What could not be measured and was taken for granted.
     pub assumed: Vec<String>,

@@ -10,7 +10,7 @@ use super::cost::settings;
 use super::record::Record;
 use super::slot::{Claim, Slot, View};
 use super::upkeep::told;
-use super::{Collections, IndexPlace, MAX_COLLECTIONS, remove_dir};
+use super::{Collections, IndexPlace, MAX_COLLECTIONS};
 use crate::api::{Added, ApiError, ErrorCode, Profile, Progress, Skipped};
 use crate::cancel::CancelFlag;
 use crate::errors;
@@ -42,14 +42,18 @@ impl Collections {
         let model = self.model_for(&slot)?;
         check_whole(&slot, &root)?;
         check_profile(&claim, profile)?;
+        let is_new = claim.index.is_none() && slot.record().roots().is_empty();
+        let had_folder = self.folder(&slot.record()).is_some_and(|dir| dir.exists());
         let result = self.add_root(&mut claim, &root, profile, &model, meter, cancel);
         let empty = claim.index.as_ref().is_none_or(|index| index.stats().chunks == 0);
-        let is_new = slot.record().roots().iter().all(|known| *known == root);
         if empty && is_new && (result.is_err() || cancel.is_cancelled()) {
             // Nothing was there before and nothing came of it: leave no trace.
             claim.index = None;
             drop(claim);
             self.forget(&slot)?;
+            if !had_folder {
+                self.remove_folder(&slot.record());
+            }
         }
         cancel.check()?;
         result
@@ -66,10 +70,11 @@ impl Collections {
     ) -> Result<Added, ApiError> {
         let slot = Arc::clone(claim.slot());
         let mut record = slot.record();
-        record.add_root(root);
-        self.kv.write(vec![record.put(&slot.name)])?;
         let dir = record.dir.clone();
-        slot.set_record(record);
+        if record.add_root(root) {
+            self.kv.write(vec![record.put(&slot.name)])?;
+            slot.set_record(record);
+        }
         let index = match &mut claim.index {
             Some(index) => index,
             none => {
@@ -90,7 +95,9 @@ impl Collections {
         let Some(path) = path else {
             claim.index = None;
             drop(claim);
-            return self.forget(&slot);
+            self.forget(&slot)?;
+            self.remove_folder(&slot.record());
+            return Ok(());
         };
         // A folder that is gone is known by the name it was added under.
         let root = self.files.resolve(path).unwrap_or_else(|_| path.to_path_buf());
@@ -136,7 +143,8 @@ impl Collections {
         let (index, total) = match rebuilt {
             Ok(rebuilt) => rebuilt,
             Err(error) => {
-                self.remove_index(&record);
+                self.erase(&record);
+                self.remove_folder(&record);
                 return Err(error);
             }
         };
@@ -144,7 +152,8 @@ impl Collections {
         slot.set_record(record);
         claim.index = Some(index);
         claim.publish();
-        self.remove_index(&old);
+        self.erase(&old);
+        self.remove_folder(&old);
         self.keep_tuned(&mut claim, &model, meter, cancel);
         Ok(total)
     }
@@ -242,18 +251,35 @@ impl Collections {
             .map_err(|error| errors::index(name, error))
     }
 
-    /// Removes a collection and its index; its claim must be released.
+    /// Removes a collection and its index's files; its claim must be released.
     fn forget(&self, slot: &Slot) -> Result<(), ApiError> {
         let key = slot.name.as_str().as_bytes().to_vec();
         self.kv.write(vec![Write::Delete(Table::Collections, key)])?;
         self.lock().remove(&slot.name);
-        self.remove_index(&slot.record());
+        self.erase(&slot.record());
         Ok(())
     }
 
-    fn remove_index(&self, record: &Record) {
-        if let IndexPlace::Disk(base) = &self.place {
-            remove_dir(&base.join(&record.dir));
+    /// Removes an index's files, and no others. A failure costs space only.
+    fn erase(&self, record: &Record) {
+        let Some(dir) = self.folder(record) else { return };
+        if let Err(error) = Collection::erase(&dir) {
+            tracing::warn!(%error, "cannot remove an index that is no longer used");
+        }
+    }
+
+    /// Removes the folder of an index that was erased, unless something else is in it.
+    fn remove_folder(&self, record: &Record) {
+        if let Some(dir) = self.folder(record) {
+            // What stays where a node keeps its indexes, the next start removes.
+            let _ = std::fs::remove_dir(dir);
+        }
+    }
+
+    fn folder(&self, record: &Record) -> Option<PathBuf> {
+        match &self.place {
+            IndexPlace::Disk(base) => Some(base.join(&record.dir)),
+            IndexPlace::Memory => None,
         }
     }
 }

@@ -67,13 +67,22 @@ impl Goals {
         };
         let millionths = |it: f64| (it * MILLION).round() as u64;
         let disk = match disk {
-            DiskGoal::Share(share) if share > 0.0 && share <= 100.0 => {
-                Disk::Share(millionths(share))
-            }
+            DiskGoal::Share(share) if share > 0.0 && share <= 1.0 => Disk::Share(millionths(share)),
             DiskGoal::PerChunk(bytes) if bytes > 0.0 && bytes <= 65_536.0 => {
                 Disk::PerChunk(millionths(bytes))
             }
-            _ => return usage("an index takes some disk", "try `--disk 1%` or `--disk 60B`"),
+            DiskGoal::Share(_) => {
+                return usage(
+                    "an index may take more than nothing and up to 100% of the text",
+                    "try `--disk 1%`",
+                );
+            }
+            DiskGoal::PerChunk(_) => {
+                return usage(
+                    "an index may take more than nothing and up to 65536 bytes a passage",
+                    "try `--disk 60B`",
+                );
+            }
         };
         let recall = millionths(recall) as u32;
         Ok(Self { recall, latency_us: call.latency_us, disk, nearest: call.nearest })
@@ -154,6 +163,7 @@ mod tests {
             TuneCall { latency_us: Some(0), ..call() },
             TuneCall { latency_us: Some(u64::MAX), ..call() },
             TuneCall { disk: Some(TuneDisk::Share(0.0)), ..call() },
+            TuneCall { disk: Some(TuneDisk::Share(1.5)), ..call() },
             TuneCall { disk: Some(TuneDisk::BytesPerChunk(f64::INFINITY)), ..call() },
         ];
         for call in bad {

@@ -15,7 +15,7 @@ mod upkeep;
 mod vectors;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use covey_crypto::Digest;
@@ -32,7 +32,7 @@ use crate::env::Env;
 use crate::models::Models;
 use crate::store::{IndexPlace, Kv, StoreError, Table};
 use adopt::Signals;
-use record::Record;
+use record::{Record, RecordError};
 use slot::Slot;
 
 /// Most collections of one node.
@@ -91,15 +91,25 @@ pub(crate) struct Ground {
 
 impl Collections {
     /// Opens every collection the key-value store knows. A damaged one is kept with its problem, so
-    /// that the others go on working.
+    /// that the others go on working; one whose record is damaged is passed over, and its files stay.
+    ///
+    /// # Errors
+    /// If the store fails, or a newer version of this program wrote a record.
     pub(crate) fn open(ground: Ground) -> Result<Self, StoreError> {
         let Ground { env, kv, place, files, models, max_file_bytes } = ground;
-        let mut slots = BTreeMap::new();
+        let (mut slots, mut all_known) = (BTreeMap::new(), true);
         for (key, value) in kv.scan(Table::Collections, b"")? {
             let name = std::str::from_utf8(&key).ok().and_then(|name| name.parse::<Name>().ok());
-            let (Some(name), Some(mut record)) = (name, Record::decode(&value)) else {
+            let decoded = Record::decode(&value);
+            if let Err(RecordError::Newer { found, expected }) = decoded {
+                let path = format!("the record of collection {}", String::from_utf8_lossy(&key));
+                return Err(StoreError::Version { path: path.into(), found, expected });
+            }
+            let (Some(name), Ok(mut record)) = (name, decoded) else {
+                all_known = false;
                 tracing::error!(
-                    "a collection's record in the state database is damaged; passed over"
+                    "a collection's record in the state database is damaged, so it is passed over; its index \
+                     is kept. Restore a backup with `covey restore`, or add its folders again"
                 );
                 continue;
             };
@@ -110,7 +120,9 @@ impl Collections {
             let slot = Slot::new(name.clone(), record, opened);
             slots.insert(name, Arc::new(slot));
         }
-        remove_orphans(&place, slots.values());
+        if all_known {
+            remove_orphans(&place, slots.values());
+        }
         let slots = Mutex::new(slots);
         Ok(Self {
             env,
@@ -219,8 +231,11 @@ fn remove_orphans<'a>(place: &IndexPlace, slots: impl Iterator<Item = &'a Arc<Sl
     let known: BTreeSet<String> = slots.map(|slot| slot.record().dir).collect();
     for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
         let Ok(name) = entry.file_name().into_string() else { continue };
-        if is_index_dir(&name) && !known.contains(&name) {
-            remove_dir(&base.join(name));
+        if is_index_dir(&name)
+            && !known.contains(&name)
+            && let Err(error) = std::fs::remove_dir_all(base.join(name))
+        {
+            tracing::warn!(%error, "cannot remove an index folder that is no longer used");
         }
     }
 }
@@ -230,13 +245,4 @@ fn is_index_dir(name: &str) -> bool {
     name.len() == 17
         && name.starts_with('c')
         && name[1..].bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-}
-
-/// Removes an index folder. A failure costs space only, and the next start tries again.
-fn remove_dir(dir: &Path) {
-    if let Err(error) = std::fs::remove_dir_all(dir)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::warn!(%error, "cannot remove an index folder that is no longer used");
-    }
 }

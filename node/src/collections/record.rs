@@ -36,23 +36,39 @@ struct First {
     roots: Vec<Vec<u8>>,
 }
 
+/// A record that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RecordError {
+    #[error("the record is damaged")]
+    Damaged,
+    #[error("the record has version {found}; this program reads up to {expected}")]
+    Newer { found: u32, expected: u32 },
+}
+
 impl Record {
     pub(super) fn new(dir: String, model: ModelId) -> Self {
         Self { version: VERSION, dir, model, roots: Vec::new(), tuned: None }
     }
 
-    /// Reads a stored record, of the first version as well; `None` if it is not one.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let record: Self = match *bytes.first()? {
+    /// Reads a stored record, of the first version as well.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let damaged = |_| RecordError::Damaged;
+        let record: Self = match *bytes.first().ok_or(RecordError::Damaged)? {
             WITHOUT_GOALS => {
-                let First { dir, model, roots, .. } = postcard::from_bytes(bytes).ok()?;
+                let First { dir, model, roots, .. } =
+                    postcard::from_bytes(bytes).map_err(damaged)?;
                 Self { version: VERSION, dir, model, roots, tuned: None }
             }
-            _ => postcard::from_bytes(bytes).ok()?,
+            VERSION => postcard::from_bytes(bytes).map_err(damaged)?,
+            0 => return Err(RecordError::Damaged),
+            newer => {
+                let (found, expected) = (newer.into(), VERSION.into());
+                return Err(RecordError::Newer { found, expected });
+            }
         };
         let plain = !record.dir.is_empty()
             && record.dir.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        (record.version == VERSION && plain).then_some(record)
+        if plain { Ok(record) } else { Err(RecordError::Damaged) }
     }
 
     pub(super) fn put(&self, name: &Name) -> Write {
@@ -64,11 +80,14 @@ impl Record {
         self.roots.iter().map(|bytes| PathBuf::from(OsString::from_vec(bytes.clone()))).collect()
     }
 
-    pub(super) fn add_root(&mut self, root: &Path) {
+    /// Says whether it was not there.
+    pub(super) fn add_root(&mut self, root: &Path) -> bool {
         let bytes = root.as_os_str().as_bytes().to_vec();
-        if let Err(at) = self.roots.binary_search(&bytes) {
+        let place = self.roots.binary_search(&bytes);
+        if let Err(at) = place {
             self.roots.insert(at, bytes);
         }
+        place.is_err()
     }
 
     /// Says whether it was there.
@@ -92,7 +111,7 @@ mod tests {
         let mut record = Record::new("c01".into(), model);
         record.add_root(Path::new("/a"));
         let bytes = postcard::to_stdvec(&old).expect("encodes");
-        assert_eq!(Record::decode(&bytes), Some(record));
+        assert_eq!(Record::decode(&bytes), Ok(record));
     }
 
     #[test]
@@ -104,11 +123,15 @@ mod tests {
         record.add_root(Path::new("/b"));
         assert_eq!(record.roots(), [PathBuf::from("/a"), PathBuf::from("/b")]);
         let bytes = postcard::to_stdvec(&record).expect("encodes");
-        assert_eq!(Record::decode(&bytes), Some(record.clone()));
-        assert_eq!(Record::decode(&bytes[..bytes.len() - 1]), None);
-        assert_eq!(Record::decode(&[]), None);
+        assert_eq!(Record::decode(&bytes), Ok(record.clone()));
+        let damaged = Err(RecordError::Damaged);
+        assert_eq!(Record::decode(&bytes[..bytes.len() - 1]), damaged);
+        assert_eq!(Record::decode(&[]), damaged);
+        assert_eq!(Record::decode(&[&[0], &bytes[1..]].concat()), damaged);
+        let newer = Record::decode(&[&[VERSION + 1], &bytes[1..]].concat());
+        assert_eq!(newer, Err(RecordError::Newer { found: 3, expected: 2 }));
         let escaping = Record::new("../x".into(), model);
-        assert_eq!(Record::decode(&postcard::to_stdvec(&escaping).expect("encodes")), None);
+        assert_eq!(Record::decode(&postcard::to_stdvec(&escaping).expect("encodes")), damaged);
         assert!(record.remove_root(Path::new("/a")) && !record.remove_root(Path::new("/a")));
     }
 }

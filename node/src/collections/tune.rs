@@ -106,7 +106,11 @@ impl Collections {
         let mut info = info(&slot.name, goals, &report);
         let chosen = report.chosen.or(report.nearest.filter(|_| goals.nearest));
         let Some(row) = chosen.and_then(|at| report.rows.get(at)) else { return Ok(info) };
-        self.apply(index, &slot.name, model, &report, row, meter, cancel)?;
+        let applied = self.apply(index, &slot.name, model, &report, row, meter, cancel);
+        if index.moving_to().is_none() {
+            slot.set_moving(None);
+        }
+        applied?;
         let chunks = index.stats().chunks as u64;
         self.remember(&slot, Some((*goals, chunks, report.chosen.is_some())))?;
         info.applied = true;
@@ -114,8 +118,8 @@ impl Collections {
         let index = opened(claim)?;
         let measured =
             with_desk(self, model, meter, cancel, |desk| index.snapshot().try_out(desk, &report));
+        // Interrupted or not, the settings are in force.
         info.measured = measured.map_err(|error| errors::index(&slot.name, error))?.map(Into::into);
-        cancel.check()?;
         Ok(info)
     }
 
@@ -136,7 +140,8 @@ impl Collections {
             .ok_or_else(|| ApiError::new(ErrorCode::Cancelled, "interrupted; nothing was changed"))
     }
 
-    /// Puts settings in force. Where that does not come to its end, those of before are again.
+    /// Puts settings in force. Where that does not come to its end, those of before are again, and codes made
+    /// for the others are gone.
     #[expect(clippy::too_many_arguments, reason = "what is changed, to what, and who is told")]
     fn apply(
         &self,
@@ -159,7 +164,12 @@ impl Collections {
         let (encoder, options) = (&*model.encoder, self.options());
         let done = index.recode(&*self.files, encoder, &options, &mut told(&mut meter, cancel));
         if !matches!(&done, Ok(report) if !report.cancelled) {
-            index.set_settings(before).map_err(|error| errors::index(name, error))?;
+            let undone = index.set_settings(before).and_then(|()| {
+                // A move to another release is somebody else's.
+                let ours = index.moving_to() == Some(encoder.id());
+                if ours { index.abandon_recode() } else { Ok(()) }
+            });
+            undone.map_err(|error| errors::index(name, error))?;
         }
         let done = done.map_err(|error| errors::index(name, error))?;
         if done.cancelled {

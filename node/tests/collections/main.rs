@@ -22,7 +22,7 @@ use covey_node::env::{Clock, Compute, Env};
 use covey_node::home::Home;
 use covey_node::models::{ModelHandle, Models, OneModel};
 use covey_node::node::{Node, Parts, Settings};
-use covey_node::store::DiskStores;
+use covey_node::store::{DiskStores, Stores, Table, Write};
 use covey_protocol::ids::{ModelId, Name, NodeId, UnixMillis};
 
 /// A home with a node, and a folder of files.
@@ -62,6 +62,14 @@ impl Place {
     }
 
     fn open_with(&self, env: Env) -> Node<MemoryLink> {
+        self.try_open_with(env).expect("opens")
+    }
+
+    fn try_open(&self) -> Result<Node<MemoryLink>, ApiError> {
+        self.try_open_with(Env::system().expect("randomness"))
+    }
+
+    fn try_open_with(&self, env: Env) -> Result<Node<MemoryLink>, ApiError> {
         let identity = SecretKey::from_seed(&[1; 32]);
         let (link, events) =
             Network::new(NetworkConfig::new(1)).join(NodeId::new(identity.public()));
@@ -76,7 +84,6 @@ impl Place {
             models: self.models.clone(),
             settings: Settings { name, max_file_bytes: 1 << 20 },
         })
-        .expect("opens")
     }
 
     /// Every content file of every index.
@@ -160,6 +167,61 @@ async fn what_cannot_be_added_leaves_no_trace() {
     assert_eq!(stopped.code, ErrorCode::Cancelled);
     assert!(collections(&node).await.is_empty());
     assert_eq!(fs::read_dir(place.home.index_dir()).expect("lists").count(), 0);
+}
+
+#[tokio::test]
+async fn an_interrupted_update_leaves_an_empty_collection_there() {
+    let place = Place::new();
+    let node = place.open();
+    for file in ["apple.md", "bread.txt"] {
+        fs::remove_file(place.notes().join(file)).expect("removes");
+    }
+    assert_eq!(add(&node, &place.notes()).await.chunks, 0);
+    let cancel = CancelFlag::new();
+    cancel.cancel();
+    let again = Call::Add { path: place.notes(), collection: None, profile: None };
+    let stopped = node.call(again, &mut |_| {}, cancel).await.expect_err("was stopped");
+    assert_eq!(stopped.code, ErrorCode::Cancelled);
+    assert_eq!(collections(&node).await.len(), 1);
+    assert_eq!(fs::read_dir(place.home.index_dir()).expect("lists").count(), 1);
+}
+
+/// Puts `change` in place of the record of the collection.
+fn change_record(place: &Place, change: impl Fn(&mut Vec<u8>)) {
+    let kv = DiskStores::open(&place.home).expect("opens").kv();
+    let records = kv.scan(Table::Collections, b"").expect("scans");
+    let writes = records.into_iter().map(|(key, mut value)| {
+        change(&mut value);
+        Write::Put(Table::Collections, key, value)
+    });
+    kv.write(writes.collect()).expect("writes");
+}
+
+#[tokio::test]
+async fn an_index_outlives_its_damaged_record() {
+    let place = Place::new();
+    let node = place.open();
+    add(&node, &place.notes()).await;
+    drop(node);
+    change_record(&place, |record| record.truncate(9));
+    let node = place.open();
+    assert!(collections(&node).await.is_empty());
+    assert_eq!(place.segments().len(), 1);
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_version_stops_the_node_before_anything_is_lost() {
+    let place = Place::new();
+    let node = place.open();
+    add(&node, &place.notes()).await;
+    drop(node);
+    change_record(&place, |record| record[0] += 1);
+    let error = place.try_open().err().expect("is refused");
+    assert!(error.message.contains("collection notes has format version 3"), "{error}");
+    assert!(error.hint.expect("a hint").contains("the Covey that wrote it"));
+    assert_eq!(place.segments().len(), 1);
+    change_record(&place, |record| record[0] -= 1);
+    assert_eq!(collections(&place.open()).await.len(), 1);
 }
 
 #[tokio::test]
