@@ -170,9 +170,9 @@ fn what_nobody_reads_is_refused() {
     let gap = forged(&bytes, |k, section| match k {
         ORDER => section.insert(starts[1], 0),
         BLOCK_TABLE => {
-            for block in 1..starts.len() {
+            for (block, start) in starts.iter().enumerate().skip(1) {
                 let at = BLOCK_ENTRY * block + 4;
-                section[at..at + 4].copy_from_slice(&(starts[block] as u32 + 1).to_le_bytes());
+                section[at..at + 4].copy_from_slice(&(*start as u32 + 1).to_le_bytes());
             }
         }
         _ => {}

@@ -14,7 +14,7 @@ pub(super) fn piece(text: &str, number: usize) -> Option<String> {
         return None;
     }
     let ends = |word: &Word<'_>| word.text.ends_with(['.', '?', '!', '。', '．', '？', '！']);
-    let sentence = words.iter().position(|word| ends(word)).map(|at| at + 1);
+    let sentence = words.iter().position(ends).map(|at| at + 1);
     if let Some(end) = sentence.filter(|end| (LEAST..=MOST).contains(end)) {
         return Some(join(&words[..end]));
     }
