@@ -219,7 +219,8 @@ impl Collection {
         let empty = Snapshot::empty(manifest.encoder, manifest.dim as usize);
         let snapshot = empty.next(&manifest, segments);
         let unsure = false;
-        let mut collection = Self { store, writable, manifest, unsure, codecs, snapshot, words: None };
+        let mut collection =
+            Self { store, writable, manifest, unsure, codecs, snapshot, words: None };
         collection.count_move();
         collection.open_words();
         collection.sync_cache();

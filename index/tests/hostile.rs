@@ -24,14 +24,15 @@ fn go_on(_: Progress) -> ControlFlow<()> {
 /// Files that change right before one is read for the `at`th time.
 struct Shifting {
     files: MemoryFiles,
-    change: fn(&[u8]) -> Vec<u8>,
+    change: Change,
     reads: AtomicUsize,
     at: usize,
 }
 
+type Change = fn(&[u8]) -> Vec<u8>;
+
 /// A change that keeps the size, and one that does not.
-const CHANGES: [fn(&[u8]) -> Vec<u8>; 2] =
-    [<[u8]>::to_ascii_uppercase, |bytes| [bytes, b" and more"].concat()];
+const CHANGES: [Change; 2] = [<[u8]>::to_ascii_uppercase, |bytes| [bytes, b" and more"].concat()];
 
 impl Files for Shifting {
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
@@ -100,7 +101,8 @@ fn a_large_file_that_changed_hides_no_other() {
     let (text, options) = ("wanted thing", SearchOptions::default());
     let query = encoder.one(text);
     let by_vector = ask(&collection, text, 10, &files, &encoder);
-    let by_words = collection.snapshot().search_words(text, 10, &files, &options).expect("has words");
+    let by_words =
+        collection.snapshot().search_words(text, 10, &files, &options).expect("has words");
     let by_both = collection.snapshot();
     let by_both = by_both.search_both(&query, text, None, 10, &files, &encoder, &options);
     for result in [by_vector, by_words, by_both.expect("searches")] {

@@ -304,7 +304,8 @@ fn a_merge_needs_none_of_the_files() {
 
     let last = common::topics(100, 20, 4).pop().expect("there is one");
     let by_words = |collection: &Collection| {
-        let found = collection.snapshot().search_words(&last, 99, &files, &SearchOptions::default());
+        let found =
+            collection.snapshot().search_words(&last, 99, &files, &SearchOptions::default());
         let hits = found.expect("there are words").hits;
         hits.iter().filter(|hit| hit.path.ends_with("00099.txt")).count()
     };

@@ -165,6 +165,7 @@ impl Collection {
 }
 
 fn remove_gone(words: &mut Lexical, parts: &BTreeSet<u64>) -> Result<(), LexicalError> {
-    let gone: Vec<u64> = words.segments().keys().filter(|id| !parts.contains(id)).copied().collect();
+    let gone: Vec<u64> =
+        words.segments().keys().filter(|id| !parts.contains(id)).copied().collect();
     gone.into_iter().try_for_each(|id| words.remove_segment(id))
 }

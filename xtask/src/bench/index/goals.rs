@@ -142,7 +142,9 @@ fn latency(goals: &mut Vec<Goal>, ours: &Row) {
     let enough = ours.points.iter().filter(|point| point.end_to_end && point.recall >= 0.99);
     let point = enough.min_by(|a, b| a.p50_ms.total_cmp(&b.p50_ms));
     let large = LARGE..2 * LARGE;
-    let Some(point) = point.filter(|_| ours.variant == "fast" && large.contains(&ours.n)) else { return };
+    let Some(point) = point.filter(|_| ours.variant == "fast" && large.contains(&ours.n)) else {
+        return;
+    };
     let at = format!("fast, {} chunks, end to end at recall {:.3}", ours.n, point.recall);
     goals.push(at_most(format!("{at}: p50, ms"), point.p50_ms, P50_MS));
     goals.push(at_most(format!("{at}: p95, ms"), point.p95_ms, P95_MS));
