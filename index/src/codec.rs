@@ -28,7 +28,10 @@ pub(crate) use simd::prefetch;
 pub(crate) use sweep::{Apart, GROUP, Sweep, get_plane, group_bytes};
 pub(crate) use train::{Budget, ROWS_PER_DIM, provisional, train};
 
+use rayon::prelude::*;
+
 use crate::container::Checksum;
+use crate::vectors::{Rows, dot};
 
 /// Bits a direction of a provisional codec: enough to learn from its codes, and to code them anew.
 const PROVISIONAL_BITS: u8 = 5;
@@ -122,6 +125,21 @@ impl Codec {
         self.grid.encode(&projected, code);
     }
 
+    /// The codes of many vectors, one after another.
+    pub(crate) fn encode_all(&self, rows: Rows<'_>) -> Vec<u8> {
+        let mut codes = vec![0u8; rows.len() * self.width()];
+        let each = codes.par_chunks_exact_mut(self.width()).enumerate();
+        each.for_each(|(i, code)| self.encode(rows.row(i), code));
+        codes
+    }
+
+    /// The vector that a code stands for.
+    pub(crate) fn decode(&self, code: &[u8]) -> Vec<f32> {
+        let mut projected = vec![0f32; self.kept()];
+        self.grid.decode(code, &mut projected);
+        self.lift(&projected)
+    }
+
     /// The vector that projected coordinates stand for.
     pub(crate) fn lift(&self, projected: &[f32]) -> Vec<f32> {
         let mut vector = self.basis.lift(projected, self.dim());
@@ -144,7 +162,7 @@ impl Codec {
     /// A query's inner product with the mean, and its coordinates.
     fn project(&self, query: &[f32]) -> (f32, Vec<f32>) {
         let mut copy = query.to_vec();
-        (crate::vectors::dot(query, &self.mean), self.basis.project(&mut copy))
+        (dot(query, &self.mean), self.basis.project(&mut copy))
     }
 
     /// The same for vectors that were read back from codes of these: what was measured on them does not
@@ -303,7 +321,7 @@ impl Grid {
 }
 
 fn rms(x: &[f32]) -> f32 {
-    (crate::vectors::dot(x, x) / x.len().max(1) as f32).sqrt()
+    (dot(x, x) / x.len().max(1) as f32).sqrt()
 }
 
 #[cfg(test)]

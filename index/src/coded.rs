@@ -17,7 +17,7 @@ mod open;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(crate) use build::{CodedBuilder, transcode};
+pub(crate) use build::CodedBuilder;
 
 use crate::bits::ascending;
 use crate::bytes::u32_at;

@@ -36,6 +36,7 @@ mod graph;
 mod grep;
 mod hybrid;
 mod lexical;
+mod line;
 mod manifest;
 mod paths;
 mod search;

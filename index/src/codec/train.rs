@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::basis::{Basis, Rows as BasisRows};
 use super::rotate::Rotation;
 use super::{Accuracy, Apart, Band, Codec, Grid, PROVISIONAL_BITS, plan, rms};
+use crate::line::Line;
 use crate::vectors::{Rows, dot};
 
 /// Fewer vectors than this, for each dimension, teach nothing about directions.
@@ -274,15 +275,8 @@ fn highest(
 /// The line through pairs of estimates and exact scores, and how far these are off it.
 fn regress(pairs: impl Iterator<Item = (f64, f64)>) -> Accuracy {
     let pairs: Vec<(f64, f64)> = pairs.collect();
-    let n = pairs.len().max(1) as f64;
-    let (x, y) = pairs.iter().fold((0.0, 0.0), |(x, y), pair| (x + pair.0 / n, y + pair.1 / n));
-    let square: f64 = pairs.iter().map(|pair| (pair.0 - x).powi(2)).sum();
-    let product: f64 = pairs.iter().map(|pair| (pair.0 - x) * (pair.1 - y)).sum();
-    let shrink = if square > 0.0 { (product / square).clamp(0.0, 1.5) } else { 1.0 };
-    let offset = y - shrink * x;
-    let errors: f64 = pairs.iter().map(|pair| (pair.1 - offset - shrink * pair.0).powi(2)).sum();
-    let sigma = (errors / n).sqrt();
-    Accuracy { offset: offset as f32, shrink: shrink as f32, sigma: sigma as f32 }
+    let Line { base, slope, sigma } = Line::fit_within(&pairs, 0.0..=1.5);
+    Accuracy { offset: base as f32, shrink: slope as f32, sigma: sigma as f32 }
 }
 
 /// At most `most` rows, spread over all.

@@ -26,13 +26,7 @@ impl CodedBuilder {
 
     /// Adds the codes of these vectors.
     pub(crate) fn push_vectors(&mut self, rows: Rows<'_>) {
-        let (width, start) = (self.codec.width(), self.rows.len());
-        self.rows.resize(start + rows.len() * width, 0);
-        let codec = &self.codec;
-        self.rows[start..]
-            .par_chunks_exact_mut(width)
-            .enumerate()
-            .for_each(|(i, code)| codec.encode(rows.row(i), code));
+        self.rows.extend(self.codec.encode_all(rows));
     }
 
     /// Adds rows made by the same codec.
@@ -127,11 +121,4 @@ fn lists(blocks: &[Vec<u32>]) -> (Vec<u8>, Vec<u8>) {
         put_ascending(&mut order, &rest);
     }
     (table, order)
-}
-
-/// A row of one codec as a row of another.
-pub(crate) fn transcode(row: &[u8], from: &Codec, to: &Codec, code: &mut [u8]) {
-    let mut projected = vec![0f32; from.kept()];
-    from.grid().decode(row, &mut projected);
-    to.encode(&from.lift(&projected), code);
 }

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::update::Updater;
 use super::{Part, Stage, UpdateOptions};
 use crate::codec::{Budget, Codec, ROWS_PER_DIM, train};
-use crate::coded::{CodedBuilder, transcode};
+use crate::coded::CodedBuilder;
 use crate::content::{ContentBuilder, FileEntry, MAX_CHUNKS, MAX_SECTIONS, NewFile};
 use crate::error::IndexError;
 use crate::manifest::SegmentRef;
@@ -203,10 +203,9 @@ pub(super) fn learn(parts: &[&Part], settings: Settings, seed: u64) -> Codec {
             let coded = &part.segment.coded;
             let position = positions[&part.id][chunk as usize] as usize;
             let codec = coded.codec();
-            let (mut code, mut projected) = (vec![0u8; codec.width()], vec![0f32; codec.kept()]);
+            let mut code = vec![0u8; codec.width()];
             coded.copy_code(position, &mut code);
-            codec.grid().decode(&code, &mut projected);
-            codec.lift(&projected)
+            codec.decode(&code)
         })
         .collect();
     let budget = budget(parts.iter().copied(), chunks.len(), settings);
@@ -250,7 +249,7 @@ fn gather(
                     part.segment.coded.copy_code(position, row);
                 } else {
                     part.segment.coded.copy_code(position, &mut code);
-                    transcode(&code, from, codec, row);
+                    codec.encode(&from.decode(&code), row);
                 }
             }
             rows

@@ -16,7 +16,7 @@ use super::load::load_codes;
 use super::merge::learn;
 use super::{Collection, Part, Progress, UpdateOptions};
 use crate::codec::{Codec, ROWS_PER_DIM};
-use crate::coded::{Coded, CodedBuilder, transcode};
+use crate::coded::{Coded, CodedBuilder};
 use crate::encoder::{Encoder, EncoderId};
 use crate::error::IndexError;
 use crate::files::Files;
@@ -241,7 +241,7 @@ fn bring(coded: &Coded, codec: &Arc<Codec>) -> CodedBuilder {
         code,
         |code, (row, position)| {
             coded.copy_code(*position as usize, code);
-            transcode(code, coded.codec(), codec, row);
+            codec.encode(&coded.codec().decode(code), row);
         },
     );
     let mut codes = CodedBuilder::new(codec.clone());

@@ -11,6 +11,7 @@ use super::sample::Sample;
 use super::{End, TuneDesk, TuneStage, median};
 use crate::codec::{Codec, ROWS_PER_DIM, provisional, train};
 use crate::collection::{Snapshot, budget};
+use crate::line::Line;
 use crate::settings::Settings;
 use crate::vectors::{Rows, dot};
 
@@ -120,7 +121,7 @@ impl<'a> Bench<'a> {
         let present = Present { code: bytes as f64 / all.max(1) as f64 };
         let largest = coded().max_by_key(|(chunks, _)| *chunks).map(|(_, codec)| codec);
         let largest = largest.expect("a collection with chunks has parts");
-        let scored = score(largest, &codes(largest, sample.rows()), sample, desk).1;
+        let scored = score(largest, &largest.encode_all(sample.rows()), sample, desk).1;
         Self {
             snapshot,
             sample,
@@ -147,7 +148,7 @@ impl<'a> Bench<'a> {
         } else {
             self.sample.rows()
         };
-        let codes = codes(codec, rows);
+        let codes = codec.encode_all(rows);
         let (means, time) = score(codec, &codes, self.sample, desk);
         let noise = self.noise(&means);
         let estimates = self.pools.iter().zip(&means).enumerate().map(|(number, (pool, means))| {
@@ -155,7 +156,7 @@ impl<'a> Bench<'a> {
             let chunks = pool.truth.iter().zip(&pool.sampled);
             let estimate = |(&truth, row): (&f32, &Option<usize>)| {
                 // Drawn for every chunk, so that one more in the sample changes nothing for the others.
-                let drawn = noise.of(truth, normal.next());
+                let drawn = noise.at(truth, normal.next());
                 let real = |row: &usize| self.judges.contains(row) || *row >= self.sample.drawn;
                 row.filter(real).map_or(drawn, |row| means[row])
             };
@@ -191,7 +192,7 @@ impl<'a> Bench<'a> {
     }
 
     /// How estimates follow from exact scores, among those that are highest.
-    fn noise(&self, means: &[Vec<f32>]) -> Noise {
+    fn noise(&self, means: &[Vec<f32>]) -> Line {
         let judges = self.judges.len();
         let share = self.pools.first().map_or(0, |pool| pool.truth.len()) as f64
             / self.snapshot.stats().chunks as f64;
@@ -210,52 +211,14 @@ impl<'a> Bench<'a> {
                 pairs.into_iter().map(|(x, y)| (f64::from(x), f64::from(y)))
             })
             .collect();
-        Noise::fit(&pairs)
-    }
-}
-
-/// Estimates of exact scores x are normal around base + slope x.
-struct Noise {
-    base: f64,
-    slope: f64,
-    sigma: f64,
-}
-
-impl Noise {
-    fn fit(pairs: &[(f64, f64)]) -> Self {
-        let n = pairs.len().max(1) as f64;
-        let (x, y) = pairs.iter().fold((0.0, 0.0), |(x, y), pair| (x + pair.0 / n, y + pair.1 / n));
-        let square: f64 = pairs.iter().map(|pair| (pair.0 - x).powi(2)).sum();
-        let product: f64 = pairs.iter().map(|pair| (pair.0 - x) * (pair.1 - y)).sum();
-        let slope = if square > 0.0 { product / square } else { 1.0 };
-        let base = y - slope * x;
-        let errors: f64 = pairs.iter().map(|pair| (pair.1 - base - slope * pair.0).powi(2)).sum();
-        Self { base, slope, sigma: (errors / n).sqrt() }
-    }
-
-    fn of(&self, exact: f32, normal: f32) -> f32 {
-        (self.base + self.slope * f64::from(exact) + self.sigma * f64::from(normal)) as f32
+        Line::fit(&pairs)
     }
 }
 
 /// Rows as they come out of their codes.
 fn through(codec: &Codec, rows: Rows<'_>) -> Vec<f32> {
-    let codes = codes(codec, rows);
-    let lift = |code: &[u8]| {
-        let mut projected = vec![0f32; codec.kept()];
-        codec.grid().decode(code, &mut projected);
-        codec.lift(&projected)
-    };
-    codes.par_chunks_exact(codec.width()).flat_map_iter(lift).collect()
-}
-
-fn codes(codec: &Codec, rows: Rows<'_>) -> Vec<u8> {
-    let mut codes = vec![0u8; rows.len() * codec.width()];
-    codes
-        .par_chunks_exact_mut(codec.width())
-        .enumerate()
-        .for_each(|(i, code)| codec.encode(rows.row(i), code));
-    codes
+    let codes = codec.encode_all(rows);
+    codes.par_chunks_exact(codec.width()).flat_map_iter(|code| codec.decode(code)).collect()
 }
 
 /// For each question what the codes say of the scores, and the median time of one.

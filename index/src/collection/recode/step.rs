@@ -3,8 +3,6 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::super::{Part, Progress, Snapshot, Stage};
 use crate::codec::{Codec, provisional};
 use crate::content::FileEntry;
@@ -167,10 +165,7 @@ impl Coding {
         let vectors = Rows::new(&vectors, self.dim);
         let made = || Arc::new(provisional(vectors, self.seed));
         let codec = self.codec.get_or_insert_with(made).clone();
-        let (width, start) = (codec.width(), self.rows.len());
-        self.rows.resize(start + vectors.len() * width, 0);
-        let rows = self.rows[start..].par_chunks_exact_mut(width).enumerate();
-        rows.for_each(|(i, row)| codec.encode(vectors.row(i), row));
+        self.rows.extend(codec.encode_all(vectors));
     }
 
     fn finish(mut self) -> (Arc<Codec>, Vec<u8>) {
