@@ -13,7 +13,7 @@ use super::analysis::{ANALYSIS, NAME, analyzer};
 
 /// The most segments a list is read for.
 const MAX_SEGMENTS: usize = 1 << 20;
-/// Above every number of a file.
+/// The most files of all segments that may be missing.
 const MAX_FILES: u32 = 1 << 24;
 
 #[derive(Clone, Copy)]
@@ -53,19 +53,24 @@ impl Covered {
         if words.next() != Some(ANALYSIS.to_string().as_str()) {
             return Err(LexicalError::Version);
         }
-        let segments: Option<_> = words.take(MAX_SEGMENTS).map(segment).collect();
+        let mut left = MAX_FILES;
+        let segments: Option<_> =
+            words.take(MAX_SEGMENTS).map(|word| segment(word, &mut left)).collect();
         let damaged = || LexicalError::Damaged("its list of segments".to_owned());
         segments.map(Self).ok_or_else(damaged)
     }
 }
 
-fn segment(word: &str) -> Option<(u64, BTreeSet<u32>)> {
+/// Reads a segment, with no more than `left` files.
+fn segment(word: &str, left: &mut u32) -> Option<(u64, BTreeSet<u32>)> {
     let (segment, runs) = word.split_once(':').map_or((word, None), |(it, runs)| (it, Some(runs)));
-    let number = |digits| u32::from_str_radix(digits, 16).ok().filter(|it| *it < MAX_FILES);
+    let number = |digits| u32::from_str_radix(digits, 16).ok();
     let mut missing = BTreeSet::new();
     for run in runs.into_iter().flat_map(|runs| runs.split(',')) {
         let (first, last) = run.split_once('-').unwrap_or((run, run));
-        missing.extend(number(first)?..=number(last)?);
+        let (first, last) = (number(first)?, number(last)?);
+        *left = left.checked_sub(last.checked_sub(first)?.checked_add(1)?)?;
+        missing.extend(first..=last);
     }
     Some((u64::from_str_radix(segment, 16).ok()?, missing))
 }
@@ -114,4 +119,24 @@ fn schema() -> (Schema, Fields) {
         body: schema.add_text_field("body", TextOptions::default().set_indexing_options(words)),
     };
     (schema.build(), fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_as_it_was_written_and_bounded() {
+        let list = Covered(BTreeMap::from([
+            (1, BTreeSet::new()),
+            (0xab, [3, 9, 10, 11, 12, 0xfffe].into()),
+            (u64::MAX, [0, 1].into()),
+        ]));
+        let text = list.to_string();
+        assert_eq!(text, format!("{ANALYSIS} 1 ab:3,9-c,fffe ffffffffffffffff:0-1"));
+        assert_eq!(Covered::read(&text).unwrap(), list);
+        for bad in ["1:", "1:9-3", "1:-", "1:0-ffffffff", "1:0-1000000", ":1", "1:1:1", "x"] {
+            assert!(Covered::read(&format!("{ANALYSIS} {bad}")).is_err(), "{bad}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::ops::Range;
+use std::time::Duration;
 
 use super::Plan;
 use super::calibrate::Calibration;
@@ -63,7 +64,7 @@ impl Snapshot {
             visited += ranges.iter().map(ExactSizeIterator::len).sum::<usize>();
             let coded = &part.segment.coded;
             let (sweep, query) = coded.codec().sweep(query);
-            let most = MOST_READ.max(plan.keep);
+            let most = most_read(part.segment.len() as usize, plan);
             let calibration = Calibration::new(coded.codec().first_posterior(0.0, 0.0).1);
             let mut look = Look { at, coded, mask, query, sweep, confidence, most, calibration };
             look.run(ranges, &mut best);
@@ -137,8 +138,21 @@ impl Best {
     }
 }
 
-/// Codes read in full at most, of one part: those with the highest estimates.
-const MOST_READ: usize = 8192;
+/// Codes read in full at most: of one part a share, those with the highest estimates, but so many of any.
+const SHARE_READ: usize = 4;
+const LEAST_READ: usize = 8192;
+const MOST_READ: usize = 1 << 20;
+/// How long reading one takes at most; it may use half of the time there is.
+const READ_TIME: Duration = Duration::from_nanos(300);
+
+/// How many codes of a part with this many chunks may be read in full.
+fn most_read(chunks: usize, plan: &Plan<'_>) -> usize {
+    let most = (chunks / SHARE_READ).clamp(LEAST_READ, MOST_READ);
+    let in_time = |left: Duration| (left.as_nanos() / (2 * READ_TIME.as_nanos())) as usize;
+    let most = plan.time_left.map_or(most, |left| most.min(in_time(left())).max(LEAST_READ));
+    most.max(plan.keep)
+}
+
 /// Codes swept before some are read, and how many those are: what the others have to reach is known early.
 const FIRST_STOP: usize = 8192;
 const HEAD: usize = 128;
