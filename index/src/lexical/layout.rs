@@ -134,7 +134,7 @@ mod tests {
         ]));
         let text = list.to_string();
         assert_eq!(text, format!("{ANALYSIS} 1 ab:3,9-c,fffe ffffffffffffffff:0-1"));
-        assert_eq!(Covered::read(&text).unwrap(), list);
+        assert_eq!(Covered::read(&text).expect("reads"), list);
         for bad in ["1:", "1:9-3", "1:-", "1:0-ffffffff", "1:0-1000000", ":1", "1:1:1", "x"] {
             assert!(Covered::read(&format!("{ANALYSIS} {bad}")).is_err(), "{bad}");
         }
