@@ -174,6 +174,24 @@ fn read_entry(entry: &[u8]) -> Option<(u32, Range<usize>, Checksum)> {
     (zero == 0).then_some((kind, start..end, reader.array()?))
 }
 
+/// A file of this kind with each section edited, and all checksums made right again.
+#[cfg(test)]
+pub(crate) fn forged(
+    file: &[u8],
+    magic: [u8; 8],
+    kinds: std::ops::RangeInclusive<u32>,
+    edit: impl Fn(u32, &mut Vec<u8>),
+) -> Vec<u8> {
+    let sections = Sections::read(file, magic).expect("the file is sound");
+    let mut writer = Writer::new(magic);
+    for kind in kinds {
+        let mut bytes = file[sections.range(kind).expect("there")].to_vec();
+        edit(kind, &mut bytes);
+        writer.section(kind, bytes);
+    }
+    writer.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,8 @@
 //! which makes files of the older one stale until they are indexed again.
 
 mod attributes;
+#[cfg(any(test, feature = "internals"))]
+mod check;
 mod code;
 mod date;
 mod docx;
@@ -28,6 +30,8 @@ mod tests;
 use std::path::Path;
 
 pub(crate) use attributes::Attributes;
+#[cfg(any(test, feature = "internals"))]
+pub(crate) use check::check;
 pub(crate) use draft::Section;
 pub(crate) use format::{Format, classify, guess};
 pub(crate) use plain::is_binary;

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::encoder::{EncodeError, EncoderId, short};
+use crate::lexical::LexicalError;
 
 /// An error of a [`Collection`](crate::Collection).
 #[derive(Debug, thiserror::Error)]
@@ -160,6 +161,12 @@ impl IndexError {
     }
 }
 
+impl From<LexicalError> for IndexError {
+    fn from(error: LexicalError) -> Self {
+        Self::Lexical { what: error.to_string() }
+    }
+}
+
 /// The model of an index and another one that was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.message())]
@@ -206,7 +213,7 @@ mod tests {
             IndexError::BadGoals,
             IndexError::ReadOnly,
             IndexError::TooLarge { what: "too many files" },
-            IndexError::Lexical { what: crate::lexical::LexicalError::Version.to_string() },
+            LexicalError::Version.into(),
             IndexError::TooFewToRead { read: 2, chunks: 400, least: 300 },
             IndexError::NoQuestions,
         ];

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::codec::{Budget, Query, train};
-use crate::container::{Refusal, Sections, Writer};
+use crate::container::{Refusal, Sections};
 use crate::fixture::{WordEncoder, topics};
 use crate::graph::{Beam, Walk};
 use crate::vectors::{Rows, dot};
@@ -102,14 +102,7 @@ fn codes_of_another_content_or_codec_are_refused() {
 
 /// The file with a section edited and all checksums made right again.
 fn forged(bytes: &[u8], edit: impl Fn(u32, &mut Vec<u8>)) -> Vec<u8> {
-    let sections = Sections::read(bytes, MAGIC).expect("sound");
-    let mut writer = Writer::new(MAGIC);
-    for kind in META..=LINKS {
-        let mut section = bytes[sections.range(kind).expect("there")].to_vec();
-        edit(kind, &mut section);
-        writer.section(kind, section);
-    }
-    writer.finish()
+    crate::container::forged(bytes, MAGIC, META..=LINKS, edit)
 }
 
 #[test]

@@ -49,5 +49,5 @@ pub(super) fn is_numbered(name: &str) -> bool {
 
 /// Whether `name` is one of a file whose writing was cut short.
 pub(super) fn is_unfinished(name: &str) -> bool {
-    name.strip_prefix("tmp-").is_some_and(|name| name == NAME || is_numbered(name))
+    name.strip_prefix(DirStore::TEMPORARY).is_some_and(|name| name == NAME || is_numbered(name))
 }

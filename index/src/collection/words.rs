@@ -8,9 +8,7 @@ use super::{Collection, Part};
 use crate::error::IndexError;
 use crate::files::Files;
 use crate::lexical::{Lexical, LexicalError};
-
-/// The lexical index's folder inside the collection's.
-const FOLDER: &str = "lexical";
+use crate::store::DirStore;
 
 impl Collection {
     /// Opens the lexical index, if there is one to open. One that is damaged is removed by a writer,
@@ -20,12 +18,12 @@ impl Collection {
         if !self.manifest.settings.lexical {
             return;
         }
-        let opened = match self.writable {
-            true => Lexical::open_or_create(&folder),
+        let opened = if self.writable {
+            Lexical::open_or_create(&folder)
+        } else {
             // A writer may remove what it merged while it is being opened.
-            false => (0..2)
-                .find_map(|_| Lexical::open_read_only(&folder).ok())
-                .map_or_else(|| Lexical::open_read_only(&folder), Ok),
+            let open = || Lexical::open_read_only(&folder);
+            open().or_else(|_| open()).or_else(|_| open())
         };
         match opened {
             Ok(words) => self.words = Some(words.into()),
@@ -42,9 +40,7 @@ impl Collection {
     pub(super) fn verify_words(&self) -> Result<(), IndexError> {
         let folder = self.words_folder().filter(|folder| folder.exists());
         match folder.filter(|_| self.manifest.settings.lexical) {
-            Some(folder) => Lexical::open_read_only(&folder)
-                .map(drop)
-                .map_err(|error| IndexError::Lexical { what: error.to_string() }),
+            Some(folder) => Ok(Lexical::open_read_only(&folder).map(drop)?),
             None => Ok(()),
         }
     }
@@ -70,7 +66,7 @@ impl Collection {
             (done, _) => done,
         };
         self.show_words();
-        done.map_err(|error| IndexError::Lexical { what: error.to_string() })
+        Ok(done?)
     }
 
     /// Removes the words of segments that are gone.
@@ -81,14 +77,14 @@ impl Collection {
             words.commit()
         });
         self.show_words();
-        done.map_err(|error| IndexError::Lexical { what: error.to_string() })
+        Ok(done?)
     }
 
     /// Makes the lexical index as small as it gets.
     pub(super) fn compact_words(&mut self) -> Result<(), IndexError> {
         let done = self.words.as_mut().map_or(Ok(()), |words| words.compact());
         self.show_words();
-        done.map_err(|error| IndexError::Lexical { what: error.to_string() })
+        Ok(done?)
     }
 
     fn try_sync_words(&mut self, files: &dyn Files) -> Result<(), LexicalError> {
@@ -160,7 +156,7 @@ impl Collection {
     }
 
     fn words_folder(&self) -> Option<PathBuf> {
-        Some(self.store.folder()?.join(FOLDER))
+        Some(self.store.folder()?.join(DirStore::LEXICAL))
     }
 }
 

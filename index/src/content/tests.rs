@@ -3,7 +3,6 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
-use crate::container::Writer;
 
 fn sample() -> Vec<u8> {
     let mut builder = ContentBuilder::default();
@@ -57,15 +56,7 @@ fn use_all(content: &Content) -> usize {
 
 /// The sample with a section edited and all checksums made right again.
 fn forged(edit: impl Fn(u32, &mut Vec<u8>)) -> Vec<u8> {
-    let file = sample();
-    let sections = Sections::read(&file, MAGIC).expect("the sample is sound");
-    let mut writer = Writer::new(MAGIC);
-    for kind in META..=TEXTS {
-        let mut bytes = file[sections.range(kind).expect("there")].to_vec();
-        edit(kind, &mut bytes);
-        writer.section(kind, bytes);
-    }
-    writer.finish()
+    crate::container::forged(&sample(), MAGIC, META..=TEXTS, edit)
 }
 
 #[test]

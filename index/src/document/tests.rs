@@ -209,26 +209,6 @@ fn each_format_gives_its_text_sections_and_facts() {
     }
 }
 
-/// What a caller relies on whatever the bytes were.
-fn check(extracted: &Extracted) {
-    let Extracted { text, attributes, sections } = extracted;
-    assert!(!text.trim().is_empty());
-    let mut at = 0;
-    for section in sections {
-        assert_eq!(section.range.start, at);
-        assert!(section.range.end > at && text.is_char_boundary(section.range.end));
-        assert!(section.title.len() <= 256);
-        at = section.range.end;
-    }
-    assert_eq!(at, text.len());
-    for facts in sections.iter().map(|section| &section.attributes).chain([attributes]) {
-        assert!(facts.iter().count() <= 64);
-        for (key, value) in facts.iter() {
-            assert!((1..=64).contains(&key.len()) && (1..=256).contains(&value.len()));
-        }
-    }
-}
-
 #[test]
 fn every_cut_and_flip_of_a_file_is_read_or_refused() {
     for case in cases() {

@@ -97,8 +97,7 @@ impl Snapshot {
         let live = |segment: u64, chunk: u32| {
             parts.get(&segment).is_some_and(|(_, mask)| mask.passes(chunk))
         };
-        let hits = words.search(text, k, &live);
-        let hits = hits.map_err(|error| IndexError::Lexical { what: error.to_string() })?;
+        let hits = words.search(text, k, &live)?;
         let ranked = hits.into_iter().filter_map(|hit| {
             let (at, _) = parts.get(&hit.segment)?;
             Some(((*at, hit.chunk), hit.score))

@@ -10,7 +10,6 @@ use super::{Blob, Store};
 use crate::files::open_regular;
 
 const LOCK: &str = "lock";
-const TEMPORARY: &str = "tmp-";
 
 /// A directory of blobs. The lock, where one was taken, is held until this is dropped.
 pub(crate) struct DirStore {
@@ -21,6 +20,8 @@ pub(crate) struct DirStore {
 }
 
 impl DirStore {
+    /// What the name of a blob begins with until it is written.
+    pub(crate) const TEMPORARY: &str = "tmp-";
     /// The folder of the lexical index, which is no blob.
     pub(crate) const LEXICAL: &str = "lexical";
 
@@ -115,7 +116,7 @@ impl Store for DirStore {
     }
 
     fn save(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let temporary = self.dir.join(format!("{TEMPORARY}{name}"));
+        let temporary = self.dir.join(format!("{}{name}", Self::TEMPORARY));
         let done = self.write(&temporary, bytes).and_then(|()| {
             self.step()?;
             fs::rename(&temporary, self.dir.join(name))?;

@@ -23,6 +23,10 @@ struct Runner {
     sigma: f32,
 }
 
+fn best_first(a: &Runner, b: &Runner) -> std::cmp::Ordering {
+    b.score.total_cmp(&a.score).then(a.id.cmp(&b.id))
+}
+
 impl Standing for Runner {
     fn score(&self) -> f32 {
         self.score
@@ -46,12 +50,10 @@ pub(super) fn play(
     let mut runners: Vec<Runner> = runners.collect();
     let keep = caps.last().map_or(0, |most| most + MARGIN).max(2 * rule.k);
     if runners.len() > keep {
-        runners.select_nth_unstable_by(keep - 1, |a, b| {
-            b.score.total_cmp(&a.score).then(a.id.cmp(&b.id))
-        });
+        runners.select_nth_unstable_by(keep - 1, best_first);
         runners.truncate(keep);
     }
-    runners.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.id.cmp(&b.id)));
+    runners.sort_by(best_first);
     let (mut outcomes, mut recomputed) = (Vec::with_capacity(caps.len()), 0);
     loop {
         let doubtful = rule.doubtful(&runners, recomputed);

@@ -51,8 +51,10 @@ impl Collections {
             claim.index = None;
             drop(claim);
             self.forget(&slot)?;
-            if !had_folder {
-                self.remove_folder(&slot.record());
+            if had_folder {
+                self.erase(&slot.record());
+            } else {
+                self.remove_index(&slot.record());
             }
         }
         cancel.check()?;
@@ -96,7 +98,7 @@ impl Collections {
             claim.index = None;
             drop(claim);
             self.forget(&slot)?;
-            self.remove_folder(&slot.record());
+            self.remove_index(&slot.record());
             return Ok(());
         };
         // A folder that is gone is known by the name it was added under.
@@ -143,8 +145,7 @@ impl Collections {
         let (index, total) = match rebuilt {
             Ok(rebuilt) => rebuilt,
             Err(error) => {
-                self.erase(&record);
-                self.remove_folder(&record);
+                self.remove_index(&record);
                 return Err(error);
             }
         };
@@ -152,8 +153,7 @@ impl Collections {
         slot.set_record(record);
         claim.index = Some(index);
         claim.publish();
-        self.erase(&old);
-        self.remove_folder(&old);
+        self.remove_index(&old);
         self.keep_tuned(&mut claim, &model, meter, cancel);
         Ok(total)
     }
@@ -251,12 +251,11 @@ impl Collections {
             .map_err(|error| errors::index(name, error))
     }
 
-    /// Removes a collection and its index's files; its claim must be released.
+    /// Removes a collection, whose index is still to be removed; its claim must be released.
     fn forget(&self, slot: &Slot) -> Result<(), ApiError> {
         let key = slot.name.as_str().as_bytes().to_vec();
         self.kv.write(vec![Write::Delete(Table::Collections, key)])?;
         self.lock().remove(&slot.name);
-        self.erase(&slot.record());
         Ok(())
     }
 
@@ -268,8 +267,9 @@ impl Collections {
         }
     }
 
-    /// Removes the folder of an index that was erased, unless something else is in it.
-    fn remove_folder(&self, record: &Record) {
+    /// Removes an index's files and its folder, unless something else is in it.
+    fn remove_index(&self, record: &Record) {
+        self.erase(record);
         if let Some(dir) = self.folder(record) {
             // What stays where a node keeps its indexes, the next start removes.
             let _ = std::fs::remove_dir(dir);

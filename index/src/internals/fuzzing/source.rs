@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::chunk::{MAX_CHUNK_BYTES, MAX_INDENT, chunk};
-use crate::document::{Attributes, Extracted, classify, extract, text};
+use crate::document::{check, classify, extract, text};
 use crate::fixture::WordEncoder;
 
 /// Takes the text out of a file of this name and cuts it. Gives whether there was any.
@@ -25,29 +25,6 @@ pub fn source(name: &str, bytes: &[u8]) -> bool {
         start = chunk.span.start;
     }
     true
-}
-
-/// What docs/spec/sources.md says of every text.
-fn check(extracted: &Extracted) {
-    let Extracted { text, attributes, sections } = extracted;
-    assert!(!text.trim().is_empty());
-    let mut end = 0;
-    for section in sections {
-        assert_eq!(section.range.start, end);
-        assert!(section.range.end > end && text.is_char_boundary(section.range.end));
-        assert!(section.title.len() <= 256);
-        check_facts(&section.attributes);
-        end = section.range.end;
-    }
-    assert_eq!(end, text.len());
-    check_facts(attributes);
-}
-
-fn check_facts(facts: &Attributes) {
-    assert!(facts.iter().count() <= 64);
-    for (key, value) in facts.iter() {
-        assert!((1..=64).contains(&key.len()) && (1..=256).contains(&value.len()));
-    }
 }
 
 #[cfg(test)]
