@@ -121,8 +121,9 @@ impl Codec {
     /// The code of a vector.
     pub(crate) fn encode(&self, vector: &[f32], code: &mut [u8]) {
         let mut centred: Vec<f32> = vector.iter().zip(&self.mean).map(|(x, m)| x - m).collect();
+        let energy = dot(&centred, &centred);
         let projected = self.basis.project(&mut centred);
-        self.grid.encode(&projected, code);
+        self.grid.encode(&projected, energy, code);
     }
 
     /// The codes of many vectors, one after another.
@@ -253,12 +254,20 @@ impl Grid {
         self.width() - 1 - self.first_width()
     }
 
-    /// Writes the code of projected coordinates: for each band its bit planes, highest first, each
-    /// with one bit per direction; then the scale.
-    pub(crate) fn encode(&self, projected: &[f32], code: &mut [u8]) {
+    /// Writes the code of projected coordinates, of a vector of this energy (its square, less the mean): for
+    /// each band its bit planes, highest first, each with one bit per direction; then the scale.
+    pub(crate) fn encode(&self, projected: &[f32], energy: f32, code: &mut [u8]) {
+        let scale = self.write_levels(projected, energy, code);
+        if let Some(last) = code.last_mut() {
+            *last = self.scale_byte(scale);
+        }
+    }
+
+    /// Writes all of a code but its byte of scale, and gives back what the scale should be.
+    fn write_levels(&self, projected: &[f32], energy: f32, code: &mut [u8]) -> f32 {
         code.fill(0);
         let norm = rms(projected);
-        let (mut at, mut start, mut square, mut along) = (0, 0, 0f64, 0f64);
+        let (mut at, mut start, mut along) = (0, 0, 0f64);
         for (band, &step) in self.bands.iter().zip(&self.steps) {
             let (dims, top) = (band.dims as usize, (1i32 << band.bits) - 1);
             let unit = if norm > 0.0 { 1.0 / (norm * step) } else { 0.0 };
@@ -266,7 +275,6 @@ impl Grid {
                 // Level l stands for (l - top / 2) steps.
                 let level = ((x * unit).floor() as i32).saturating_add((top + 1) / 2).clamp(0, top);
                 let value = (level as f32 - top as f32 / 2.0) * step;
-                square += f64::from(x) * f64::from(x);
                 along += f64::from(x) * f64::from(value);
                 for plane in 0..usize::from(band.bits) {
                     let bit = (level >> (usize::from(band.bits) - 1 - plane)) as u8 & 1;
@@ -276,10 +284,9 @@ impl Grid {
             at += dims;
             start += band.bytes();
         }
-        let scale = if along > 0.0 { (square / along) as f32 } else { 0.0 };
-        if let Some(last) = code.last_mut() {
-            *last = self.scale_byte(scale);
-        }
+        // Between the scale that is right along the kept coordinates, and the one that is along the whole vector.
+        let square = (f64::from(dot(projected, projected)) * f64::from(energy)).sqrt();
+        if along > 0.0 { (square / along) as f32 } else { 0.0 }
     }
 
     /// The projected coordinates that a code stands for.

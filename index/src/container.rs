@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::bytes::{Put, Reader};
 
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 pub(crate) const ALIGN: usize = 64;
 pub(crate) const HEADER: usize = 64;
 const ENTRY: usize = 40;

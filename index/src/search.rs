@@ -9,7 +9,7 @@ mod mask;
 mod pace;
 mod pool;
 mod recompute;
-mod rule;
+pub(crate) mod rule;
 mod texts;
 mod words;
 
@@ -28,7 +28,6 @@ use crate::filter::Filter;
 pub use lines::{GrepHit, GrepResult};
 pub use listing::{Listed, ListedChunk, ListedFile};
 pub(crate) use pool::Estimate;
-pub(crate) use rule::{Rule, Standing};
 pub(crate) use texts::{Reading, TextCache};
 
 /// Tells how much time is left, as this crate reads no clock: never more than when it was asked before.
@@ -173,9 +172,9 @@ impl Snapshot {
         let confidence = options.confidence.filter(|z| z.is_finite() && *z >= 0.0);
         Plan {
             budget: if exact { budget.max(k) } else { budget },
-            keep: k.max(budget.saturating_mul(4)).max(MIN_KEPT),
+            keep: k.max(budget.saturating_mul(2)).max(MIN_KEPT),
             probes: options.probes.or((settings.probes > 0).then_some(settings.probes as usize)),
-            confidence: confidence.unwrap_or(settings.confidence),
+            confidence: confidence.unwrap_or_else(|| settings.confidence_at(chunks)),
             exact,
             filter: options.filter,
             time_left: options.time_left,

@@ -10,11 +10,11 @@ pub struct Settings {
     /// Bytes of index a chunk may take on average, of a collection of some thousand chunks or more:
     /// codes, the codec's share, the graph and where the text lies.
     pub bytes_per_chunk: u32,
-    /// Most chunks recomputed for a query, of a collection of up to 8192 chunks; larger ones may
-    /// recompute 15% more for each doubling.
+    /// Most chunks recomputed for a query, of a collection of up to 8192 chunks; see
+    /// [`recompute_at`](Self::recompute_at) for larger ones.
     pub recompute: u32,
-    /// How sure the search is to be, in standard deviations, that what it leaves out is no better
-    /// than what it found.
+    /// How sure the search is to be, in standard deviations, that what it leaves out is no better than what it
+    /// found, in a collection of up to 8192 chunks; see [`confidence_at`](Self::confidence_at) for larger ones.
     pub confidence: f32,
     /// Whether every hit's score is recomputed. If not, only those whose place is in doubt are.
     pub exact: bool,
@@ -71,8 +71,8 @@ impl Profile {
     /// Its settings.
     pub fn settings(self) -> Settings {
         let (bytes_per_chunk, recompute, confidence, exact) = match self {
-            Self::Small => (17, 2048, 3.2, true),
-            Self::Balanced => (60, 512, 3.7, true),
+            Self::Small => (17, 2048, 2.6, true),
+            Self::Balanced => (60, 512, 2.6, true),
             Self::Fast => (200, 8, 2.5, false),
         };
         Settings {
@@ -95,10 +95,18 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Most chunks recomputed for a query over this many chunks.
+    /// Most chunks recomputed for a query over this many chunks: for each doubling beyond 8192 15% more, and 35% more
+    /// where every score is exact.
     pub fn recompute_at(&self, chunks: usize) -> usize {
-        let doublings = (chunks as f64 / 8192.0).log2().max(0.0);
-        (f64::from(self.recompute) * 1.15f64.powf(doublings)).round() as usize
+        let growth: f64 = if self.exact { 1.35 } else { 1.15 };
+        (f64::from(self.recompute) * growth.powf(doublings(chunks))).round() as usize
+    }
+
+    /// How sure a search of this many chunks is to be: the more there are, the more are left out, and the surer it has
+    /// to be of each. Where every score is exact, .2 standard deviations for each doubling beyond 8192.
+    pub fn confidence_at(&self, chunks: usize) -> f32 {
+        let surer = if self.exact { 0.2 * doublings(chunks) } else { 0.0 };
+        self.confidence + surer as f32
     }
 
     /// The profile these are the settings of, if any, whatever is cached.
@@ -143,6 +151,11 @@ impl Settings {
     }
 }
 
+/// How often 8192 doubles up to this many chunks.
+fn doublings(chunks: usize) -> f64 {
+    (chunks as f64 / 8192.0).log2().max(0.0)
+}
+
 fn flag(reader: &mut Reader<'_>) -> Option<bool> {
     match reader.u32()? {
         0 => Some(false),
@@ -172,7 +185,10 @@ mod tests {
     fn larger_collections_may_recompute_more() {
         let settings = Settings::default();
         assert_eq!((settings.recompute_at(10), settings.recompute_at(8192)), (512, 512));
-        assert_eq!(settings.recompute_at(16384), 589);
-        assert!(settings.recompute_at(10_000_000) < 2400);
+        assert_eq!(settings.recompute_at(16384), 691);
+        assert!((settings.confidence_at(16384) - settings.confidence - 0.2).abs() < 1e-6);
+        let fast = Profile::Fast.settings();
+        assert_eq!((fast.recompute_at(8192), fast.recompute_at(8 << 20)), (8, 32));
+        assert_eq!(fast.confidence_at(8 << 20), fast.confidence);
     }
 }

@@ -85,7 +85,10 @@ fn each_profile_finds_what_it_promises_within_its_budget() {
             let Quality { recall: got, recomputed, visited } = quality;
             println!("{profile:?}, {flat}: {got} with {recomputed}");
             assert!(got >= recall, "{profile:?}, flat up to {flat}: recall@10 is {got}");
-            assert!(recomputed <= most, "{profile:?}, flat up to {flat}: {recomputed} recomputed");
+            assert!(
+                recomputed < most + 0.01,
+                "{profile:?}, flat up to {flat}: {recomputed} recomputed"
+            );
             assert!(flat > 500 || visited < 2200.0, "{profile:?}: {visited} visited");
         }
     }

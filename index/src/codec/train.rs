@@ -22,6 +22,8 @@ const FOR_ALL: f64 = 30.0;
 const LEAST_KEPT: f32 = 0.3;
 /// How much farther than most, squared, the farthest vector may be from the mean.
 const MOST_APART: f32 = 4.0;
+/// How many times the usual scale a scale can be at most.
+const MOST_SCALED: f32 = 2.0;
 /// How many of the highest estimates of each are looked at.
 const TOP: usize = 256;
 /// With fewer vectors than this that differ from their mean, what is measured on them says too little
@@ -73,10 +75,11 @@ fn finish(rows: Rows<'_>, choose: impl FnOnce(Rows<'_>) -> (Basis, Vec<Band>)) -
         .collect();
     let prior = Prior::new(rows, &bands);
     let few = projected.iter().filter(|row| rms(row) > prior.size / 1000.0).count() < FEW;
-    let grid = fit(bands, &projected, few.then_some(&prior));
+    let energies: Vec<f32> = centred.iter().map(|row| dot(row, row)).collect();
+    let grid = fit(bands, &projected, &energies, few.then_some(&prior));
     let accuracy = Accuracy { offset: 0.0, shrink: 1.0, sigma: 0.0 };
     let mut codec = Codec { head: [0; 16], bytes: 0, mean, basis, grid, accuracy, first: accuracy };
-    let [whole, first] = measure(&codec, rows, &projected);
+    let [whole, first] = measure(&codec, rows);
     (codec.accuracy, codec.first) = if few {
         let careful = |measured: Accuracy, prior: f32| Accuracy {
             sigma: measured.sigma.max(prior),
@@ -120,9 +123,10 @@ fn learn(centred: Rows<'_>, budget: Budget, seed: u64) -> Option<(Basis, Vec<Ban
     order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
     let variances: Vec<f64> = order.iter().map(|&i| eigen.eigenvalues[i].max(0.0)).collect();
 
-    // Fine entries once enough chunks share them, or where estimates are to be fine as well.
+    // Fine entries where estimates are to be fine as well, or are not coarse and enough chunks share them.
     let share = dim as f64 / budget.chunks.max(1) as f64;
-    let entry = if budget.chunks >= 100_000 || budget.bytes >= 100.0 { 8 } else { 4 };
+    let shared = budget.chunks >= 100_000 && budget.bytes >= FOR_ALL;
+    let entry = if shared || budget.bytes >= 100.0 { 8 } else { 4 };
     let bits = 8.0 * (budget.bytes - 1.0 - 4.0 * share);
     let bands = plan::bands(
         &variances,
@@ -196,8 +200,8 @@ fn covariance(centred: Rows<'_>) -> DMatrix<f64> {
     DMatrix::from_fn(dim, dim, |i, j| entries[i.max(j)][i.min(j)])
 }
 
-/// Grid steps and the range of scales for these coordinates.
-fn fit(bands: Vec<Band>, projected: &[Vec<f32>], prior: Option<&Prior>) -> Grid {
+/// Grid steps and the range of scales for these coordinates, of vectors with these energies.
+fn fit(bands: Vec<Band>, projected: &[Vec<f32>], energies: &[f32], prior: Option<&Prior>) -> Grid {
     let mut steps = Vec::new();
     let mut at = 0;
     for band in &bands {
@@ -212,26 +216,35 @@ fn fit(bands: Vec<Band>, projected: &[Vec<f32>], prior: Option<&Prior>) -> Grid 
         steps.push(share.max(1e-6) * plan::step(band.bits));
         at += dims;
     }
-    let largest = projected.iter().map(|row| rms(row)).fold(0f32, f32::max);
+    let grid = Grid { bands, steps, scale_unit: 1.0 };
+    let mut code = vec![0u8; grid.width()];
+    let rows = projected.iter().zip(energies);
+    let mut scales: Vec<f32> =
+        rows.map(|(row, energy)| grid.write_levels(row, *energy, &mut code)).collect();
+    scales.retain(|scale| *scale > 0.0);
+    scales.sort_by(f32::total_cmp);
+    // Vectors that hardly any kept direction tells of would stretch the range for all others.
+    let usual = scales.get(scales.len() / 2).copied().unwrap_or(0.0);
+    let largest = scales.last().copied().unwrap_or(0.0).min(MOST_SCALED * usual);
     let largest = match prior {
         Some(Prior { size, .. }) => largest.max(2.0 * size),
         None => largest,
     };
     // Room for vectors unlike those seen.
     let most = if largest > 0.0 { 1.4 * largest } else { 1.0 };
-    Grid { bands, steps, scale_unit: most / 255.0 }
+    Grid { scale_unit: most / 255.0, ..grid }
 }
 
 /// Compares estimates with exact scores where it matters, at the top: those of whole codes, and those
 /// of first planes.
-fn measure(codec: &Codec, rows: Rows<'_>, projected: &[Vec<f32>]) -> [Accuracy; 2] {
+fn measure(codec: &Codec, rows: Rows<'_>) -> [Accuracy; 2] {
     let (width, grid) = (codec.width(), codec.grid());
     let against = every_nth_index(rows.len(), AGAINST);
     let mut codes = vec![0u8; against.len() * width];
     codes
         .par_chunks_exact_mut(width)
         .zip(&against)
-        .for_each(|(code, &i)| grid.encode(&projected[i], code));
+        .for_each(|(code, &i)| codec.encode(rows.row(i), code));
     let Apart { planes, scales, .. } = Apart::new(grid, codes.chunks_exact(width));
     let probes = every_nth_index(rows.len(), PROBES);
     let pairs: Vec<[Vec<(f64, f64)>; 2]> = probes

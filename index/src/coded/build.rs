@@ -11,7 +11,7 @@ use crate::bytes::Put;
 use crate::codec::{Apart, Codec};
 use crate::container::Writer;
 use crate::graph::{GraphParams, build};
-use crate::vectors::Rows;
+use crate::vectors::{Rows, dot};
 
 /// Codes of chunks in their order.
 pub(crate) struct CodedBuilder {
@@ -60,7 +60,7 @@ impl CodedBuilder {
         for (middle, code) in
             middles.chunks_exact(grid.dims()).zip(centroids.chunks_exact_mut(grid.width()))
         {
-            grid.encode(middle, code);
+            grid.encode(middle, dot(middle, middle), code);
         }
         let (table, lists) = lists(&blocks);
         let (link_table, link_lists) = links::encode(&graph.links);

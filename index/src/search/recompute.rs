@@ -10,7 +10,7 @@
 use super::calibrate::Calibration;
 use super::candidates::{Candidate, Found};
 use super::pace::Pace;
-use super::rule::{Rule, Standing};
+use super::rule::{self, Exact, Open, Rule};
 use super::texts::Reading;
 use super::{Hit, Known, Plan, SearchResult, Stopped};
 use crate::cache::{Cache, MOST_AT_ONCE};
@@ -23,25 +23,23 @@ use crate::vectors::{Rows, dot, sanitize};
 /// A chunk by part and number.
 type Key = (usize, u32);
 
-/// A candidate on its way into the answer.
+/// A candidate on its way into the answer; its place among the candidates, the best by code first, names it.
 struct Runner {
     candidate: Candidate,
-    /// The score as far as it is known, and its standard deviation: 0 once it is recomputed.
-    score: f32,
-    sigma: f32,
-    hit: Option<Hit>,
+    state: State,
+    hit: Option<Box<Hit>>,
     /// Whether the cache was asked.
     asked: bool,
 }
 
-impl Standing for Runner {
-    fn score(&self) -> f32 {
-        self.score
-    }
-
-    fn sigma(&self) -> f32 {
-        self.sigma
-    }
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    /// Only its code is known.
+    Open,
+    /// Its exact score is.
+    Exact,
+    /// Its file is not as it was.
+    Gone,
 }
 
 impl Snapshot {
@@ -58,19 +56,13 @@ impl Snapshot {
         files: &dyn Files,
         encoder: &dyn Encoder,
     ) -> Result<(SearchResult, Vec<(Key, f32)>), IndexError> {
-        let mut calibration = None;
-        let runners = found.candidates.into_iter().map(|candidate| {
-            let Candidate { mean: score, sigma, .. } = candidate;
-            let mut runner = Runner { candidate, score, sigma, hit: None, asked: false };
-            if let Some(exact) = known.scores.get(&candidate.key()) {
-                settle(&mut calibration, &mut runner, *exact);
-            }
-            runner
-        });
         let rule = Rule { k, confidence: plan.confidence, exact: plan.exact };
+        let new = |candidate| Runner { candidate, state: State::Open, hit: None, asked: false };
         let mut race = Race {
-            runners: runners.collect(),
-            calibration,
+            runners: found.candidates.into_iter().map(new).collect(),
+            first: 0,
+            exact: Vec::new(),
+            calibration: None,
             k,
             plan,
             reading: Reading::new(self, files),
@@ -86,11 +78,13 @@ impl Snapshot {
                 ..SearchResult::default()
             },
         };
-        race.recalibrate();
+        for id in 0..race.runners.len() {
+            if let Some(exact) = known.scores.get(&race.runners[id].candidate.key()) {
+                race.settle(id, *exact);
+            }
+        }
         loop {
-            race.sort();
-            let doubtful =
-                rule.doubtful(&race.runners, race.result.recomputed + race.result.cached);
+            let doubtful = rule.doubtful(&race.exact, race.open());
             if doubtful.is_empty() {
                 race.result.stopped = Stopped::Bound;
                 // The bound may hold for chunks that turn out to be gone.
@@ -119,17 +113,21 @@ impl Snapshot {
             cache.put(&race.fresh);
         }
         known.stale_files.extend(race.reading.stale());
-        let exact = race.runners.iter().filter(|runner| runner.sigma == 0.0);
-        known.scores.extend(exact.map(|runner| (runner.candidate.key(), runner.score)));
-        let ranking =
-            race.runners.iter().map(|runner| (runner.candidate.key(), runner.score)).collect();
-        Ok((race.finish(), ranking))
+        let key = |id: usize| race.runners[id].candidate.key();
+        known.scores.extend(race.exact.iter().map(|it| (key(it.id), it.score)));
+        let all = race.ranking().map(|(id, score)| (key(id), score)).collect();
+        Ok((race.finish(), all))
     }
 }
 
 struct Race<'a> {
-    /// Best first.
     runners: Vec<Runner>,
+    /// All before this one are open no more.
+    first: usize,
+    /// Those whose scores are known, best first.
+    exact: Vec<Exact>,
+    /// Of exact scores by codes.
+    calibration: Option<Calibration>,
     k: usize,
     plan: &'a Plan<'a>,
     reading: Reading<'a>,
@@ -137,58 +135,67 @@ struct Race<'a> {
     cache: Option<&'a Cache>,
     /// What goes into the cache.
     fresh: Vec<([u8; 32], Vec<f32>)>,
-    /// Of exact scores by codes.
-    calibration: Option<Calibration>,
     result: SearchResult,
 }
 
-/// The exact score of a candidate came out.
-fn settle(calibration: &mut Option<Calibration>, runner: &mut Runner, exact: f32) {
-    let Candidate { mean, sigma, .. } = runner.candidate;
-    calibration.get_or_insert(Calibration::new(sigma)).note(exact - mean);
-    (runner.score, runner.sigma) = (exact, 0.0);
-}
-
 impl Race<'_> {
-    fn sort(&mut self) {
-        self.runners.sort_by(|a, b| {
-            let ties =
-                (a.candidate.part, a.candidate.chunk).cmp(&(b.candidate.part, b.candidate.chunk));
-            b.score.total_cmp(&a.score).then(ties)
-        });
+    /// The open candidates, best first, as what came out about others says.
+    fn open(&self) -> impl Iterator<Item = Open> + Clone {
+        let (shift, least) = self.calibration.map_or((0.0, 0.0), |it| (it.shift(), it.sigma()));
+        let runners = (self.first..).zip(&self.runners[self.first..]);
+        let open = runners.filter(|(_, runner)| runner.state == State::Open);
+        open.map(move |(id, runner)| Open {
+            id,
+            score: runner.candidate.mean + shift,
+            sigma: runner.candidate.sigma.max(least),
+        })
+    }
+
+    /// All but those that are gone, best first.
+    fn ranking(&self) -> impl Iterator<Item = (usize, f32)> {
+        rule::ranking(&self.exact, self.open())
+    }
+
+    /// The exact score of a candidate came out.
+    fn settle(&mut self, id: usize, score: f32) {
+        let Candidate { mean, sigma, .. } = self.runners[id].candidate;
+        self.calibration.get_or_insert(Calibration::new(sigma)).note(score - mean);
+        rule::settle(&mut self.exact, Exact { id, score });
+        self.close(id, State::Exact);
+    }
+
+    fn close(&mut self, id: usize, state: State) {
+        self.runners[id].state = state;
+        let closed = self.runners[self.first..].iter();
+        self.first += closed.take_while(|runner| runner.state != State::Open).count();
     }
 
     /// Reads the texts of these, lets those whose files are not as they were drop out, and takes the
     /// scores that the cache can tell. Whether anything changed.
     fn look_up(&mut self, which: &[usize], query: &[f32]) -> bool {
-        let gone = self.load(which);
-        let mut changed = !gone.is_empty();
-        if let Some(cache) = self.cache {
-            for &i in which {
-                let runner = &mut self.runners[i];
-                let Some(hit) = runner.hit.as_ref().filter(|_| !runner.asked) else { continue };
-                runner.asked = true;
-                if runner.sigma == 0.0 {
-                    continue;
-                }
-                if let Some(row) = cache.get(&hit.text_hash) {
-                    settle(&mut self.calibration, runner, dot(query, &row));
-                    self.result.cached += 1;
-                    changed = true;
-                }
+        let mut changed = self.load(which);
+        let Some(cache) = self.cache else { return changed };
+        for &id in which {
+            let runner = &mut self.runners[id];
+            let Some(hit) = runner.hit.as_ref().filter(|_| !runner.asked) else { continue };
+            runner.asked = true;
+            if runner.state == State::Open
+                && let Some(row) = cache.get(&hit.text_hash)
+            {
+                self.settle(id, dot(query, &row));
+                self.result.cached += 1;
+                changed = true;
             }
         }
-        self.recalibrate();
-        self.drop(&gone);
         changed
     }
 
     /// The first of these, as many as there is time for.
     fn fitting<'b>(&self, which: &'b [usize]) -> &'b [usize] {
-        let length = |&i: &usize| self.runners[i].hit.as_ref().map_or(0, |hit| hit.text.len());
+        let length = |&id: &usize| self.runners[id].hit.as_ref().map_or(0, |hit| hit.text.len());
         let lengths: Vec<usize> = which.iter().map(length).collect();
-        let answer = self.runners.iter().take(self.k);
-        let unread = answer.filter(|runner| runner.hit.is_none()).count();
+        let answer = self.ranking().take(self.k);
+        let unread = answer.filter(|(id, _)| self.runners[*id].hit.is_none()).count();
         &which[..self.pace.next(&lengths, unread)]
     }
 
@@ -199,81 +206,67 @@ impl Race<'_> {
         query: &[f32],
         encoder: &dyn Encoder,
     ) -> Result<(), IndexError> {
-        let hits = batch.iter().filter_map(|&i| self.runners[i].hit.as_ref());
+        let hits = batch.iter().filter_map(|&id| self.runners[id].hit.as_ref());
         let texts: Vec<&str> = hits.map(|hit| hit.text.as_str()).collect();
         let bytes = texts.iter().map(|text| text.len()).sum();
         let mut rows = self.pace.embed(texts.len(), bytes, || encode_checked(encoder, &texts))?;
         sanitize(&mut rows, query.len());
-        for (&i, row) in batch.iter().zip(Rows::new(&rows, query.len()).iter()) {
-            let runner = &mut self.runners[i];
-            settle(&mut self.calibration, runner, dot(query, row));
-            if let Some(hit) = runner.hit.as_ref().filter(|_| self.cache.is_some())
+        for (&id, row) in batch.iter().zip(Rows::new(&rows, query.len()).iter()) {
+            self.settle(id, dot(query, row));
+            if let Some(hit) = self.runners[id].hit.as_ref().filter(|_| self.cache.is_some())
                 && self.fresh.len() < MOST_AT_ONCE
             {
                 self.fresh.push((hit.text_hash, row.to_vec()));
             }
         }
         self.result.recomputed += batch.len();
-        self.recalibrate();
         Ok(())
-    }
-
-    /// Takes the open candidates' estimates as what came out about others says.
-    fn recalibrate(&mut self) {
-        let Some(calibration) = self.calibration else { return };
-        let (shift, sigma) = (calibration.shift(), calibration.sigma());
-        for runner in self.runners.iter_mut().filter(|runner| runner.sigma > 0.0) {
-            runner.score = runner.candidate.mean + shift;
-            runner.sigma = sigma.max(runner.candidate.sigma);
-        }
     }
 
     /// Reads the texts of the answer; `false` if that changed it. Where only the order matters, scores that
     /// are sure enough stay estimates: others would bring new doubts.
     fn is_settled(&mut self, query: &[f32]) -> bool {
-        let answer: Vec<usize> = (0..self.runners.len().min(self.k)).collect();
-        if self.plan.exact {
-            return !self.look_up(&answer, query);
-        }
-        let gone = self.load(&answer);
-        self.drop(&gone);
-        gone.is_empty()
+        let answer: Vec<usize> = self.ranking().map(|(id, _)| id).take(self.k).collect();
+        let changed =
+            if self.plan.exact { self.look_up(&answer, query) } else { self.load(&answer) };
+        !changed
     }
 
-    /// Reads texts; gives back those that cannot be read as they were.
-    fn load(&mut self, which: &[usize]) -> Vec<usize> {
-        let mut gone = Vec::new();
-        for &i in which {
-            if self.runners[i].hit.is_none() {
-                let Candidate { part, chunk, .. } = self.runners[i].candidate;
-                match self.pace.read(|| self.reading.hit(part, chunk)) {
-                    Some(hit) => self.runners[i].hit = Some(hit),
-                    None => gone.push(i),
-                }
+    /// Reads texts; those that cannot be read as they were drop out. Whether any did.
+    fn load(&mut self, which: &[usize]) -> bool {
+        let before = self.result.stale;
+        for &id in which {
+            if self.runners[id].hit.is_some() {
+                continue;
+            }
+            let Candidate { part, chunk, .. } = self.runners[id].candidate;
+            if let Some(hit) = self.pace.read(|| self.reading.hit(part, chunk)) {
+                self.runners[id].hit = Some(Box::new(hit));
+            } else {
+                self.result.stale += 1;
+                self.exact.retain(|it| it.id != id);
+                self.close(id, State::Gone);
             }
         }
-        gone
-    }
-
-    fn drop(&mut self, gone: &[usize]) {
-        self.result.stale += gone.len();
-        let mut at = 0;
-        self.runners.retain(|_| {
-            at += 1;
-            !gone.contains(&(at - 1))
-        });
+        self.result.stale > before
     }
 
     fn finish(mut self) -> SearchResult {
         let z = self.plan.confidence;
-        let rest = self.runners.split_off(self.runners.len().min(self.k));
-        let upper = rest.iter().map(|runner| runner.score + z * runner.sigma);
-        self.result.bound = upper.fold(self.result.bound, f32::max);
-        let hits = self.runners.into_iter().filter_map(|runner| {
-            let margin = z * runner.sigma;
-            runner.hit.map(|hit| Hit { score: runner.score, margin, ..hit })
-        });
-        self.result.hits = hits.collect();
+        let answer: Vec<(usize, f32)> = self.ranking().take(self.k).collect();
+        let is_left = |id: usize| !answer.iter().any(|(other, _)| *other == id);
+        let exact = self.exact.iter().map(|it| (it.id, it.score));
+        let upper = self.open().map(|it| (it.id, it.score + z * it.sigma)).chain(exact);
+        let rest = upper.filter(|(id, _)| is_left(*id)).map(|(_, upper)| upper);
+        self.result.bound = rest.fold(self.result.bound, f32::max);
+        let least = self.calibration.map_or(0.0, |it| it.sigma());
+        for (id, score) in answer {
+            let runner = &mut self.runners[id];
+            let exact = runner.state == State::Exact;
+            let margin = if exact { 0.0 } else { z * runner.candidate.sigma.max(least) };
+            let hit = runner.hit.take();
+            self.result.hits.extend(hit.map(|hit| Hit { score, margin, ..*hit }));
+        }
         self.result
     }
 }

@@ -18,38 +18,77 @@ pub(crate) struct Rule {
     pub(crate) exact: bool,
 }
 
-/// A candidate: its score as far as it is known, and the standard deviation, 0 once it is recomputed.
-pub(crate) trait Standing {
-    fn score(&self) -> f32;
-    fn sigma(&self) -> f32;
+/// A candidate whose score is not known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Open {
+    pub(crate) id: usize,
+    /// What the score is on average, and its standard deviation.
+    pub(crate) score: f32,
+    pub(crate) sigma: f32,
+}
+
+/// A candidate whose score is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exact {
+    pub(crate) id: usize,
+    pub(crate) score: f32,
 }
 
 impl Rule {
-    /// The candidates to recompute next, by position; none if the answer can change no more. `ranked` is
-    /// best first; `recomputed` is how many were so far.
-    pub(crate) fn doubtful(&self, ranked: &[impl Standing], recomputed: usize) -> Vec<usize> {
+    /// The candidates to recompute next; none if the answer can change no more. Both kinds come best first.
+    pub(crate) fn doubtful(
+        &self,
+        exact: &[Exact],
+        open: impl Iterator<Item = Open> + Clone,
+    ) -> Vec<usize> {
+        if self.exact { self.above(exact, open) } else { self.near(exact, open) }
+    }
+
+    /// Those that may belong to the answer.
+    fn above(&self, exact: &[Exact], open: impl Iterator<Item = Open> + Clone) -> Vec<usize> {
         let z = self.confidence;
-        let open = (0..ranked.len()).filter(|&i| ranked[i].sigma() > 0.0);
-        if self.exact {
-            let exact = ranked.iter().filter(|candidate| candidate.sigma() == 0.0);
-            let bar = exact.map(Standing::score).nth(self.k - 1);
-            let above = |i: &usize| {
-                let candidate = &ranked[*i];
-                bar.is_none_or(|bar| candidate.score() + z * candidate.sigma() > bar)
-            };
-            let most = BATCH.max(self.k.saturating_sub(recomputed));
-            return open.filter(above).take(most).collect();
-        }
-        let Some(next) = ranked.get(self.k) else { return Vec::new() };
-        let bar = (ranked[self.k - 1].score() + next.score()) / 2.0;
-        let doubts = open.map(|i| ((ranked[i].score() - bar).abs() / ranked[i].sigma(), i));
-        let mut open: Vec<(f32, usize)> = doubts.filter(|(doubt, _)| *doubt < z).collect();
+        let most = BATCH.max(self.k.saturating_sub(exact.len())).max(exact.len() / 16);
+        let Some(bar) = exact.get(self.k - 1).map(|it| it.score) else {
+            return open.map(|it| it.id).take(most).collect();
+        };
+        open.filter(|it| it.score + z * it.sigma > bar).map(|it| it.id).take(most).collect()
+    }
+
+    /// Those that may stand on the other side of the answer's end.
+    fn near(&self, exact: &[Exact], open: impl Iterator<Item = Open> + Clone) -> Vec<usize> {
+        let mut end = ranking(exact, open.clone()).skip(self.k - 1).map(|(_, score)| score);
+        let (Some(last), Some(next)) = (end.next(), end.next()) else { return Vec::new() };
+        let bar = (last + next) / 2.0;
+        let doubts = open.map(|it| ((it.score - bar).abs() / it.sigma, it.id));
+        let mut open: Vec<(f32, usize)> =
+            doubts.filter(|(doubt, _)| *doubt < self.confidence).collect();
         let most = |a: &(f32, usize), b: &(f32, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
         if open.len() > BATCH / 2 {
             open.select_nth_unstable_by(BATCH / 2 - 1, most);
             open.truncate(BATCH / 2);
         }
         open.sort_unstable_by(most);
-        open.into_iter().map(|(_, i)| i).collect()
+        open.into_iter().map(|(_, id)| id).collect()
     }
+}
+
+/// Both kinds together, best first: who it is and what its score is as far as it is known.
+pub(crate) fn ranking(
+    exact: &[Exact],
+    open: impl Iterator<Item = Open>,
+) -> impl Iterator<Item = (usize, f32)> {
+    let mut exact = exact.iter().map(|it| (it.id, it.score)).peekable();
+    let mut open = open.map(|it| (it.id, it.score)).peekable();
+    std::iter::from_fn(move || match (exact.peek(), open.peek()) {
+        (Some(known), Some(guess)) if known.1 >= guess.1 => exact.next(),
+        (Some(_), None) => exact.next(),
+        _ => open.next(),
+    })
+}
+
+/// Puts one whose score came out in its place.
+pub(crate) fn settle(exact: &mut Vec<Exact>, new: Exact) {
+    let before =
+        |it: &Exact| it.score.total_cmp(&new.score).reverse().then(it.id.cmp(&new.id)).is_lt();
+    exact.insert(exact.partition_point(before), new);
 }

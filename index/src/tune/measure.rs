@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// but so many at least.
 const LEAST: usize = 8;
 /// What it is compared with may recompute so many times as much, and so many at least,
-const LARGER: usize = 8;
+const LARGER: usize = 4;
 const LARGE: usize = 256;
 /// and has to be so sure.
 const SURE: f32 = 6.0;

@@ -1,7 +1,7 @@
 //! One search played with estimates and a truth that are known, by the rule of the real one.
 
 use super::pool::Pool;
-use crate::search::{Rule, Standing};
+use crate::search::rule::{self, Exact, Open, Rule};
 
 /// Scores that differ by less are of chunks that say the same.
 pub(super) const SAME: f32 = 1e-5;
@@ -17,26 +17,6 @@ pub(super) struct Outcome {
     pub(super) recomputed: usize,
 }
 
-struct Runner {
-    id: u32,
-    score: f32,
-    sigma: f32,
-}
-
-fn best_first(a: &Runner, b: &Runner) -> std::cmp::Ordering {
-    b.score.total_cmp(&a.score).then(a.id.cmp(&b.id))
-}
-
-impl Standing for Runner {
-    fn score(&self) -> f32 {
-        self.score
-    }
-
-    fn sigma(&self) -> f32 {
-        self.sigma
-    }
-}
-
 /// Plays a question whose chunks have these estimates, and tells for each of `caps`, ascending, how it
 /// ends where no more than so many may be recomputed.
 pub(super) fn play(
@@ -46,50 +26,64 @@ pub(super) fn play(
     pool: &Pool,
     caps: &[usize],
 ) -> Vec<Outcome> {
-    let runners = (0u32..).zip(estimates).map(|(id, &score)| Runner { id, score, sigma });
-    let mut runners: Vec<Runner> = runners.collect();
+    let mut open: Vec<(u32, f32)> = (0u32..).zip(estimates.iter().copied()).collect();
+    let best_first = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
     let keep = caps.last().map_or(0, |most| most + MARGIN).max(2 * rule.k);
-    if runners.len() > keep {
-        runners.select_nth_unstable_by(keep - 1, best_first);
-        runners.truncate(keep);
+    if open.len() > keep {
+        open.select_nth_unstable_by(keep - 1, best_first);
+        open.truncate(keep);
     }
-    runners.sort_by(best_first);
-    let (mut outcomes, mut recomputed) = (Vec::with_capacity(caps.len()), 0);
+    open.sort_by(best_first);
+    let mut game = Game { rule, open, sigma, exact: Vec::new(), pool };
+    let mut outcomes = Vec::with_capacity(caps.len());
     loop {
-        let doubtful = rule.doubtful(&runners, recomputed);
-        let batch: Vec<u32> = doubtful.into_iter().map(|at| runners[at].id).collect();
+        let batch = rule.doubtful(&game.exact, game.open());
         for &id in &batch {
-            while caps.get(outcomes.len()) == Some(&recomputed) {
-                outcomes.push(outcome(rule, &runners, pool, recomputed));
+            while caps.get(outcomes.len()) == Some(&game.exact.len()) {
+                outcomes.push(game.outcome());
             }
             if outcomes.len() == caps.len() {
                 return outcomes;
             }
-            settle(&mut runners, id, pool.truth[id as usize]);
-            recomputed += 1;
+            game.settle(id);
         }
         if batch.is_empty() {
-            let end = outcome(rule, &runners, pool, recomputed);
-            outcomes.resize(caps.len(), end);
+            outcomes.resize(caps.len(), game.outcome());
             return outcomes;
         }
     }
 }
 
-/// Gives a runner its exact score and its place.
-fn settle(runners: &mut Vec<Runner>, id: u32, score: f32) {
-    let Some(at) = runners.iter().position(|runner| runner.id == id) else { return };
-    runners.remove(at);
-    let place = runners
-        .partition_point(|runner| runner.score > score || runner.score == score && runner.id < id);
-    runners.insert(place, Runner { id, score, sigma: 0.0 });
+struct Game<'a> {
+    rule: Rule,
+    /// Chunks by number with their estimates, best first.
+    open: Vec<(u32, f32)>,
+    sigma: f32,
+    exact: Vec<Exact>,
+    pool: &'a Pool,
 }
 
-fn outcome(rule: Rule, runners: &[Runner], pool: &Pool, recomputed: usize) -> Outcome {
-    // Of chunks with the same text one is as good as another.
-    let good = |runner: &&Runner| pool.truth[runner.id as usize] >= pool.bar - SAME;
-    let found = runners.iter().take(rule.k).filter(good).count();
-    Outcome { recall: found as f64 / pool.best.max(1) as f64, recomputed }
+impl Game<'_> {
+    fn open(&self) -> impl Iterator<Item = Open> + Clone {
+        let sigma = self.sigma;
+        self.open.iter().map(move |&(id, score)| Open { id: id as usize, score, sigma })
+    }
+
+    fn settle(&mut self, id: usize) {
+        self.open.retain(|(other, _)| *other as usize != id);
+        rule::settle(&mut self.exact, Exact { id, score: self.pool.truth[id] });
+    }
+
+    fn outcome(&self) -> Outcome {
+        // Of chunks with the same text one is as good as another.
+        let good = |(id, _): &(usize, f32)| self.pool.truth[*id] >= self.pool.bar - SAME;
+        let answer = rule::ranking(&self.exact, self.open()).take(self.rule.k);
+        let found = answer.filter(good).count();
+        Outcome {
+            recall: found as f64 / self.pool.best.max(1) as f64,
+            recomputed: self.exact.len(),
+        }
+    }
 }
 
 #[cfg(test)]

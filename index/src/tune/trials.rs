@@ -8,13 +8,13 @@ use super::sample::Sample;
 use super::widths::Width;
 use super::{TUNE_K, TuneRow, quantile};
 use crate::collection::Snapshot;
-use crate::search::Rule;
+use crate::search::rule::Rule;
 use crate::settings::Settings;
 
 /// Confidences tried.
 const CONFIDENCES: [f32; 7] = [1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0];
 /// Most recomputed that are tried, of a collection of up to 8192 chunks.
-const CAPS: [u32; 14] = [0, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512];
+const CAPS: [u32; 16] = [0, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048];
 
 /// What all widths have in common.
 pub(super) struct Trials<'a> {
@@ -31,13 +31,18 @@ impl Trials<'_> {
         let mut rows = Vec::new();
         for exact in [true, false] {
             let least = if exact { TUNE_K } else { 0 };
-            let at = |recompute: u32| {
-                Settings { recompute, ..*self.snapshot.settings() }.recompute_at(chunks)
+            let with = |recompute, confidence| Settings {
+                recompute,
+                confidence,
+                exact,
+                ..*self.snapshot.settings()
             };
+            let at = |recompute| with(recompute, 0.0).recompute_at(chunks);
             let caps: Vec<u32> = CAPS.into_iter().filter(|&cap| at(cap) >= least).collect();
             let most: Vec<usize> = caps.iter().map(|&cap| at(cap)).collect();
             for confidence in CONFIDENCES {
-                let rule = Rule { k: TUNE_K, confidence, exact };
+                let sure = with(0, confidence).confidence_at(chunks);
+                let rule = Rule { k: TUNE_K, confidence: sure, exact };
                 let played: Vec<Vec<Outcome>> = self
                     .pools
                     .par_iter()
@@ -48,10 +53,7 @@ impl Trials<'_> {
                     let counted = Counted::of(played.iter().map(|outcomes| outcomes[i]));
                     let settings = Settings {
                         bytes_per_chunk: width.bytes_per_chunk,
-                        recompute,
-                        confidence,
-                        exact,
-                        ..*self.snapshot.settings()
+                        ..with(recompute, confidence)
                     };
                     let scans = self.scans.iter();
                     rows.extend(scans.map(|scan| self.row(width, settings, scan, &counted)));
