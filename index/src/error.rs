@@ -33,9 +33,7 @@ pub enum IndexError {
     ReadOnly,
     /// A file of the index is damaged. The user's own files are not touched by this; see
     /// [`Collection::repair`](crate::Collection::repair).
-    #[error(
-        "index file {file} is damaged ({what}); repair the index, which drops the damaged part, then update its folders"
-    )]
+    #[error("index file {file} is damaged ({what})")]
     Corrupt {
         /// Name of the file inside the collection's directory.
         file: String,

@@ -67,21 +67,32 @@ enum Place {
     Memory(RamDirectory),
 }
 
+/// The folder for tantivy, which would wait for ever to read a pipe.
+fn map_folder(dir: &Path) -> Result<MmapDirectory, LexicalError> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_file() {
+            let name = entry.file_name();
+            let message = format!("{} is no file", Path::new(&name).display());
+            return Err(LexicalError::Damaged(message));
+        }
+    }
+    let directory = MmapDirectory::open(dir);
+    directory.map_err(|error| LexicalError::from(tantivy::TantivyError::from(error)))
+}
+
 impl Lexical {
     /// Opens the index in `dir` and verifies every byte of it, or makes an empty one where there is
     /// none. Where [`LexicalError::rebuild`] says so, remove the folder, call this again and add
     /// every segment.
     pub(crate) fn open_or_create(dir: &Path) -> Result<Self, LexicalError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        let directory = MmapDirectory::open(dir)
-            .map_err(|error| LexicalError::from(tantivy::TantivyError::from(error)))?;
-        Self::open(Place::Folder(dir.to_owned()), directory)
+        Self::open(Place::Folder(dir.to_owned()), map_folder(dir)?)
     }
 
     /// Opens the index in `dir` for reading and verifies every byte of it. Writes nothing there.
     pub(crate) fn open_read_only(dir: &Path) -> Result<Self, LexicalError> {
-        let directory = MmapDirectory::open(dir)
-            .map_err(|error| LexicalError::from(tantivy::TantivyError::from(error)))?;
+        let directory = map_folder(dir)?;
         if !Index::exists(&directory).map_err(tantivy::TantivyError::from)? {
             return Err(LexicalError::Damaged("its description is missing".to_owned()));
         }

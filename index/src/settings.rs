@@ -37,8 +37,8 @@ const FLAT: u32 = MAX_CHUNKS as u32;
 pub enum Profile {
     /// As little disk as possible: 17 bytes a chunk, some hundred recomputations, recall@10 of 0.9 and more.
     Small,
-    /// Half the disk of a plain LEANN index at 60 bytes a chunk: some sixty recomputations on average over 5,000
-    /// chunks, recall@10 of 0.99.
+    /// Half the disk of a plain LEANN index at 60 bytes a chunk: some forty recomputations on average over 5,000
+    /// chunks of MiniLM, recall@10 of 0.99.
     #[default]
     Balanced,
     /// 200 bytes a chunk, for the least recomputation: some five, recall@10 of 0.99.

@@ -223,6 +223,9 @@ fn without_a_node(error: ApiError) -> ApiError {
         ErrorCode::Exists if error.hint.as_deref().is_some_and(|it| it.contains("profile")) => {
             error.hint("build another one beside it, or leave `--profile` out")
         }
+        ErrorCode::Usage if error.hint.as_deref().is_some_and(|it| it.contains("index profile")) => {
+            error.hint("`covey index build` goes on where it was interrupted; with `--profile small` there are no words")
+        }
         _ => error,
     }
 }

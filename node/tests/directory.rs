@@ -270,6 +270,23 @@ async fn an_export_has_every_chunk_and_names_what_is_stale() {
 }
 
 #[tokio::test]
+async fn an_export_never_replaces_what_is_indexed_or_what_is_no_file() {
+    let place = Place::new(3);
+    place.built().await;
+    let before = fs::read_dir(place.folder()).expect("lists").count();
+    let link = place.temp.path().join("link.jsonl");
+    std::os::unix::fs::symlink(place.temp.path().join("elsewhere"), &link).expect("made");
+    let inside = place.folder().join("new.jsonl");
+    for path in [inside, "/dev/null".into(), link.clone()] {
+        let wish = ExportCall { path, format: ExportFormat::Jsonl, text: true, vectors: false };
+        let refused = place.ask(Ask::Export(wish)).await.expect_err("it is refused");
+        assert_eq!(refused.code, ErrorCode::Usage, "{}", refused.message);
+    }
+    assert_eq!(fs::read_dir(place.folder()).expect("lists").count(), before);
+    assert!(link.is_symlink());
+}
+
+#[tokio::test]
 async fn an_interrupted_export_leaves_what_was_there() {
     let place = Place::new(3);
     place.built().await;

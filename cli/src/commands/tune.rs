@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::text::parse_latency;
 
 const EXAMPLES: &str = "\
-Example: covey tune notes --latency 5ms --recall 0.95 --disk 1%
+Example: covey tune notes --latency 5ms --recall 0.95 --disk 8%
          covey tune notes --disk 60B --dry-run
          covey tune notes --off";
 

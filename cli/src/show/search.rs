@@ -145,7 +145,7 @@ fn summary(report: &SearchReport) -> String {
         let noun = if report.mode == SearchMode::Grep { "file" } else { "match" };
         let files = count(report.stale, noun);
         line.push_str(&format!(
-            " · {files} passed over as the file has changed (`covey add` again)"
+            " · {files} passed over as the file has changed or is gone (`covey add` its folder again)"
         ));
     }
     line

@@ -22,6 +22,9 @@ const QUESTIONS: f64 = 0.4;
 /// How much more a dropped direction costs than noise of the same size: the chunks that belong to an answer agree
 /// with the question along all directions, so that what is dropped is theirs to lose.
 const DROPPED: f64 = 2.0;
+/// With so many bits a direction and more, nothing that matters is dropped, and bands that part the variances evenly
+/// have the better first planes: there both are 1.
+const FINE: f64 = 4.0;
 
 /// The step of that grid, in standard deviations.
 const STEP: [f32; 8] = [1.596, 0.9957, 0.586, 0.3352, 0.1881, 0.1041, 0.0569, 0.0308];
@@ -40,7 +43,12 @@ pub(super) fn distortion(bits: u8) -> f32 {
 /// principal direction, largest first, where keeping one direction at all costs `upkeep` bits a
 /// vector (its share of the stored basis).
 pub(super) fn bands(variances: &[f64], budget: f64, upkeep: f64) -> Vec<Band> {
-    let spectrum = Spectrum::new(variances);
+    let fine = budget >= FINE * variances.len() as f64;
+    let spectrum = if fine {
+        Spectrum::new(variances, 1.0, 1.0)
+    } else {
+        Spectrum::new(variances, QUESTIONS, DROPPED)
+    };
     let wanted = variances.len() / 8;
     let mut best = (f64::INFINITY, Vec::new());
     for first in 1..=wanted {
@@ -75,10 +83,12 @@ struct Spectrum {
     questions: Vec<f64>,
     /// Of the products of both.
     products: Vec<f64>,
+    /// What a dropped direction counts.
+    dropped: f64,
 }
 
 impl Spectrum {
-    fn new(variances: &[f64]) -> Self {
+    fn new(variances: &[f64], power: f64, dropped: f64) -> Self {
         let running = |f: &dyn Fn(f64) -> f64| {
             let mut sum = 0.0;
             let sums = variances.iter().map(|&v| {
@@ -87,11 +97,12 @@ impl Spectrum {
             });
             [0.0].into_iter().chain(sums).collect::<Vec<f64>>()
         };
-        let question = |v: f64| v.powf(QUESTIONS);
+        let question = |v: f64| v.powf(power);
         Self {
             chunks: running(&|v| v),
             questions: running(&question),
             products: running(&|v| v * question(v)),
+            dropped,
         }
     }
 
@@ -105,7 +116,7 @@ impl Spectrum {
                 at += dims;
             }
         }
-        loss + DROPPED * (self.products[self.products.len() - 1] - self.products[at])
+        loss + self.dropped * (self.products[self.products.len() - 1] - self.products[at])
     }
 }
 
@@ -128,6 +139,15 @@ mod tests {
     fn a_flat_spectrum_keeps_every_direction_alike() {
         let bands = bands(&[1.0; 64], 128.0, 0.0);
         assert_eq!(bands, [Band { dims: 64, bits: 2 }]);
+    }
+
+    /// What fitted best of what was measured on the vectors of two models (spectra of this kind).
+    #[test]
+    fn few_bits_go_to_many_directions_rather_than_many_to_few() {
+        let falling: Vec<f64> = (1..=256).map(|i| f64::from(i).powf(-0.7)).collect();
+        let kept = |budget| bands(&falling, budget, 0.0).iter().map(|band| band.dims).sum::<u32>();
+        assert!(kept(104.0) >= 80, "{:?}", bands(&falling, 104.0, 0.0));
+        assert!(kept(430.0) >= 240, "{:?}", bands(&falling, 430.0, 0.0));
     }
 
     #[test]

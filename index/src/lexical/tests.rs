@@ -285,6 +285,24 @@ fn damage_is_an_error_and_never_a_panic() {
     assert_eq!(opened(dir.path()).unwrap(), whole);
 }
 
+#[test]
+fn what_is_no_file_is_damage_and_never_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lexical = Lexical::open_or_create(dir.path()).unwrap();
+    fill(&mut lexical, 1);
+    lexical.commit().unwrap();
+    drop(lexical);
+    let description = dir.path().join("meta.json");
+    fs::remove_file(&description).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&description).status().unwrap();
+    assert!(made.success());
+    let read = Lexical::open_read_only(dir.path()).map(|_| ());
+    let written = Lexical::open_or_create(dir.path()).map(|_| ());
+    for result in [read, written] {
+        assert!(matches!(result, Err(LexicalError::Damaged(_))), "{result:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

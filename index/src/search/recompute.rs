@@ -7,6 +7,8 @@
 //! still has is taken from there, once the file is seen to be as it was; that costs next to nothing, so
 //! it is tried before anything is embedded.
 
+use std::collections::HashMap;
+
 use super::calibrate::Calibration;
 use super::candidates::{Candidate, Found};
 use super::pace::Pace;
@@ -62,6 +64,7 @@ impl Snapshot {
             runners: found.candidates.into_iter().map(new).collect(),
             first: 0,
             exact: Vec::new(),
+            texts: HashMap::new(),
             calibration: None,
             k,
             plan,
@@ -126,6 +129,8 @@ struct Race<'a> {
     first: usize,
     /// Those whose scores are known, best first.
     exact: Vec<Exact>,
+    /// Scores of the texts that came out, by their hashes: copies have them too.
+    texts: HashMap<[u8; 32], f32>,
     /// Of exact scores by codes.
     calibration: Option<Calibration>,
     k: usize,
@@ -158,7 +163,11 @@ impl Race<'_> {
 
     /// The exact score of a candidate came out.
     fn settle(&mut self, id: usize, score: f32) {
-        let Candidate { mean, sigma, .. } = self.runners[id].candidate;
+        let Runner { candidate: Candidate { mean, sigma, .. }, hit, .. } = &self.runners[id];
+        let (mean, sigma) = (*mean, *sigma);
+        if let Some(hit) = hit {
+            self.texts.insert(hit.text_hash, score);
+        }
         self.calibration.get_or_insert(Calibration::new(sigma)).note(score - mean);
         rule::settle(&mut self.exact, Exact { id, score });
         self.close(id, State::Exact);
@@ -171,17 +180,23 @@ impl Race<'_> {
     }
 
     /// Reads the texts of these, lets those whose files are not as they were drop out, and takes the
-    /// scores that the cache can tell. Whether anything changed.
+    /// scores that a copy of the text or the cache can tell. Whether anything changed.
     fn look_up(&mut self, which: &[usize], query: &[f32]) -> bool {
         let mut changed = self.load(which);
-        let Some(cache) = self.cache else { return changed };
         for &id in which {
             let runner = &mut self.runners[id];
-            let Some(hit) = runner.hit.as_ref().filter(|_| !runner.asked) else { continue };
-            runner.asked = true;
-            if runner.state == State::Open
-                && let Some(row) = cache.get(&hit.text_hash)
-            {
+            let Some(hit) = runner.hit.as_ref().filter(|_| runner.state == State::Open) else {
+                continue;
+            };
+            if let Some(&score) = self.texts.get(&hit.text_hash) {
+                self.settle(id, score);
+                changed = true;
+                continue;
+            }
+            if std::mem::replace(&mut runner.asked, true) {
+                continue;
+            }
+            if let Some(row) = self.cache.and_then(|cache| cache.get(&hit.text_hash)) {
                 self.settle(id, dot(query, &row));
                 self.result.cached += 1;
                 changed = true;

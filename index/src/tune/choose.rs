@@ -41,13 +41,15 @@ pub(super) fn choose(rows: &[TuneRow], goals: &TuneGoals) -> Choice {
 
 /// Which of two rows of one width is the better, `Less` for the first.
 fn better(a: &TuneRow, b: &TuneRow, goals: &TuneGoals) -> Ordering {
-    // What misses disk does so at any confidence.
-    let far = |row: &TuneRow| -> f64 {
+    // What misses disk does so at any confidence. A goal out of reach is no reason to miss another.
+    let far = |row: &TuneRow| -> (usize, f64) {
         let misses = misses(row, goals).into_iter().filter(|(goal, _)| *goal != TuneGoal::Disk);
-        misses.map(|(_, by)| by).sum()
+        misses.fold((0, 0.0), |(count, sum), (_, by)| (count + 1, sum + by))
     };
-    far(a)
-        .total_cmp(&far(b))
+    let ((fewest, least), (count, sum)) = (far(a), far(b));
+    fewest
+        .cmp(&count)
+        .then(least.total_cmp(&sum))
         .then(b.settings.exact.cmp(&a.settings.exact))
         .then(a.latency.cmp(&b.latency))
         .then(a.recomputed.total_cmp(&b.recomputed))
@@ -152,6 +154,18 @@ mod tests {
             let row = choice.frontier[choice.nearest.expect("there is one")];
             assert_eq!(row.settings.bytes_per_chunk, bytes, "{goals:?}");
         }
+    }
+
+    #[test]
+    fn a_latency_out_of_reach_costs_no_recall() {
+        let goals = TuneGoals {
+            recall: 0.95,
+            latency: Some(Duration::from_micros(1)),
+            disk: DiskGoal::Share(1.0),
+        };
+        let choice = choose(&[row(60, true, 0.3, 1), row(60, true, 0.99, 9)], &goals);
+        assert_eq!(choice.in_the_way, [TuneGoal::Latency]);
+        assert!(choice.frontier[choice.nearest.expect("there is one")].recall > 0.9);
     }
 
     #[test]

@@ -35,7 +35,10 @@ impl Collections {
         cancel: &CancelFlag,
     ) -> Result<Added, ApiError> {
         let root = self.resolve(path)?;
-        let name = name.map_or_else(|| default_name(&root), Ok)?;
+        let name = match name {
+            Some(name) => name,
+            None => self.name_for(&root)?,
+        };
         let model = self.models.current()?;
         let slot = self.slot_or_new(&name, &model)?;
         let mut claim = slot.claim()?;
@@ -59,6 +62,20 @@ impl Collections {
         }
         cancel.check()?;
         result
+    }
+
+    /// The name that `root` goes by where none was given: never that of a collection of other folders, which may be
+    /// shared.
+    fn name_for(&self, root: &Path) -> Result<Name, ApiError> {
+        let name = default_name(root)?;
+        let roots = self.slot(&name).map_or_else(|_| Vec::new(), |slot| slot.record().roots());
+        let Some(other) = roots.first().filter(|_| !roots.iter().any(|known| known == root)) else {
+            return Ok(name);
+        };
+        let message = format!("there is a collection {name} already, of {}", other.display());
+        Err(ApiError::new(ErrorCode::Exists, message).hint(format!(
+            "add to it with `--collection {name}`, or choose another name with `--collection NAME`"
+        )))
     }
 
     fn add_root(

@@ -39,6 +39,7 @@ impl Collections {
             true => Some(self.model_of_slot(&slot)?.encoder),
             false => None,
         };
+        check_apart(&slot.record().roots(), &wish.path)?;
         let total = snapshot.stats().files as u64;
         let mut export = Export::create(wish, encoder.as_deref())?;
         let mut failed = None;
@@ -212,14 +213,28 @@ fn embed(encoder: &dyn Encoder, chunks: &[ListedChunk]) -> Result<Vec<f32>, ApiE
     Ok(rows)
 }
 
+/// Refuses to write among what is indexed: over one of its files, or where it would be indexed itself.
+fn check_apart(roots: &[PathBuf], path: &Path) -> Result<(), ApiError> {
+    let folder = path.parent().and_then(|parent| parent.canonicalize().ok());
+    let (Some(folder), Some(name)) = (folder, path.file_name()) else { return Ok(()) };
+    let place = folder.join(name);
+    let Some(root) = roots.iter().find(|root| place.starts_with(root)) else { return Ok(()) };
+    let message = format!("{} lies in {}, which is indexed", place.display(), root.display());
+    Err(ApiError::new(ErrorCode::Usage, message).hint("name a file outside of the collection"))
+}
+
 /// Whether a file can be put there.
 fn check_target(path: &Path) -> Result<(), ApiError> {
     let usage = |what: &str| {
         let message = format!("{} {what}", path.display());
         Err(ApiError::new(ErrorCode::Usage, message).hint("name a file in a folder that is there"))
     };
+    let there = path.symlink_metadata().ok();
     match path.parent() {
         _ if path.is_dir() => usage("is a folder"),
+        _ if there.is_some_and(|it| !it.is_file()) => {
+            usage("is a link, a device or a pipe, which would be replaced")
+        }
         Some(parent) if path.is_absolute() && parent.is_dir() => Ok(()),
         _ => usage("is in no folder"),
     }

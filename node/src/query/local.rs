@@ -1,6 +1,6 @@
 //! What this node's own collections hold on a question.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -137,7 +137,7 @@ impl Wish {
         options.filter = self.filter.as_ref();
         options.time_left = time_left.as_ref().map(|left| left as TimeLeft<'_>);
         let limit = usize::from(asked.limit);
-        let mut found = collections.search(only.as_ref(), query, limit, &options);
+        let mut found = search_texts(collections, only.as_ref(), query, limit, &options);
         let cut = self.mode == SearchMode::Grep && late.load(Ordering::Relaxed);
         if cut {
             found.stopped = Some(Stopped::Time);
@@ -149,6 +149,31 @@ impl Wish {
             found.notes.push("there is nothing to search yet: `covey add FOLDER`".to_owned());
         }
         Ok(OwnAnswer::new(found, limit, self.mode))
+    }
+}
+
+/// Most hits looked for where copies of a text stand before others.
+const MOST_COPIES: usize = 1024;
+
+/// Searches for `limit` texts that differ. Where copies of some take the places of others, more hits are looked for.
+fn search_texts(
+    collections: &Collections,
+    only: Option<&BTreeSet<Name>>,
+    query: Query<'_>,
+    limit: usize,
+    options: &SearchOptions<'_>,
+) -> LocalSearch {
+    let mut wanted = limit;
+    loop {
+        let mut found = collections.search(only, query, wanted, options);
+        let all = found.hits.len();
+        let mut texts = HashSet::new();
+        found.hits.retain(|hit| texts.insert((hit.collection.clone(), hit.hit.text_hash)));
+        let crowded = found.hits.len() < limit && all >= wanted;
+        if !crowded || wanted >= MOST_COPIES || found.stopped == Some(Stopped::Time) {
+            return found;
+        }
+        wanted = (wanted * 4).min(MOST_COPIES);
     }
 }
 
@@ -183,7 +208,7 @@ pub(super) fn search(
             alone
         }
     };
-    let found = collections.search(None, Query::Vector(&vectors), limit, &options);
+    let found = search_texts(collections, None, Query::Vector(&vectors), limit, &options);
     OwnAnswer::new(found, limit, SearchMode::Vector)
 }
 

@@ -109,16 +109,36 @@ fn open_sled(path: &Path) -> Result<sled::Db, StoreError> {
     let config = sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(None);
     for _ in 0..durable::LOCK_TRIES {
         // sled panics on some kinds of damage.
-        match catch_unwind(AssertUnwindSafe(|| config.open())).map_err(|_| damaged(path))? {
+        let problem = match catch_unwind(AssertUnwindSafe(|| config.open())) {
+            Ok(Ok(db)) => return Ok(db),
             // We hold the folder's lock, so this is our own process still closing the last one.
-            Err(sled::Error::Io(error)) if error.to_string().contains("acquire lock") => {
+            Ok(Err(sled::Error::Io(error))) if error.to_string().contains("acquire lock") => {
                 std::thread::sleep(durable::LOCK_PAUSE);
+                continue;
             }
-            Err(error) => return Err(failed(path, error)),
-            Ok(db) => return Ok(db),
+            Ok(Err(error)) => failed(path, error),
+            Err(_) => damaged(path),
+        };
+        if !remove_unfinished(path) {
+            return Err(problem);
         }
     }
     Err(StoreError::Busy { path: path.to_owned() })
+}
+
+/// Removes snapshots that sled began and never finished, as on a full disk: it takes them for the newest ones, and
+/// does without. Whether there were any.
+fn remove_unfinished(path: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(path) else { return false };
+    let mut removed = false;
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            removed |= std::fs::remove_file(entry.path()).is_ok();
+        }
+    }
+    removed
 }
 
 fn put_version(version: u32) -> Write {
@@ -191,6 +211,19 @@ mod tests {
         drop(kv);
         let kv = SledKv::open(dir.path()).expect("opens");
         assert_eq!(kv.get(Table::Groups, b"k").expect("reads"), Some(b"v".to_vec()));
+    }
+
+    #[test]
+    fn a_snapshot_that_a_full_disk_left_unfinished_does_no_harm() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let kv = SledKv::open(dir.path()).expect("opens");
+        kv.write(vec![put("k", "v")]).expect("writes");
+        drop(kv);
+        let newest = dir.path().join("snap.00000000FFFFF000.generating");
+        std::fs::write(&newest, "").expect("writes");
+        let kv = SledKv::open(dir.path()).expect("opens");
+        assert_eq!(kv.get(Table::Groups, b"k").expect("reads"), Some(b"v".to_vec()));
+        assert!(!newest.exists());
     }
 
     #[test]

@@ -154,6 +154,43 @@ async fn a_folder_is_added_searched_kept_and_brought_up_to_date() {
 }
 
 #[tokio::test]
+async fn a_folder_never_joins_another_of_the_same_name_unasked() {
+    let place = Place::new();
+    let node = place.open();
+    add(&node, &place.notes()).await;
+    let other = place.dir.path().join("work").join("notes");
+    fs::create_dir_all(&other).expect("made");
+    fs::write(other.join("plan.txt"), "what nobody else may see").expect("writes");
+    let joined = Call::Add { path: other.clone(), collection: None, profile: None };
+    let refused = call(&node, joined).await.expect_err("it is another folder");
+    assert_eq!(refused.code, ErrorCode::Exists);
+    assert!(refused.hint.is_some_and(|hint| hint.contains("--collection notes")));
+    assert_eq!(add(&node, &place.notes()).await.added, 0, "the same folder is brought up to date");
+    let named = Call::Add { path: other, collection: Some(name("notes")), profile: None };
+    assert!(matches!(call(&node, named).await, Ok(Reply::Added(added)) if added.added == 1));
+}
+
+#[tokio::test]
+async fn copies_of_a_text_crowd_no_other_out() {
+    let place = Place::new();
+    let node = place.open();
+    let folder = place.dir.path().join("copies");
+    fs::create_dir(&folder).expect("made");
+    for i in 0..100 {
+        fs::write(folder.join(format!("copy{i}.txt")), "apple trees are pruned").expect("writes");
+    }
+    for i in 0..4 {
+        let text = format!("apple trees grow in garden number {i}");
+        fs::write(folder.join(format!("other{i}.txt")), text).expect("writes");
+    }
+    add(&node, &folder).await;
+    let report = search(&node, Some("copies")).await.expect("finds");
+    let texts: Vec<_> = report.results.iter().map(|hit| hit.text.clone()).collect();
+    assert_eq!(texts.len(), 3, "{texts:?}");
+    assert!(texts.iter().flatten().filter(|text| text.contains("garden")).count() >= 2);
+}
+
+#[tokio::test]
 async fn what_cannot_be_added_leaves_no_trace() {
     let place = Place::new();
     let node = place.open();
