@@ -99,13 +99,13 @@ impl Settings {
     /// where every score is exact.
     pub fn recompute_at(&self, chunks: usize) -> usize {
         let growth: f64 = if self.exact { 1.35 } else { 1.15 };
-        (f64::from(self.recompute) * growth.powf(doublings(chunks))).round() as usize
+        (f64::from(self.recompute) * growth.powf(doublings(SMALL, chunks))).round() as usize
     }
 
     /// How sure a search of this many chunks is to be: the more there are, the more are left out, and the surer it has
     /// to be of each. Where every score is exact, .2 standard deviations for each doubling beyond 8192.
     pub fn confidence_at(&self, chunks: usize) -> f32 {
-        let surer = if self.exact { 0.2 * doublings(chunks) } else { 0.0 };
+        let surer = if self.exact { 0.2 * doublings(SMALL, chunks) } else { 0.0 };
         self.confidence + surer as f32
     }
 
@@ -151,9 +151,12 @@ impl Settings {
     }
 }
 
-/// How often 8192 doubles up to this many chunks.
-fn doublings(chunks: usize) -> f64 {
-    (chunks as f64 / 8192.0).log2().max(0.0)
+/// Up to this many chunks settings hold as they are.
+const SMALL: f64 = 8192.0;
+
+/// How often `from` doubles up to this many chunks.
+pub(crate) fn doublings(from: f64, chunks: usize) -> f64 {
+    (chunks as f64 / from).log2().max(0.0)
 }
 
 fn flag(reader: &mut Reader<'_>) -> Option<bool> {

@@ -55,12 +55,13 @@ fn quality(texts: &[String], collection: &Collection, files: &MemoryFiles) -> Qu
             exact[..10].iter().map(|(_, i)| format!("/library/{i:05}")).collect();
         let found =
             result.hits.iter().filter(|hit| nearest.iter().any(|path| hit.path == Path::new(path)));
-        let n = questions.len() as f64;
-        quality.recall += found.count() as f64 / 10.0 / n;
-        quality.recomputed += result.recomputed as f64 / n;
-        quality.visited += result.visited as f64 / n;
+        quality.recall += found.count() as f64 / 10.0;
+        quality.recomputed += result.recomputed as f64;
+        quality.visited += result.visited as f64;
     }
-    quality
+    let n = questions.len() as f64;
+    let Quality { recall, recomputed, visited } = quality;
+    Quality { recall: recall / n, recomputed: recomputed / n, visited: visited / n }
 }
 
 #[test]
@@ -85,10 +86,7 @@ fn each_profile_finds_what_it_promises_within_its_budget() {
             let Quality { recall: got, recomputed, visited } = quality;
             println!("{profile:?}, {flat}: {got} with {recomputed}");
             assert!(got >= recall, "{profile:?}, flat up to {flat}: recall@10 is {got}");
-            assert!(
-                recomputed < most + 0.01,
-                "{profile:?}, flat up to {flat}: {recomputed} recomputed"
-            );
+            assert!(recomputed <= most, "{profile:?}, flat up to {flat}: {recomputed} recomputed");
             assert!(flat > 500 || visited < 2200.0, "{profile:?}: {visited} visited");
         }
     }

@@ -15,6 +15,7 @@ use crate::api::{
 use crate::cancel::CancelFlag;
 use crate::collections::{Collections, Ground, Meter, model_of};
 use crate::config::MaxFileMib;
+use crate::durable::real_place;
 use crate::env::Env;
 use crate::errors;
 use crate::models::{ModelHandle, Models};
@@ -165,9 +166,7 @@ fn is_free(dir: &Path) -> bool {
 
 /// Refuses an index that would take in its own files.
 fn check_apart(folder: &Path, dir: &Path) -> Result<(), ApiError> {
-    let parent = dir.parent().and_then(|parent| parent.canonicalize().ok());
-    let dir = dir.canonicalize().ok().or_else(|| Some(parent?.join(dir.file_name()?)));
-    let Some(dir) = dir else { return Ok(()) };
+    let Some(dir) = real_place(dir) else { return Ok(()) };
     let Ok(inside) = dir.strip_prefix(folder) else { return Ok(()) };
     let hidden = |part: Component<'_>| part.as_os_str().to_string_lossy().starts_with('.');
     if inside.components().any(hidden) {

@@ -193,6 +193,12 @@ pub(crate) fn remove_if_there(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Where `path` lies, or would lie in its folder, without links on the way; `None` where there is no such folder.
+pub(crate) fn real_place(path: &Path) -> Option<PathBuf> {
+    let in_folder = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(in_folder)
+}
+
 /// Takes `file`'s lock for as long as it stays open; `false` if somebody else has it. A child of this
 /// process has a copy of every open file between fork and exec, so a taken lock gets a moment.
 pub(crate) fn try_lock(file: &File) -> std::io::Result<bool> {

@@ -276,8 +276,11 @@ async fn an_export_never_replaces_what_is_indexed_or_what_is_no_file() {
     let before = fs::read_dir(place.folder()).expect("lists").count();
     let link = place.temp.path().join("link.jsonl");
     std::os::unix::fs::symlink(place.temp.path().join("elsewhere"), &link).expect("made");
+    let pipe = place.temp.path().join("pipe.jsonl");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("starts");
+    assert!(made.success());
     let inside = place.folder().join("new.jsonl");
-    for path in [inside, "/dev/null".into(), link.clone()] {
+    for path in [inside, pipe, link.clone()] {
         let wish = ExportCall { path, format: ExportFormat::Jsonl, text: true, vectors: false };
         let refused = place.ask(Ask::Export(wish)).await.expect_err("it is refused");
         assert_eq!(refused.code, ErrorCode::Usage, "{}", refused.message);

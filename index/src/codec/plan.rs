@@ -15,6 +15,9 @@ pub(crate) const MAX_BITS: u8 = 8;
 const DISTORTION: [f64; 8] =
     [0.3634, 0.1188, 0.03744, 0.01154, 0.003_495, 0.001_041, 0.000_304, 0.000_088];
 
+/// The step of that grid, in standard deviations.
+const STEP: [f32; 8] = [1.596, 0.9957, 0.586, 0.3352, 0.1881, 0.1041, 0.0569, 0.0308];
+
 /// Questions are spread more evenly than chunks: their variance along a direction is a power of the chunks'. Fitted
 /// over all directions the power is .6 (built-in model) to .8 (MiniLM); this, with [`DROPPED`], is what finds most
 /// with either.
@@ -25,9 +28,6 @@ const DROPPED: f64 = 2.0;
 /// With so many bits a direction and more, nothing that matters is dropped, and bands that part the variances evenly
 /// have the better first planes: there both are 1.
 const FINE: f64 = 4.0;
-
-/// The step of that grid, in standard deviations.
-const STEP: [f32; 8] = [1.596, 0.9957, 0.586, 0.3352, 0.1881, 0.1041, 0.0569, 0.0308];
 
 /// The best step of a grid of 2^`bits` levels over a unit Gaussian.
 pub(super) fn step(bits: u8) -> f32 {
@@ -44,11 +44,8 @@ pub(super) fn distortion(bits: u8) -> f32 {
 /// vector (its share of the stored basis).
 pub(super) fn bands(variances: &[f64], budget: f64, upkeep: f64) -> Vec<Band> {
     let fine = budget >= FINE * variances.len() as f64;
-    let spectrum = if fine {
-        Spectrum::new(variances, 1.0, 1.0)
-    } else {
-        Spectrum::new(variances, QUESTIONS, DROPPED)
-    };
+    let (power, dropped) = if fine { (1.0, 1.0) } else { (QUESTIONS, DROPPED) };
+    let spectrum = Spectrum::new(variances, power, dropped);
     let wanted = variances.len() / 8;
     let mut best = (f64::INFINITY, Vec::new());
     for first in 1..=wanted {

@@ -76,10 +76,12 @@ fn finish(rows: Rows<'_>, choose: impl FnOnce(Rows<'_>) -> (Basis, Vec<Band>)) -
     let prior = Prior::new(rows, &bands);
     let few = projected.iter().filter(|row| rms(row) > prior.size / 1000.0).count() < FEW;
     let energies: Vec<f32> = centred.iter().map(|row| dot(row, row)).collect();
-    let grid = fit(bands, &projected, &energies, few.then_some(&prior));
+    let projected: Vec<Projected<'_>> =
+        projected.iter().map(Vec::as_slice).zip(energies.iter().copied()).collect();
+    let grid = fit(bands, &projected, few.then_some(&prior));
     let accuracy = Accuracy { offset: 0.0, shrink: 1.0, sigma: 0.0 };
     let mut codec = Codec { head: [0; 16], bytes: 0, mean, basis, grid, accuracy, first: accuracy };
-    let [whole, first] = measure(&codec, rows);
+    let [whole, first] = measure(&codec, rows, &projected);
     (codec.accuracy, codec.first) = if few {
         let careful = |measured: Accuracy, prior: f32| Accuracy {
             sigma: measured.sigma.max(prior),
@@ -200,14 +202,17 @@ fn covariance(centred: Rows<'_>) -> DMatrix<f64> {
     DMatrix::from_fn(dim, dim, |i, j| entries[i.max(j)][i.min(j)])
 }
 
-/// Grid steps and the range of scales for these coordinates, of vectors with these energies.
-fn fit(bands: Vec<Band>, projected: &[Vec<f32>], energies: &[f32], prior: Option<&Prior>) -> Grid {
+/// Coordinates of a vector, and its energy.
+type Projected<'a> = (&'a [f32], f32);
+
+/// Grid steps and the range of scales for these.
+fn fit(bands: Vec<Band>, projected: &[Projected<'_>], prior: Option<&Prior>) -> Grid {
     let mut steps = Vec::new();
     let mut at = 0;
     for band in &bands {
         let dims = band.dims as usize;
         // A band's share of a vector's size, over all vectors.
-        let shares = projected.iter().filter_map(|row| {
+        let shares = projected.iter().filter_map(|(row, _)| {
             let whole = rms(row);
             (whole > 0.0).then(|| f64::from(rms(&row[at..at + dims]) / whole))
         });
@@ -218,9 +223,8 @@ fn fit(bands: Vec<Band>, projected: &[Vec<f32>], energies: &[f32], prior: Option
     }
     let grid = Grid { bands, steps, scale_unit: 1.0 };
     let mut code = vec![0u8; grid.width()];
-    let rows = projected.iter().zip(energies);
     let mut scales: Vec<f32> =
-        rows.map(|(row, energy)| grid.write_levels(row, *energy, &mut code)).collect();
+        projected.iter().map(|(row, energy)| grid.write_levels(row, *energy, &mut code)).collect();
     scales.retain(|scale| *scale > 0.0);
     scales.sort_by(f32::total_cmp);
     // Vectors that hardly any kept direction tells of would stretch the range for all others.
@@ -237,14 +241,14 @@ fn fit(bands: Vec<Band>, projected: &[Vec<f32>], energies: &[f32], prior: Option
 
 /// Compares estimates with exact scores where it matters, at the top: those of whole codes, and those
 /// of first planes.
-fn measure(codec: &Codec, rows: Rows<'_>) -> [Accuracy; 2] {
+fn measure(codec: &Codec, rows: Rows<'_>, projected: &[Projected<'_>]) -> [Accuracy; 2] {
     let (width, grid) = (codec.width(), codec.grid());
     let against = every_nth_index(rows.len(), AGAINST);
     let mut codes = vec![0u8; against.len() * width];
     codes
         .par_chunks_exact_mut(width)
         .zip(&against)
-        .for_each(|(code, &i)| codec.encode(rows.row(i), code));
+        .for_each(|(code, &i)| grid.encode(projected[i].0, projected[i].1, code));
     let Apart { planes, scales, .. } = Apart::new(grid, codes.chunks_exact(width));
     let probes = every_nth_index(rows.len(), PROBES);
     let pairs: Vec<[Vec<(f64, f64)>; 2]> = probes

@@ -12,6 +12,7 @@ use crate::codec::{Query, Sweep};
 use crate::coded::Coded;
 use crate::collection::{Part, Snapshot};
 use crate::graph::{Beam, Walk};
+use crate::settings::doublings;
 
 /// A chunk, and what its code says of its score.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +44,7 @@ const LEAST_CONFIDENCE: f32 = 3.4;
 /// How much surer for each doubling of the chunks beyond so many: the best of more are farther from what their
 /// codes say.
 const SURER: f32 = 0.15;
-const SURER_FROM: f32 = 1e6;
+const SURER_FROM: f64 = 1e6;
 
 /// Blocks scanned where nobody says how many: of `blocks`.
 fn default_probes(blocks: usize) -> usize {
@@ -56,8 +57,8 @@ impl Snapshot {
         let mut best = Best::new(k, plan.keep.max(k));
         let mut visited = 0;
         let chunks: usize = self.parts().iter().map(|part| part.segment.len() as usize).sum();
-        let doublings = (chunks as f32 / SURER_FROM).log2().max(0.0);
-        let confidence = plan.confidence.max(LEAST_CONFIDENCE + SURER * doublings);
+        let surer = SURER * doublings(SURER_FROM, chunks) as f32;
+        let confidence = plan.confidence.max(LEAST_CONFIDENCE + surer);
         for (at, part) in self.parts().iter().enumerate() {
             let mask = Mask::new(part, plan.filter);
             let ranges = ranges(part, &mask, query, plan);

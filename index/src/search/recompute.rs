@@ -118,8 +118,7 @@ impl Snapshot {
         known.stale_files.extend(race.reading.stale());
         let key = |id: usize| race.runners[id].candidate.key();
         known.scores.extend(race.exact.iter().map(|it| (key(it.id), it.score)));
-        let all = race.ranking().map(|(id, score)| (key(id), score)).collect();
-        Ok((race.finish(), all))
+        Ok(race.finish())
     }
 }
 
@@ -144,9 +143,15 @@ struct Race<'a> {
 }
 
 impl Race<'_> {
+    /// What came out about others: how much more than their means open candidates have, and the least standard
+    /// deviation.
+    fn learnt(&self) -> (f32, f32) {
+        self.calibration.map_or((0.0, 0.0), |it| (it.shift(), it.sigma()))
+    }
+
     /// The open candidates, best first, as what came out about others says.
     fn open(&self) -> impl Iterator<Item = Open> + Clone {
-        let (shift, least) = self.calibration.map_or((0.0, 0.0), |it| (it.shift(), it.sigma()));
+        let (shift, least) = self.learnt();
         let runners = (self.first..).zip(&self.runners[self.first..]);
         let open = runners.filter(|(_, runner)| runner.state == State::Open);
         open.map(move |(id, runner)| Open {
@@ -266,22 +271,23 @@ impl Race<'_> {
         self.result.stale > before
     }
 
-    fn finish(mut self) -> SearchResult {
-        let z = self.plan.confidence;
-        let answer: Vec<(usize, f32)> = self.ranking().take(self.k).collect();
-        let is_left = |id: usize| !answer.iter().any(|(other, _)| *other == id);
-        let exact = self.exact.iter().map(|it| (it.id, it.score));
-        let upper = self.open().map(|it| (it.id, it.score + z * it.sigma)).chain(exact);
-        let rest = upper.filter(|(id, _)| is_left(*id)).map(|(_, upper)| upper);
-        self.result.bound = rest.fold(self.result.bound, f32::max);
-        let least = self.calibration.map_or(0.0, |it| it.sigma());
-        for (id, score) in answer {
+    /// The answer, and all that are not gone, best first.
+    fn finish(mut self) -> (SearchResult, Vec<(Key, f32)>) {
+        let ranking: Vec<(usize, f32)> = self.ranking().collect();
+        let (z, (_, least)) = (self.plan.confidence, self.learnt());
+        let margin = |runner: &Runner| match runner.state {
+            State::Open => z * runner.candidate.sigma.max(least),
+            State::Exact | State::Gone => 0.0,
+        };
+        let (answer, rest) = ranking.split_at(ranking.len().min(self.k));
+        let upper = rest.iter().map(|(id, score)| score + margin(&self.runners[*id]));
+        self.result.bound = upper.fold(self.result.bound, f32::max);
+        for &(id, score) in answer {
             let runner = &mut self.runners[id];
-            let exact = runner.state == State::Exact;
-            let margin = if exact { 0.0 } else { z * runner.candidate.sigma.max(least) };
-            let hit = runner.hit.take();
+            let (margin, hit) = (margin(runner), runner.hit.take());
             self.result.hits.extend(hit.map(|hit| Hit { score, margin, ..*hit }));
         }
-        self.result
+        let key = |(id, score): (usize, f32)| (self.runners[id].candidate.key(), score);
+        (self.result, ranking.into_iter().map(key).collect())
     }
 }

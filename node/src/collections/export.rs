@@ -14,7 +14,7 @@ use super::change::Meter;
 use super::slot::View;
 use crate::api::{ApiError, ErrorCode, ExportCall, ExportFormat, IndexExported, Progress};
 use crate::cancel::CancelFlag;
-use crate::durable::PartFile;
+use crate::durable::{PartFile, real_place};
 
 /// Most files that one report names as stale.
 const MAX_STALE: usize = 1_000;
@@ -39,9 +39,8 @@ impl Collections {
             true => Some(self.model_of_slot(&slot)?.encoder),
             false => None,
         };
-        check_apart(&slot.record().roots(), &wish.path)?;
         let total = snapshot.stats().files as u64;
-        let mut export = Export::create(wish, encoder.as_deref())?;
+        let mut export = Export::create(wish, &slot.record().roots(), encoder.as_deref())?;
         let mut failed = None;
         snapshot.list(&*self.files, &mut |listed| {
             let item = match &listed {
@@ -96,13 +95,17 @@ struct Line<'a> {
 }
 
 impl<'a> Export<'a> {
-    fn create(wish: &'a ExportCall, encoder: Option<&'a dyn Encoder>) -> Result<Self, ApiError> {
-        check_target(&wish.path)?;
+    fn create(
+        wish: &'a ExportCall,
+        roots: &[PathBuf],
+        encoder: Option<&'a dyn Encoder>,
+    ) -> Result<Self, ApiError> {
+        check_target(&wish.path, roots)?;
         let vectors = match wish.format {
             ExportFormat::Jsonl => None,
             ExportFormat::Npy => {
                 let path = wish.path.with_extension("npy");
-                check_target(&path)?;
+                check_target(&path, roots)?;
                 if path == wish.path {
                     let message = "the lines and the vectors would have one name";
                     return Err(ApiError::new(ErrorCode::Usage, message)
@@ -213,18 +216,17 @@ fn embed(encoder: &dyn Encoder, chunks: &[ListedChunk]) -> Result<Vec<f32>, ApiE
     Ok(rows)
 }
 
-/// Refuses to write among what is indexed: over one of its files, or where it would be indexed itself.
-fn check_apart(roots: &[PathBuf], path: &Path) -> Result<(), ApiError> {
-    let folder = path.parent().and_then(|parent| parent.canonicalize().ok());
-    let (Some(folder), Some(name)) = (folder, path.file_name()) else { return Ok(()) };
-    let place = folder.join(name);
-    let Some(root) = roots.iter().find(|root| place.starts_with(root)) else { return Ok(()) };
-    let message = format!("{} lies in {}, which is indexed", place.display(), root.display());
-    Err(ApiError::new(ErrorCode::Usage, message).hint("name a file outside of the collection"))
-}
-
-/// Whether a file can be put there.
-fn check_target(path: &Path) -> Result<(), ApiError> {
+/// Whether a file can be put there: never among what is indexed, over one of its files or where it would be indexed
+/// itself.
+fn check_target(path: &Path, roots: &[PathBuf]) -> Result<(), ApiError> {
+    let place = real_place(path);
+    let inside = |root: &&PathBuf| place.as_ref().is_some_and(|place| place.starts_with(root));
+    if let Some(root) = roots.iter().find(inside) {
+        let message = format!("{} lies in {}, which is indexed", path.display(), root.display());
+        return Err(
+            ApiError::new(ErrorCode::Usage, message).hint("name a file outside of the collection")
+        );
+    }
     let usage = |what: &str| {
         let message = format!("{} {what}", path.display());
         Err(ApiError::new(ErrorCode::Usage, message).hint("name a file in a folder that is there"))
