@@ -1,6 +1,6 @@
 //! Tokens and matrices: `cargo bench -p covey-embedder --features internals`.
 
-use covey_embedder::internals::{ByteProduct, Pieces, Product};
+use covey_embedder::internals::{ByteProduct, Pieces, Product, WordProduct};
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 
@@ -25,6 +25,12 @@ fn f32_matrices(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn int8_matrices(bencher: Bencher<'_, '_>) {
     let product = ByteProduct::new(SHAPE[0], SHAPE[1], SHAPE[2]);
+    bencher.counter(operations()).bench_local(|| black_box(&product).run());
+}
+
+#[divan::bench]
+fn int16_matrices(bencher: Bencher<'_, '_>) {
+    let product = WordProduct::new(SHAPE[0], SHAPE[1], SHAPE[2]);
     bencher.counter(operations()).bench_local(|| black_box(&product).run());
 }
 

@@ -1,7 +1,8 @@
 //! What micro-benches reach of this crate's inside; behind the feature `internals`, and no part of its interface.
 
 use crate::EmbedError;
-use crate::kernels::{Level, TILE, WIDTH, matmul, matmul_u8};
+use crate::kernels::matmul_int::{Panels, Weight};
+use crate::kernels::{Level, TILE, WIDTH, matmul};
 use crate::tokens::ContentTokenizer;
 
 /// A product of f32 matrices: rows of a text's length by a layer's weight.
@@ -37,29 +38,39 @@ impl Product {
     }
 }
 
-/// The same of bytes.
-pub struct ByteProduct {
-    left: Vec<u8>,
-    right: matmul_u8::Panels,
+/// The same of whole numbers.
+#[allow(private_bounds)]
+pub struct WholeProduct<W: Weight> {
+    left: Vec<W::Left>,
+    right: Panels<W>,
     stride: usize,
 }
 
-impl ByteProduct {
+/// Of eight bits.
+pub type ByteProduct = WholeProduct<i8>;
+/// Of sixteen bits.
+pub type WordProduct = WholeProduct<i16>;
+
+#[allow(private_bounds)]
+impl<W: Weight + From<i8>> WholeProduct<W>
+where
+    W::Left: From<u8>,
+{
     /// `rows` by `inputs` times `inputs` by `outputs`.
     pub fn new(rows: usize, inputs: usize, outputs: usize) -> Self {
-        let weight: Vec<i8> = (0..inputs * outputs).map(|i| (i % 255) as i8).collect();
-        let stride = inputs.next_multiple_of(matmul_u8::GROUP);
-        let left = (0..rows * stride).map(|i| (i % 128) as u8).collect();
-        Self { left, right: matmul_u8::Panels::pack(&weight, inputs, outputs), stride }
+        let weight: Vec<W> = (0..inputs * outputs).map(|i| W::from((i % 128) as i8 - 64)).collect();
+        let stride = inputs.next_multiple_of(W::GROUP);
+        let left = (0..rows * stride).map(|i| W::Left::from((i % 256) as u8)).collect();
+        Self { left, right: Panels::pack(&weight, inputs, outputs), stride }
     }
 
     /// Multiplies; gives one entry.
     pub fn run(&self) -> i32 {
         let mut sum = 0;
-        for rows in self.left.chunks(TILE * self.stride) {
-            for panel in self.right.iter() {
-                let mut out = [[0; WIDTH]; TILE];
-                panel.multiply(Level::best(), rows, self.stride, &mut out);
+        let mut out = [[0; WIDTH]; TILE];
+        for panel in self.right.iter() {
+            for rows in self.left.chunks(TILE * self.stride) {
+                panel.multiply(Level::best(), rows, self.stride, out.as_flattened_mut(), WIDTH);
                 sum ^= out[0][0];
             }
         }

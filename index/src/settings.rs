@@ -95,17 +95,17 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Most chunks recomputed for a query over this many chunks: for each doubling beyond 8192 15% more, and 35% more
+    /// Most chunks recomputed for a query over this many chunks: for each doubling beyond 8192 15% more, and half as many again
     /// where every score is exact.
     pub fn recompute_at(&self, chunks: usize) -> usize {
-        let growth: f64 = if self.exact { 1.35 } else { 1.15 };
+        let growth: f64 = if self.exact { 1.5 } else { 1.15 };
         (f64::from(self.recompute) * growth.powf(doublings(SMALL, chunks))).round() as usize
     }
 
     /// How sure a search of this many chunks is to be: the more there are, the more are left out, and the surer it has
-    /// to be of each. Where every score is exact, .2 standard deviations for each doubling beyond 8192.
+    /// to be of each. Where every score is exact, .24 standard deviations for each doubling beyond 8192.
     pub fn confidence_at(&self, chunks: usize) -> f32 {
-        let surer = if self.exact { 0.2 * doublings(SMALL, chunks) } else { 0.0 };
+        let surer = if self.exact { 0.24 * doublings(SMALL, chunks) } else { 0.0 };
         self.confidence + surer as f32
     }
 
@@ -188,8 +188,8 @@ mod tests {
     fn larger_collections_may_recompute_more() {
         let settings = Settings::default();
         assert_eq!((settings.recompute_at(10), settings.recompute_at(8192)), (512, 512));
-        assert_eq!(settings.recompute_at(16384), 691);
-        assert!((settings.confidence_at(16384) - settings.confidence - 0.2).abs() < 1e-6);
+        assert_eq!(settings.recompute_at(16384), 768);
+        assert!((settings.confidence_at(16384) - settings.confidence - 0.24).abs() < 1e-6);
         let fast = Profile::Fast.settings();
         assert_eq!((fast.recompute_at(8192), fast.recompute_at(8 << 20)), (8, 32));
         assert_eq!(fast.confidence_at(8 << 20), fast.confidence);

@@ -1,6 +1,6 @@
 //! `covey watch`: the file system tells what changes, and the folders concerned are brought up to date.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,15 +23,16 @@ use crate::show;
 const QUIET: Duration = Duration::from_millis(500);
 /// or this long after the first change.
 const AT_MOST: Duration = Duration::from_secs(5);
-/// How often folders that could not be watched are tried again.
+/// How often folders that could not be watched are tried again, and others looked for.
 const RETRY: Duration = Duration::from_secs(10);
 /// Paths on their way from the file system; with more than these, everything counts as changed.
 const QUEUE: usize = 1024;
 
 /// Keep collections up to date while their files change
 ///
-/// Brings them up to date first, then again whenever something changes, until Ctrl-C. With a daemon
-/// running, the daemon does the work.
+/// Brings them up to date first, then again whenever something changes, until Ctrl-C. Collections and
+/// folders added meanwhile are watched too, and each skipped file is named once. With a daemon running,
+/// the daemon does the work.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: covey watch notes")]
 pub struct Watch {
@@ -71,9 +72,36 @@ struct Root {
     told: bool,
     /// When it changed first and last, since it was brought up to date.
     changed: Option<(Instant, Instant)>,
+    /// The skipped files that the person knows of.
+    skipped: BTreeSet<PathBuf>,
 }
 
 impl Root {
+    fn new(path: PathBuf, collection: Name) -> Self {
+        Self {
+            path,
+            collection,
+            watched: false,
+            told: false,
+            changed: None,
+            skipped: BTreeSet::new(),
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        (&self.path, &self.collection) == (&other.path, &other.collection)
+    }
+
+    /// Leaves out of what was skipped the files that the person knows of.
+    fn only_news(&mut self, added: &mut Added) {
+        let paths: BTreeSet<PathBuf> = added.skipped.iter().map(|it| it.path.clone()).collect();
+        let unlisted = added.skipped_total.saturating_sub(added.skipped.len() as u64);
+        let is_first = self.skipped.is_empty();
+        added.skipped.retain(|it| !self.skipped.contains(&it.path));
+        added.skipped_total = added.skipped.len() as u64 + if is_first { unlisted } else { 0 };
+        self.skipped = paths;
+    }
+
     fn touch(&mut self, now: Instant) {
         let first = self.changed.map_or(now, |(first, _)| first);
         self.changed = Some((first, now));
@@ -126,7 +154,15 @@ async fn watch(session: &Session<'_>, only: Option<&Name>) -> Result<(), ApiErro
                     update(session, root).await?;
                 }
             }
-            _ = retry.tick() => attach(&mut watcher, &mut roots, session),
+            _ = retry.tick() => {
+                match self::roots(session, only).await {
+                    Ok(found) => follow(&mut watcher, &mut roots, found, session),
+                    Err(error) if error.code == ErrorCode::NotFound => return Err(error),
+                    // A daemon that is just being started again, say.
+                    Err(_) => {}
+                }
+                attach(&mut watcher, &mut roots, session);
+            }
         }
     }
 }
@@ -139,13 +175,7 @@ async fn roots(session: &Session<'_>, only: Option<&Name>) -> Result<Vec<Root>, 
     };
     let mut found = Vec::new();
     for it in status.collections.into_iter().filter(|it| only.is_none_or(|only| it.name == *only)) {
-        let root = |path| Root {
-            path,
-            collection: it.name.clone(),
-            watched: false,
-            told: false,
-            changed: None,
-        };
+        let root = |path| Root::new(path, it.name.clone());
         found.extend(it.roots.into_iter().map(root));
     }
     if found.is_empty() {
@@ -182,6 +212,29 @@ fn watcher() -> Result<(RecommendedWatcher, mpsc::Receiver<PathBuf>, Arc<AtomicB
         ApiError::new(ErrorCode::Storage, format!("the file system cannot be watched: {error}"))
     })?;
     Ok((watcher, receiver, lost))
+}
+
+/// Takes in the roots that are new, and lets go of those that are no longer in a collection.
+fn follow(
+    watcher: &mut RecommendedWatcher,
+    roots: &mut Vec<Root>,
+    found: Vec<Root>,
+    session: &Session<'_>,
+) {
+    roots.retain(|root| {
+        let stays = found.iter().any(|it| it.is(root));
+        if !stays && root.watched {
+            // Fails where its watch has gone with it.
+            let _gone = watcher.unwatch(&root.path);
+        }
+        stays
+    });
+    let new: Vec<Root> =
+        found.into_iter().filter(|it| !roots.iter().any(|root| root.is(it))).collect();
+    if !new.is_empty() {
+        session.output.notice(&format!("Watching {} too.", names(&new)));
+    }
+    roots.extend(new);
 }
 
 /// Watches the roots that are not watched yet; what is watched anew may have changed before.
@@ -231,7 +284,13 @@ async fn update(session: &Session<'_>, root: &mut Root) -> Result<(), ApiError> 
     let (path, collection) = (root.path.clone(), Some(root.collection.clone()));
     let call = Call::Add { path, collection, profile: None };
     match session.carry_out(call, &mut |_| {}, &CancelFlag::new()).await {
-        Ok(Reply::Added(added)) if is_idle(&added) => Ok(()),
+        Ok(Reply::Added(mut added)) => {
+            root.only_news(&mut added);
+            if is_idle(&added) && added.skipped_total == 0 {
+                return Ok(());
+            }
+            session.output.done(Reply::Added(added))
+        }
         Ok(reply) => session.output.done(reply),
         Err(error) if error.code == ErrorCode::Cancelled => Err(error),
         Err(error) => {
@@ -262,11 +321,46 @@ fn names(roots: &[Root]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use covey_node::api::Skipped;
+
     use super::*;
 
     fn root(path: &str) -> Root {
-        let collection = "notes".parse().expect("a name");
-        Root { path: path.into(), collection, watched: true, told: false, changed: None }
+        let mut root = Root::new(path.into(), "notes".parse().expect("a name"));
+        root.watched = true;
+        root
+    }
+
+    #[test]
+    fn a_skipped_file_is_told_of_once() {
+        let mut root = root("/n");
+        let skipped = |names: &[&str], more| {
+            let skipped: Vec<Skipped> = names
+                .iter()
+                .map(|name| Skipped { path: name.into(), reason: "too large".into() })
+                .collect();
+            Added {
+                collection: "notes".parse().expect("a name"),
+                added: 0,
+                changed: 0,
+                removed: 0,
+                unchanged: 9,
+                embedded: 0,
+                chunks: 9,
+                skipped,
+                skipped_total: names.len() as u64 + more,
+                elapsed_ms: 1,
+            }
+        };
+        let mut told = |names: &[&str], more| {
+            let mut added = skipped(names, more);
+            root.only_news(&mut added);
+            (added.skipped.into_iter().map(|it| it.path).collect::<Vec<_>>(), added.skipped_total)
+        };
+        assert_eq!(told(&["a", "b"], 3), (vec!["a".into(), "b".into()], 5));
+        assert_eq!(told(&["a", "b"], 3), (vec![], 0));
+        assert_eq!(told(&["a", "c"], 0), (vec!["c".into()], 1));
+        assert_eq!(told(&["a", "b"], 0), (vec!["b".into()], 1), "it was not skipped in between");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use covey_node::api::{TuneChoice, TuneDisk, TuneGoal, TuneGoals, TuneInfo, TunedInfo};
+use covey_node::api::{
+    TuneChoice, TuneDisk, TuneGoal, TuneGoals, TuneInfo, TuneMeasured, TunedInfo,
+};
 
 use super::Style;
 use crate::text::{clean, count, duration, time};
@@ -97,7 +99,25 @@ pub fn tuned(it: &TuneInfo, out: &mut dyn Write, style: Style) -> io::Result<()>
         count(measured.questions, "question"),
         measured.against_recompute,
         measured.against_confidence,
-    )
+    )?;
+    match missed(&it.goals, measured).as_slice() {
+        [] => Ok(()),
+        missed => writeln!(
+            out,
+            "{}",
+            style
+                .bold(&format!("         which is less than was asked for: {}", missed.join(", ")))
+        ),
+    }
+}
+
+/// What was measured and falls short of the goals.
+fn missed(goals: &TuneGoals, measured: &TuneMeasured) -> Vec<String> {
+    let recall = (measured.recall < goals.recall)
+        .then(|| format!("recall {:.3} for {}", measured.recall, trimmed(goals.recall)));
+    let latency = goals.latency_us.map(|us| us as f64).filter(|most| measured.p50_us > *most);
+    let latency = latency.map(|most| format!("{} for {}", micros(measured.p50_us), micros(most)));
+    recall.into_iter().chain(latency).collect()
 }
 
 /// That a collection has goals, on one line.
@@ -161,6 +181,25 @@ fn micros(us: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_measured_is_held_against_the_goals() {
+        let measured = TuneMeasured {
+            questions: 100,
+            p50_us: 4_000.0,
+            p95_us: 9_000.0,
+            recomputed: 20.0,
+            recall: 0.94,
+            against_recompute: 1_000,
+            against_confidence: 6.0,
+        };
+        let missed = |recall, latency_us| {
+            let goals = TuneGoals { recall, latency_us, disk: TuneDisk::Share(0.08) };
+            missed(&goals, &measured)
+        };
+        assert!(missed(0.94, Some(4_000)).is_empty() && missed(0.9, None).is_empty());
+        assert_eq!(missed(0.95, Some(3_000)), ["recall 0.940 for 0.95", "4.0 ms for 3.0 ms"]);
+    }
 
     #[test]
     fn numbers_are_as_long_as_they_need_to_be() {

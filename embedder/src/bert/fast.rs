@@ -8,6 +8,7 @@
 
 mod attention;
 mod dense;
+mod smooth;
 
 use crate::EmbedError;
 use crate::kernels::{Level, WIDTH, rows};
@@ -15,8 +16,8 @@ use crate::kernels::{Level, WIDTH, rows};
 use super::config::BertConfig;
 use super::weights::{self, LayerNorm, Weights};
 use attention::Attention;
-pub(super) use dense::Arithmetic;
-use dense::{Dense, Input};
+use dense::{Dense, Input, Numbers};
+use smooth::Smooth;
 
 /// Rows that a layer is finished for at a time after attention: the wide activations
 /// between the last two products then fit the cache.
@@ -41,16 +42,19 @@ struct Layer {
     qkv: Dense,
     attention_out: Dense,
     attention_norm: LayerNorm,
+    /// Where what goes up is rounded to bytes.
+    smooth: Option<Smooth>,
     up: Dense,
     down: Dense,
     output_norm: LayerNorm,
 }
 
 impl FastEncoder {
+    /// Multiplies whole numbers if `whole`, else f32.
     pub(super) fn new(
         config: &BertConfig,
         mut weights: Weights,
-        arithmetic: Arithmetic,
+        whole: bool,
         level: Level,
     ) -> Self {
         let width = config.hidden_size;
@@ -58,7 +62,7 @@ impl FastEncoder {
             position.iter_mut().zip(&weights.token_type).for_each(|(p, t)| *p += t);
         }
         let head = width / config.num_attention_heads;
-        let layers = weights.layers.into_iter().map(|layer| Layer::new(layer, head, arithmetic));
+        let layers = weights.layers.into_iter().map(|layer| Layer::new(layer, head, whole));
         Self {
             level,
             width,
@@ -67,12 +71,7 @@ impl FastEncoder {
             words: weights.words,
             positions: weights.positions,
             norm: weights.norm,
-            attention: Attention {
-                heads: config.num_attention_heads,
-                head,
-                width,
-                whole: arithmetic != Arithmetic::F32,
-            },
+            attention: Attention { heads: config.num_attention_heads, head, width, whole },
             layers: layers.collect(),
         }
     }
@@ -166,12 +165,19 @@ impl FastEncoder {
         let (level, stride) = (self.level, self.stride);
         let input = |data| Input { data, stride };
         let rows = state.len() / stride;
-        let Block { narrow, wide } = block;
+        let Block { narrow, smoothed, wide } = block;
         narrow.resize(rows * stride, 0.0);
         layer.attention_out.apply(level, input(context), Linear, narrow, steps);
         self.swap_norm(state, narrow, &layer.attention_norm);
         wide.resize(rows * layer.up.stride(), 0.0);
-        layer.up.apply(level, input(state), Gelu, wide, steps);
+        let risen = match &layer.smooth {
+            Some(smooth) => {
+                smooth.apply(state, stride, smoothed);
+                input(smoothed.as_slice())
+            }
+            None => input(&*state),
+        };
+        layer.up.apply(level, risen, Gelu, wide, steps);
         let inner = Input { data: wide, stride: layer.up.stride() };
         layer.down.apply(level, inner, Linear, narrow, steps);
         self.swap_norm(state, narrow, &layer.output_norm);
@@ -191,21 +197,24 @@ impl FastEncoder {
 }
 
 impl Layer {
-    fn new(layer: weights::Layer, head: usize, arithmetic: Arithmetic) -> Self {
+    fn new(layer: weights::Layer, head: usize, whole: bool) -> Self {
         let mut query = layer.query;
         let scale = 1.0 / (head as f32).sqrt();
         query.weight.iter_mut().chain(&mut query.bias).for_each(|x| *x *= scale);
-        let dense = |linear| Dense::new(linear, arithmetic);
-        // What enters attention is where rounding hurts most: half of all error came from it.
-        let entrance = match arithmetic {
-            Arithmetic::Int8 | Arithmetic::Int16 => Arithmetic::Int16,
-            Arithmetic::F32 => Arithmetic::F32,
+        // What enters attention is where rounding to bytes hurts most: half of all error came from it.
+        let (entrance, numbers) = match whole {
+            true => (Numbers::Words, Numbers::Bytes),
+            false => (Numbers::F32, Numbers::F32),
         };
+        let dense = |linear| Dense::new(linear, numbers);
+        let mut up = layer.up;
+        let smooth = whole.then(|| Smooth::new(&layer.attention_norm, &mut up));
         Self {
             qkv: Dense::new(weights::side_by_side([query, layer.key, layer.value]), entrance),
             attention_out: dense(layer.attention_out),
             attention_norm: layer.attention_norm,
-            up: dense(layer.up),
+            smooth,
+            up: dense(up),
             down: dense(layer.down),
             output_norm: layer.output_norm,
         }
@@ -225,5 +234,6 @@ struct Scratch {
 #[derive(Default)]
 struct Block {
     narrow: Vec<f32>,
+    smoothed: Vec<f32>,
     wide: Vec<f32>,
 }

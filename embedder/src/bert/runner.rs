@@ -2,27 +2,23 @@
 
 use super::config::BertConfig;
 use super::encoder::Encoder;
-use super::fast::{Arithmetic, FastEncoder};
+use super::fast::FastEncoder;
 use super::weights::Weights;
 use crate::EmbedError;
-use crate::kernels::{Level, Numbers};
+use crate::kernels::Level;
 
 /// The numbers that a model of the `bert` family computes with. Vectors of all of them
 /// belong to the same model and may be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// The fastest that the processor has: [`Int8`](Self::Int8) with AVX-512 and VNNI,
-    /// [`Int16`](Self::Int16) with AVX2, else [`F32`](Self::F32).
+    /// The fastest that the processor has: [`Int8`](Self::Int8) with AVX2 or AVX-512, else [`F32`](Self::F32).
     #[default]
     Auto,
     /// Everything in f32: within 1e-5 of the reference implementation in cosine.
     F32,
-    /// Matrix products of weights of eight bits with activations of sixteen, and attention of
-    /// sixteen, with exact sums; the rest in f32. Cosine with f32 is .9995 on average (MiniLM on
-    /// abstracts and questions), scores move by .0020 (root mean square) and retrieval stays as good.
-    Int16,
-    /// The same with activations of eight bits but where they enter attention: .9993 and .0024.
-    /// Slower than [`Int16`](Self::Int16) without instructions for bytes.
+    /// Products of whole numbers with exact sums: of eight bits in dense layers, but of sixteen where they
+    /// enter attention and within it; the rest in f32. Cosine with f32 is .9993 on average (MiniLM on
+    /// abstracts and questions), scores move by .0024 (root mean square) and retrieval stays as good.
     Int8,
     /// The tensor library's pass in f32, which the others are checked against: slower,
     /// and what distillation uses.
@@ -45,20 +41,15 @@ impl Runner {
         precision: Precision,
         level: Level,
     ) -> Self {
-        let arithmetic = match precision {
+        let whole = match precision {
             Precision::Reference => {
                 return Self::Reference(Box::new(Encoder::new(config, weights)));
             }
-            Precision::Auto => match level.fastest() {
-                Numbers::F32 => Arithmetic::F32,
-                Numbers::Words => Arithmetic::Int16,
-                Numbers::Bytes => Arithmetic::Int8,
-            },
-            Precision::F32 => Arithmetic::F32,
-            Precision::Int16 => Arithmetic::Int16,
-            Precision::Int8 => Arithmetic::Int8,
+            Precision::Auto => level.prefers_whole(),
+            Precision::Int8 => true,
+            Precision::F32 => false,
         };
-        Self::Fast(Box::new(FastEncoder::new(config, weights, arithmetic, level)))
+        Self::Fast(Box::new(FastEncoder::new(config, weights, whole, level)))
     }
 
     pub(super) fn width(&self) -> usize {

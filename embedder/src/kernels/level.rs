@@ -17,27 +17,10 @@ pub(super) enum Kind {
     Avx512,
 }
 
-/// Kinds of numbers that can be multiplied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Numbers {
-    /// Floating point of 32 bits.
-    F32,
-    /// Whole numbers of sixteen bits.
-    Words,
-    /// Whole numbers of eight bits.
-    Bytes,
-}
-
 impl Level {
-    /// The numbers of which it multiplies the most at a time.
-    pub(crate) fn fastest(self) -> Numbers {
-        match self.0 {
-            Kind::Portable => Numbers::F32,
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => Numbers::Words,
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => Numbers::Bytes,
-        }
+    /// Whether it multiplies more whole numbers at a time than floating-point ones.
+    pub(crate) fn prefers_whole(self) -> bool {
+        self.0 != Kind::Portable
     }
 
     /// The most that this processor can do.

@@ -4,28 +4,54 @@
 use super::level::{Kind, Level};
 use super::{TILE, WIDTH, portable};
 
-/// Inputs that stand together in a panel; rows are padded to multiples of it.
-pub(crate) const GROUP: usize = 4;
-
-/// Four consecutive inputs' weights for each of the columns.
-pub(super) type Step<W> = [[W; GROUP]; WIDTH];
-
 /// A product's rows and columns.
 pub(crate) type Tile = [[i32; WIDTH]; TILE];
 
+/// Numbers that stand in panels, and what rows are multiplied with them.
+///
+/// Consecutive inputs stand together in groups of 32 bits.
+pub(crate) trait Weight: Copy + Default {
+    /// The entries of the rows on the left.
+    type Left: Copy + Default + Into<i32>;
+    /// As many weights as a group has.
+    type Group: Copy + Default + AsRef<[Self]> + AsMut<[Self]>;
+    /// Inputs of a group; rows are padded to multiples of it.
+    const GROUP: usize;
+
+    /// Multiplies rows, `stride` apart, with a panel; see [`Panel::multiply`].
+    fn product(
+        level: Level,
+        left: &[Self::Left],
+        stride: usize,
+        panel: &[Step<Self>],
+        out: &mut [i32],
+        out_stride: usize,
+    );
+}
+
+/// One group of inputs' weights for each of a panel's columns.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct Step<W: Weight>(pub(super) [W::Group; WIDTH]);
+
 /// Weights in panels of [`WIDTH`] columns, padded with zeros both ways.
-#[derive(Default)]
-pub(crate) struct Panels<W> {
+pub(crate) struct Panels<W: Weight> {
     data: Vec<Step<W>>,
     /// Steps of a panel.
     steps: usize,
     inputs: usize,
 }
 
-impl<W: Copy + Default> Panels<W> {
+impl<W: Weight> Default for Panels<W> {
+    fn default() -> Self {
+        Self { data: Vec::new(), steps: 0, inputs: 0 }
+    }
+}
+
+impl<W: Weight> Panels<W> {
     /// Packs `weight`, `[inputs, outputs]` row-major.
     pub(crate) fn pack(weight: &[W], inputs: usize, outputs: usize) -> Self {
-        let mut panels = Self { data: Vec::new(), steps: 0, inputs: 0 };
+        let mut panels = Self::default();
         panels.clear(inputs, outputs);
         for (input, row) in weight.chunks_exact(outputs).enumerate() {
             panels.set_input(input, row);
@@ -35,19 +61,20 @@ impl<W: Copy + Default> Panels<W> {
 
     /// Makes it `[inputs, outputs]` of zeros.
     pub(crate) fn clear(&mut self, inputs: usize, outputs: usize) {
-        self.steps = inputs.div_ceil(GROUP);
+        self.steps = inputs.div_ceil(W::GROUP);
         self.inputs = inputs;
         self.data.clear();
-        self.data.resize(self.steps * outputs.div_ceil(WIDTH), [[W::default(); GROUP]; WIDTH]);
+        let zeros = Step([W::Group::default(); WIDTH]);
+        self.data.resize(self.steps * outputs.div_ceil(WIDTH), zeros);
     }
 
     /// Sets the weights of one input.
     pub(crate) fn set_input(&mut self, input: usize, row: &[W]) {
-        let (first, place) = (input / GROUP, input % GROUP);
+        let (first, place) = (input / W::GROUP, input % W::GROUP);
         for (number, columns) in row.chunks(WIDTH).enumerate() {
-            let step = &mut self.data[number * self.steps + first];
+            let step = &mut self.data[number * self.steps + first].0;
             for (group, &entry) in step.iter_mut().zip(columns) {
-                group[place] = entry;
+                group.as_mut()[place] = entry;
             }
         }
     }
@@ -55,12 +82,8 @@ impl<W: Copy + Default> Panels<W> {
     /// Sets the weights of one output; those of inputs that `column` lacks stay.
     pub(crate) fn set_output(&mut self, output: usize, column: &[W]) {
         let panel = &mut self.data[output / WIDTH * self.steps..][..self.steps];
-        let (groups, rest) = column.as_chunks::<GROUP>();
-        for (step, group) in panel.iter_mut().zip(groups) {
-            step[output % WIDTH] = *group;
-        }
-        if let Some(step) = panel.get_mut(groups.len()) {
-            step[output % WIDTH][..rest.len()].copy_from_slice(rest);
+        for (step, group) in panel.iter_mut().zip(column.chunks(W::GROUP)) {
+            step.0[output % WIDTH].as_mut()[..group.len()].copy_from_slice(group);
         }
     }
 
@@ -77,51 +100,52 @@ impl<W: Copy + Default> Panels<W> {
 
 /// [`WIDTH`] columns of [`Panels`].
 #[derive(Clone, Copy)]
-pub(crate) struct Panel<'a, W>(&'a [Step<W>]);
+pub(crate) struct Panel<'a, W: Weight>(&'a [Step<W>]);
 
-impl<W: Copy> Panel<'_, W> {
+impl<W: Weight> Panel<'_, W> {
     /// Multiplies up to [`TILE`](super::TILE) rows of `left`, whose length is a multiple of
     /// `stride`, with the panel. Rows of `out`, `out_stride` apart, that are not among those of
-    /// `left` keep what they held. Of `i16`, no four entries may all be the least there is.
+    /// `left` keep what they held.
+    ///
+    /// Products of bytes are added in pairs of sixteen bits on some processors: of a column's
+    /// weights for inputs `2i` and `2i + 1`, neither what is above zero may add up to more than
+    /// [`PAIR`], nor what is below to less than minus that. Of words, no two neighbours may both
+    /// be the least there is on both sides.
     ///
     /// # Panics
     ///
     /// When `left` has too many rows, or rows shorter than the panel, or more than `out`.
-    pub(crate) fn multiply<L: Factor<W>>(
+    pub(crate) fn multiply(
         self,
         level: Level,
-        left: &[L],
+        left: &[W::Left],
         stride: usize,
         out: &mut [i32],
         out_stride: usize,
     ) {
         let rows = left.len() / stride;
         assert!(left.len().is_multiple_of(stride) && rows <= TILE, "rows of a tile");
-        assert!(self.0.len() * GROUP <= stride, "rows as long as the panel");
+        assert!(self.0.len() * W::GROUP <= stride, "rows as long as the panel");
         assert!(out_stride >= WIDTH && out.len() + out_stride >= rows * out_stride + WIDTH);
-        L::product(level, left, stride, self.0, out, out_stride);
+        W::product(level, left, stride, self.0, out, out_stride);
     }
 }
 
-/// Numbers that can be multiplied with weights of type `W`.
-pub(crate) trait Factor<W>: Copy {
-    fn product(
-        level: Level,
-        left: &[Self],
-        stride: usize,
-        panel: &[Step<W>],
-        out: &mut [i32],
-        out_stride: usize,
-    );
-}
+/// The most that two neighbours among a column's bytes may add up to: 255 times this fits sixteen
+/// bits.
+pub(crate) const PAIR: i32 = 128;
 
-/// Implements [`Factor`] by a function for each level.
-macro_rules! factor {
-    ($left:ty, $weight:ty, $avx2:ident, $avx512:ident) => {
-        impl Factor<$weight> for $left {
+/// Implements [`Weight`] by a function for each level.
+macro_rules! weight {
+    ($left:ty, $weight:ty, $group:literal, $avx2:ident, $avx512:ident) => {
+        impl Weight for $weight {
+            type Left = $left;
+            type Group = [$weight; $group];
+            const GROUP: usize = $group;
+
             fn product(
                 level: Level,
-                left: &[Self],
+                left: &[$left],
                 stride: usize,
                 panel: &[Step<$weight>],
                 out: &mut [i32],
@@ -147,7 +171,5 @@ macro_rules! factor {
     };
 }
 
-factor!(u8, i8, u8_i8_avx2, u8_i8_avx512);
-// Sixteen bits gain nothing from registers of 512 bits where these are two of 256 inside.
-factor!(i16, i8, i16_i8_avx2, i16_i8_avx2);
-factor!(i16, i16, i16_i16_avx2, i16_i16_avx2);
+weight!(u8, i8, 4, bytes_avx2, bytes_avx512);
+weight!(i16, i16, 2, words_avx2, words_avx512);

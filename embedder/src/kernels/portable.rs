@@ -2,7 +2,7 @@
 
 use super::WIDTH;
 use super::matmul::Rows;
-use super::matmul_int::{GROUP, Step};
+use super::matmul_int::{Step, Weight};
 
 pub(super) fn tile(
     left: Rows<'_>,
@@ -23,8 +23,8 @@ pub(super) fn tile(
     }
 }
 
-pub(super) fn product<L: Copy + Into<i32>, W: Copy + Into<i32>>(
-    left: &[L],
+pub(super) fn product<W: Weight + Into<i32>>(
+    left: &[W::Left],
     stride: usize,
     panel: &[Step<W>],
     out: &mut [i32],
@@ -32,9 +32,9 @@ pub(super) fn product<L: Copy + Into<i32>, W: Copy + Into<i32>>(
 ) {
     for (left, out) in left.chunks_exact(stride).zip(out.chunks_mut(out_stride)) {
         let mut sums = [0_i32; WIDTH];
-        for (factors, weights) in left.as_chunks::<GROUP>().0.iter().zip(panel) {
-            for (sum, weights) in sums.iter_mut().zip(weights) {
-                for (&factor, &weight) in factors.iter().zip(weights) {
+        for (factors, weights) in left.chunks_exact(W::GROUP).zip(panel) {
+            for (sum, weights) in sums.iter_mut().zip(&weights.0) {
+                for (&factor, &weight) in factors.iter().zip(weights.as_ref()) {
                     *sum = sum.wrapping_add(factor.into() * weight.into());
                 }
             }

@@ -70,7 +70,7 @@ pub fn seeds(kind: Kind) -> Vec<Vec<u8>> {
 /// Puts `bytes` in the place of a file of this kind, opens the collection, and asks it everything. Gives
 /// whether it opened.
 pub fn open(kind: Kind, bytes: &[u8]) -> bool {
-    samples().iter().fold(false, |opened, sample| sample.open(kind, bytes) || opened)
+    samples().iter().filter(|sample| sample.open(kind, bytes)).count() > 0
 }
 
 /// Reads a filter, and writes and reads it again: both mean the same.

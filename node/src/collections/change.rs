@@ -138,7 +138,7 @@ impl Collections {
     }
 
     /// Builds collection `name` anew from its folders with the current model. Until that is done,
-    /// searches see it as it was.
+    /// searches see it as it was. Refused while a folder is away of which something would be lost.
     pub(crate) fn reindex(
         &self,
         name: &Name,
@@ -149,6 +149,9 @@ impl Collections {
         let slot = self.slot(name)?;
         let mut claim = slot.claim()?;
         let old = slot.record();
+        if claim.index.is_some() {
+            self.all_there(name, &old)?;
+        }
         let mut record = Record::new(self.new_dir(), model.id);
         record.tuned = old.tuned.clone();
         let settings = match slot.settings() {
@@ -173,6 +176,23 @@ impl Collections {
         self.remove_index(&old);
         self.keep_tuned(&mut claim, &model, meter, cancel);
         Ok(total)
+    }
+
+    /// That every folder of a collection can be reached.
+    fn all_there(&self, name: &Name, record: &Record) -> Result<(), ApiError> {
+        for root in record.roots() {
+            if let Err(error) = self.files.resolve(&root) {
+                let root = root.display();
+                let message = format!(
+                    "{root} cannot be read ({error}): building {name} anew would lose what is indexed of it"
+                );
+                let hint = format!(
+                    "bring it back, or take it out of the collection: covey remove {name} {root}"
+                );
+                return Err(ApiError::new(ErrorCode::NotFound, message).hint(&hint));
+            }
+        }
+        Ok(())
     }
 
     /// Indexes `roots` into an empty index. A root that is gone is reported as skipped; should it come back, the

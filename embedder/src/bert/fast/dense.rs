@@ -1,27 +1,20 @@
 //! Dense layers, in f32 or in whole numbers.
 
 use crate::bert::weights::Linear;
-use crate::kernels::matmul_int::{self, Factor};
+use crate::kernels::matmul_int::{PAIR, Panels, Weight};
 use crate::kernels::rows::{self, Activation};
 use crate::kernels::whole::{self, Columns, Scale};
 use crate::kernels::{Level, TILE, WIDTH, matmul};
 
-/// The numbers that layers multiply.
+/// The numbers that a layer multiplies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::bert) enum Arithmetic {
+pub(super) enum Numbers {
     F32,
     /// Weights `i8`, symmetric by output; activations `u8` between their row's extremes.
-    Int8,
-    /// The same weights; activations `i16`, symmetric by row.
-    Int16,
+    Bytes,
+    /// Both `i16`, weights symmetric by output and activations by row.
+    Words,
 }
-
-/// Most steps either way of zero that activations of sixteen bits take; fewer where sums could
-/// not hold the products.
-const MOST: f32 = 8_191.0;
-
-/// Most steps either way of zero that weights take.
-const MOST_WEIGHT: f32 = 127.0;
 
 /// A dense layer with its weights packed.
 pub(super) struct Dense {
@@ -31,7 +24,8 @@ pub(super) struct Dense {
 
 enum Packed {
     F32 { panels: matmul::Panels, bias: Vec<[f32; WIDTH]> },
-    Whole { panels: matmul_int::Panels<i8>, columns: Vec<Columns>, bytes: bool },
+    Bytes(Whole<i8>),
+    Words(Whole<i16>),
 }
 
 /// Rows that go in, `stride` entries apart; their length is a multiple of it.
@@ -39,6 +33,17 @@ enum Packed {
 pub(super) struct Input<'a> {
     pub(super) data: &'a [f32],
     pub(super) stride: usize,
+}
+
+impl<'a> Input<'a> {
+    fn count(self) -> usize {
+        self.data.len() / self.stride
+    }
+
+    /// The first `inputs` of every row.
+    fn rows(self, inputs: usize) -> impl Iterator<Item = &'a [f32]> {
+        self.data.chunks_exact(self.stride).map(move |row| &row[..inputs])
+    }
 }
 
 /// Rows in whole numbers, with what they stand for.
@@ -50,19 +55,21 @@ pub(super) struct Steps {
 }
 
 impl Dense {
-    pub(super) fn new(linear: Linear, arithmetic: Arithmetic) -> Self {
+    pub(super) fn new(linear: Linear, numbers: Numbers) -> Self {
         let outputs = linear.bias.len();
         let inputs = linear.weight.len() / outputs;
-        let bias = panels_of(&linear.bias);
-        let weights = match arithmetic {
-            Arithmetic::F32 => {
-                Packed::F32 { panels: matmul::Panels::pack(&linear.weight, inputs, outputs), bias }
+        let weights = match numbers {
+            Numbers::F32 => Packed::F32 {
+                panels: matmul::Panels::pack(&linear.weight, inputs, outputs),
+                bias: panels_of(&linear.bias),
+            },
+            Numbers::Bytes => {
+                let steps = byte_steps(&linear.weight, outputs);
+                Packed::Bytes(Whole::new(&linear, &steps, bytes_of(&linear.weight, &steps)))
             }
-            Arithmetic::Int8 | Arithmetic::Int16 => {
-                let (weight, steps) = quantise(&linear.weight, outputs);
-                let columns = columns(&weight, &panels_of(&steps), &bias, outputs);
-                let panels = matmul_int::Panels::pack(&weight, inputs, outputs);
-                Packed::Whole { panels, columns, bytes: arithmetic == Arithmetic::Int8 }
+            Numbers::Words => {
+                let steps = word_steps(&linear.weight, outputs);
+                Packed::Words(Whole::new(&linear, &steps, words_of(&linear.weight, &steps)))
             }
         };
         Self { outputs, weights }
@@ -95,68 +102,86 @@ impl Dense {
                     }
                 }
             }
-            Packed::Whole { panels, columns, bytes } => {
-                let length = steps.fill(level, input, panels.inputs(), *bytes);
-                let whole = Whole { panels, columns, then, stride: self.stride() };
-                match bytes {
-                    true => whole.apply(level, &steps.bytes, length, &steps.scales, out),
-                    false => whole.apply(level, &steps.words, length, &steps.scales, out),
-                }
+            Packed::Bytes(layer) => {
+                steps.fill_bytes(level, input, layer.panels.inputs());
+                layer.apply(level, &steps.bytes, &steps.scales, then, out, self.stride());
+            }
+            Packed::Words(layer) => {
+                steps.fill_words(level, input, layer.panels.inputs());
+                layer.apply(level, &steps.words, &steps.scales, then, out, self.stride());
             }
         }
     }
 }
 
 /// A layer in whole numbers.
-struct Whole<'a> {
-    panels: &'a matmul_int::Panels<i8>,
-    columns: &'a [Columns],
-    then: Activation,
-    stride: usize,
+struct Whole<W: Weight> {
+    panels: Panels<W>,
+    columns: Vec<Columns>,
 }
 
-impl Whole<'_> {
-    fn apply<L: Factor<i8>>(
+impl<W: Weight + Into<i32>> Whole<W> {
+    /// Packs `weight`, that of `linear` in `steps`, one for each output.
+    fn new(linear: &Linear, steps: &[f32], weight: Vec<W>) -> Self {
+        let outputs = steps.len();
+        let inputs = weight.len() / outputs;
+        let mut columns: Vec<Columns> = panels_of(steps)
+            .into_iter()
+            .zip(panels_of(&linear.bias))
+            .map(|(steps, bias)| Columns { steps, sums: [0; WIDTH], bias })
+            .collect();
+        for row in weight.chunks_exact(outputs) {
+            for (columns, chunk) in columns.iter_mut().zip(row.chunks(WIDTH)) {
+                for (sum, &entry) in columns.sums.iter_mut().zip(chunk) {
+                    *sum += entry.into();
+                }
+            }
+        }
+        Self { panels: Panels::pack(&weight, inputs, outputs), columns }
+    }
+
+    fn apply(
         &self,
         level: Level,
-        left: &[L],
-        length: usize,
+        left: &[W::Left],
         scales: &[Scale],
+        then: Activation,
         out: &mut [f32],
+        stride: usize,
     ) {
         let mut tile = [[0; WIDTH]; TILE];
-        for (number, (panel, columns)) in self.panels.iter().zip(self.columns).enumerate() {
+        let length = self.panels.inputs().next_multiple_of(W::GROUP);
+        for (number, (panel, columns)) in self.panels.iter().zip(&self.columns).enumerate() {
             let tiles = left.chunks(TILE * length).zip(scales.chunks(TILE));
-            for ((left, scales), out) in tiles.zip(out.chunks_mut(TILE * self.stride)) {
+            for ((left, scales), out) in tiles.zip(out.chunks_mut(TILE * stride)) {
                 panel.multiply(level, left, length, tile.as_flattened_mut(), WIDTH);
                 let out = &mut out[number * WIDTH..];
-                whole::finish(level, &tile, scales, columns, self.then, out, self.stride);
+                whole::finish(level, &tile, scales, columns, then, out, stride);
             }
         }
     }
 }
 
 impl Steps {
-    /// Rounds the first `inputs` of every row; returns how far apart rows then are.
-    fn fill(&mut self, level: Level, input: Input<'_>, inputs: usize, bytes: bool) -> usize {
-        let length = inputs.next_multiple_of(matmul_int::GROUP);
-        let count = input.data.len() / input.stride;
-        let rows = input.data.chunks_exact(input.stride).map(|row| &row[..inputs]);
+    /// Rounds the first `inputs` of every row to bytes.
+    fn fill_bytes(&mut self, level: Level, input: Input<'_>, inputs: usize) {
+        let length = inputs.next_multiple_of(i8::GROUP);
+        self.bytes.resize(input.count() * length, 0);
+        let rows = input.rows(inputs).zip(self.bytes.chunks_exact_mut(length));
         self.scales.clear();
-        if bytes {
-            self.bytes.resize(count * length, 0);
-            let rows = rows.zip(self.bytes.chunks_exact_mut(length));
-            self.scales.extend(rows.map(|(row, out)| whole::bytes(level, row, out)));
-        } else {
-            self.words.resize(count * length, 0);
-            let most = (i32::MAX as f32 / (MOST_WEIGHT * inputs as f32)).floor().min(MOST);
-            let rows = rows.zip(self.words.chunks_exact_mut(length));
-            self.scales.extend(rows.map(|(row, out)| Scale {
-                step: whole::words(level, row, inputs, inputs, most, out, length),
-                zero: 0,
-            }));
-        }
-        length
+        self.scales.extend(rows.map(|(row, out)| whole::bytes(level, row, out)));
+    }
+
+    /// The same to words.
+    fn fill_words(&mut self, level: Level, input: Input<'_>, inputs: usize) {
+        let length = inputs.next_multiple_of(i16::GROUP);
+        self.words.resize(input.count() * length, 0);
+        let rows = input.rows(inputs).zip(self.words.chunks_exact_mut(length));
+        self.scales.clear();
+        self.scales.extend(rows.map(|(row, out)| {
+            let step = whole::words(level, row, inputs, inputs, most_word(inputs), out, length);
+            Scale { step, zero: 0 }
+        }));
     }
 }
 
@@ -169,36 +194,136 @@ fn panels_of(values: &[f32]) -> Vec<[f32; WIDTH]> {
     values.chunks(WIDTH).map(panel).collect()
 }
 
-/// Rounds `weight`, `[inputs, outputs]`, to [`MOST_WEIGHT`] steps either way of zero for each output.
-fn quantise(weight: &[f32], outputs: usize) -> (Vec<i8>, Vec<f32>) {
+/// Most steps either way of zero that weights and activations of sixteen bits take: as many as
+/// sums of their products can hold.
+fn most_word(inputs: usize) -> f32 {
+    const MOST: f32 = 8_191.0;
+    (i32::MAX as f32 / inputs as f32).sqrt().floor().min(MOST)
+}
+
+/// The least step of each output by which `weight`, `[inputs, outputs]`, fits sixteen bits.
+fn word_steps(weight: &[f32], outputs: usize) -> Vec<f32> {
+    let most = most_word(weight.len() / outputs);
     let mut steps = vec![0.0_f32; outputs];
     for row in weight.chunks_exact(outputs) {
         for (step, x) in steps.iter_mut().zip(row) {
-            *step = step.max(x.abs() / MOST_WEIGHT);
+            *step = step.max(x.abs() / most);
         }
     }
-    let entry = |(x, step): (&f32, &f32)| if *step > 0.0 { (x / step).round() as i8 } else { 0 };
-    let rows = weight.chunks_exact(outputs);
-    (rows.flat_map(|row| row.iter().zip(&steps).map(entry)).collect(), steps)
+    steps
 }
 
-fn columns(
-    weight: &[i8],
-    steps: &[[f32; WIDTH]],
-    bias: &[[f32; WIDTH]],
-    outputs: usize,
-) -> Vec<Columns> {
-    let mut columns: Vec<Columns> = steps
-        .iter()
-        .zip(bias)
-        .map(|(&steps, &bias)| Columns { steps, sums: [0; WIDTH], bias })
-        .collect();
-    for row in weight.chunks_exact(outputs) {
-        for (columns, chunk) in columns.iter_mut().zip(row.chunks(WIDTH)) {
-            for (sum, &entry) in columns.sums.iter_mut().zip(chunk) {
-                *sum += i32::from(entry);
+/// `weight` in `steps` that it fits.
+fn words_of(weight: &[f32], steps: &[f32]) -> Vec<i16> {
+    let entry = |(x, step): (&f32, &f32)| if *step > 0.0 { (x / step).round() as i16 } else { 0 };
+    weight.chunks_exact(steps.len()).flat_map(|row| row.iter().zip(steps).map(entry)).collect()
+}
+
+/// The same as [`byte_pair`]s.
+fn bytes_of(weight: &[f32], steps: &[f32]) -> Vec<i8> {
+    let mut bytes = vec![0; weight.len()];
+    let outputs = steps.len();
+    for (rows, out) in weight.chunks(2 * outputs).zip(bytes.chunks_mut(2 * outputs)) {
+        for (column, &step) in steps.iter().enumerate() {
+            let next = rows.get(outputs + column).copied();
+            let [first, second] = byte_pair([rows[column], next.unwrap_or(0.0)], step);
+            out[column] = first;
+            if next.is_some() {
+                out[outputs + column] = second;
             }
         }
     }
-    columns
+    bytes
+}
+
+/// The step of each output by which rounding `weight`, `[inputs, outputs]`, to [`byte_pair`]s errs
+/// least: a smaller one than all weights fit, where cutting few short spares the others.
+fn byte_steps(weight: &[f32], outputs: usize) -> Vec<f32> {
+    const TRIALS: usize = 8;
+    const PART: f32 = 0.06;
+    let mut steps = vec![0.0_f32; outputs];
+    let pairs = |column: usize| {
+        weight
+            .chunks(2 * outputs)
+            .map(move |rows| [rows[column], rows.get(outputs + column).copied().unwrap_or(0.0)])
+    };
+    for (column, step) in steps.iter_mut().enumerate() {
+        let most = pairs(column)
+            .map(|pair| {
+                let [above, below] =
+                    [1.0, -1.0].map(|sign| pair.map(|x| (sign * x).max(0.0)).iter().sum::<f32>());
+                above.max(below)
+            })
+            .fold(0.0, f32::max)
+            / PAIR as f32;
+        let error = |step: f32| -> f32 {
+            pairs(column)
+                .map(|pair| {
+                    let found = byte_pair(pair, step);
+                    pair.iter()
+                        .zip(found)
+                        .map(|(x, y)| (x - step * f32::from(y)).powi(2))
+                        .sum::<f32>()
+                })
+                .sum()
+        };
+        let trials = (0..TRIALS).map(|trial| most * (1.0 - PART * trial as f32));
+        *step = trials.min_by(|a, b| error(*a).total_cmp(&error(*b))).unwrap_or(0.0);
+    }
+    steps
+}
+
+/// Two neighbours' weights in steps, cut short to keep to [`PAIR`].
+fn byte_pair(pair: [f32; 2], step: f32) -> [i8; 2] {
+    if step <= 0.0 {
+        return [0; 2];
+    }
+    let mut steps = pair.map(|x| (x / step).round() as i32);
+    for sign in [1, -1] {
+        let [a, b] = steps.map(|x| (sign * x).max(0));
+        let over = a + b - PAIR;
+        if over > 0 {
+            // Each by half, or one by all where the other has less.
+            let first = (over / 2).clamp((over - b).max(0), a);
+            if a > 0 {
+                steps[0] -= sign * first;
+            }
+            if b > 0 {
+                steps[1] -= sign * (over - first);
+            }
+        }
+    }
+    steps.map(|x| x.clamp(-127, 127) as i8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_keep_to_what_pairs_may_add_up_to() {
+        let (inputs, outputs) = (37, 40);
+        let weight: Vec<f32> = (0..inputs * outputs)
+            .map(|i| ((i * 7_919) % 1_009) as f32 / 504.5 - 1.0)
+            .map(|x| x * x * x)
+            .collect();
+        let steps = byte_steps(&weight, outputs);
+        let bytes = bytes_of(&weight, &steps);
+        for (column, step) in steps.iter().enumerate() {
+            let entries: Vec<i32> =
+                bytes.iter().skip(column).step_by(outputs).map(|&x| i32::from(x)).collect();
+            for pair in entries.chunks(2) {
+                let above: i32 = pair.iter().map(|&x| x.max(0)).sum();
+                let below: i32 = pair.iter().map(|&x| x.min(0)).sum();
+                assert!(above <= PAIR && below >= -PAIR, "{column}: {pair:?}");
+            }
+            let most = weight.iter().skip(column).step_by(outputs);
+            let most = most.fold(0.0_f32, |most, x| most.max(x.abs()));
+            assert!((most / 128.0 * 0.5..=most / 128.0 * 2.0).contains(step), "{column}");
+        }
+        assert_eq!(byte_pair([100.0, 60.0], 1.0), [84, 44]);
+        assert_eq!(byte_pair([-200.0, 9.0], 1.0), [-127, 9]);
+        assert_eq!(byte_pair([-2.0, -200.0], 1.0), [0, -127]);
+        assert_eq!(byte_steps(&[0.0; 6], 3), [0.0; 3]);
+    }
 }

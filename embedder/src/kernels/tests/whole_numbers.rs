@@ -1,21 +1,17 @@
 //! Products of whole numbers, and what is done before and after them.
 
-use super::super::matmul_int::{Factor, GROUP, Panels, Tile};
+use super::super::matmul_int::{Panels, Tile, Weight};
 use super::super::rows::Activation;
 use super::super::whole::{self, Columns, Scale};
 use super::super::{Level, TILE, WIDTH};
 use super::{assert_close, numbers, wide};
 
 /// Checks every number of rows of `left`'s entries against `weight`'s, over and over.
-fn check<L, W>(left: &[L], weight: &[W])
-where
-    L: Factor<W> + Into<i32>,
-    W: Copy + Default + Into<i32>,
-{
+fn check<W: Weight + Into<i32>>(left: &[W::Left], weight: &[W]) {
     for level in Level::all() {
         for (rows, inputs) in (0..=TILE).zip((1..30).cycle()) {
-            let stride = inputs + GROUP * 2 - inputs % GROUP;
-            let left: Vec<L> = left.iter().copied().cycle().take(rows * stride).collect();
+            let stride = inputs + W::GROUP * 2 - inputs % W::GROUP;
+            let left: Vec<W::Left> = left.iter().copied().cycle().take(rows * stride).collect();
             let outputs = WIDTH + 3;
             let weight: Vec<W> = weight.iter().copied().cycle().take(inputs * outputs).collect();
             let panels = Panels::pack(&weight, inputs, outputs);
@@ -57,16 +53,33 @@ where
 
 #[test]
 fn products_are_exact_for_every_number_of_rows() {
-    // The extremes, where sums of pairs would not fit sixteen bits.
-    let bytes: Vec<i8> = vec![127, -127, 5, -128, 127, 127, 0];
-    check::<u8, i8>(&[255, 254, 3, 0], &bytes);
-    check::<i16, i8>(&[32_767, -32_767, 3, 0, 8_191], &bytes);
-    check::<i16, i16>(&[8_191, -8_191, 3, 0, 8_191], &[8_191, -8_191, 5, 8_191, 8_191, 8_191, 0]);
+    // The extremes, where sums of pairs just fit. Weights are laid out input by input, so
+    // neighbours are a row apart: an odd number of outputs and of weights brings all together.
+    check::<i8>(&[255, 254, 3, 0, 255], &[64, -64, 5, 64, 64, -64, 0]);
+    check::<i8>(&[255], &[64]);
+    check::<i8>(&[255], &[-64]);
+    check::<i16>(&[8_191, -8_191, 3, 0, 8_191], &[8_191, -8_191, 5, 8_191, 8_191, 8_191, 0]);
+}
+
+#[test]
+fn pairs_of_bytes_may_be_as_large_as_they_may() {
+    for pair in [[127, 1], [-128, 127], [1, 127], [-1, -127], [127, -128], [0, -128]] {
+        // Two inputs and all outputs alike.
+        let weight: Vec<i8> = pair.iter().flat_map(|&x| [x; WIDTH]).collect();
+        let panels = Panels::pack(&weight, 2, WIDTH);
+        for level in Level::all() {
+            let mut tile: Tile = [[-1; WIDTH]; TILE];
+            let out = tile.as_flattened_mut();
+            panels.iter().for_each(|panel| panel.multiply(level, &[255, 255, 0, 0], 4, out, WIDTH));
+            let expected = 255 * (i32::from(pair[0]) + i32::from(pair[1]));
+            assert_eq!(tile[0], [expected; WIDTH], "{level:?} {pair:?}");
+        }
+    }
 }
 
 #[test]
 fn products_may_be_written_into_wider_rows() {
-    let panels = Panels::<i8>::pack(&[2; 4 * WIDTH], 4, WIDTH);
+    let panels = Panels::<i16>::pack(&[2; 4 * WIDTH], 4, WIDTH);
     for level in Level::all() {
         let mut out = [-1; 3 * (WIDTH + 2)];
         panels.iter().for_each(|panel| panel.multiply(level, &[1_i16; 8], 4, &mut out, WIDTH + 2));

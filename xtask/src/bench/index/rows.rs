@@ -81,6 +81,9 @@ pub struct Point {
     pub recomputed: Option<f64>,
     /// Whether times include embedding the question.
     pub end_to_end: bool,
+    /// The time that each question was given, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_ms: Option<f64>,
     #[serde(default)]
     pub load: f64,
 }
@@ -169,6 +172,7 @@ pub(super) mod tests {
             cpu_ms,
             recomputed: Some(16.0 * cpu_ms),
             end_to_end: false,
+            limit_ms: None,
             load: 0.0,
         };
         let build = |threads, wall_s| Build {

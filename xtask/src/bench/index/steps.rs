@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use covey_index::{Collection, Disk, Encoder, Profile, SearchOptions, Settings, UpdateOptions};
+use covey_index::{
+    Collection, Disk, Encoder, Profile, SearchOptions, Settings, TimeLeft, UpdateOptions,
+};
 use serde::{Deserialize, Serialize};
 
 use super::encoders::{Lookup, Posing, Watched, model};
@@ -100,8 +102,22 @@ struct Work<'a> {
 const SLOW_MS: f64 = 100.0;
 const FEWER: usize = 4;
 
+/// Limits of time within which a slow model's questions are asked too, and how many of them.
+const LIMITS_MS: [u64; 3] = [300, 600, 1200];
+const LIMITED: usize = 20;
+
 /// A way to search, and what to call it.
 type Way = (String, SearchOptions<'static>);
+
+/// What questions are asked, and how.
+struct Posed<'a> {
+    /// Their texts, where embedding them counts.
+    texts: Option<&'a [String]>,
+    /// The first so many.
+    most: usize,
+    /// The time that each has.
+    limit: Option<Duration>,
+}
 
 impl Work<'_> {
     /// The vectors' source: the model itself for files, else a table.
@@ -171,6 +187,7 @@ impl Work<'_> {
             Asker { collection: &collection, exact: &*exact, queries: &queries, bars: &bars };
         let chunks = collection.stats().chunks;
         let ways = self.ways(chunks);
+        let all = Posed { texts: None, most: usize::MAX, limit: None };
         let mut points = Vec::new();
         if self.set.files.is_some() {
             let questions = self.set.questions()?;
@@ -179,11 +196,11 @@ impl Work<'_> {
                 if slow && at % FEWER != 0 {
                     continue;
                 }
-                points.push(asker.ask(&*exact, Some(&questions), usize::MAX, way)?);
+                points.push(asker.ask(&*exact, &Posed { texts: Some(&questions), ..all }, way)?);
             }
         } else {
             for way in &ways {
-                points.push(asker.ask(&*exact, None, usize::MAX, way)?);
+                points.push(asker.ask(&*exact, &all, way)?);
             }
         }
         let peak_mb = meter::memory().1;
@@ -192,7 +209,14 @@ impl Work<'_> {
             let questions = self.set.questions()?;
             let few = if is_slow(known) { self.few.unwrap_or(FEW) } else { usize::MAX };
             for at in worth_asking(&points) {
-                points.push(asker.ask(&real, Some(&questions), few, &ways[at])?);
+                let posed = Posed { texts: Some(&questions), most: few, limit: None };
+                points.push(asker.ask(&real, &posed, &ways[at])?);
+            }
+            for ms in if is_slow(known) { &LIMITS_MS[..] } else { &[] } {
+                let limit = Some(Duration::from_millis(*ms));
+                let posed = Posed { texts: Some(&questions), most: LIMITED, limit };
+                let way = (format!("within {ms} ms"), SearchOptions::default());
+                points.push(asker.ask(&real, &posed, &way)?);
             }
         }
         Ok(Searched { open_ms, peak_mb, before_mb, points })
@@ -259,21 +283,25 @@ struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    /// Asks the first `most` questions, from their text where that is given.
     fn ask(
         &self,
         encoder: &dyn Encoder,
-        texts: Option<&[String]>,
-        most: usize,
+        &Posed { texts, most, limit }: &Posed<'_>,
         (setting, options): &Way,
     ) -> Result<Point> {
         let dim = self.exact.dim();
         let rows: Vec<&[f32]> = self.queries.chunks_exact(dim).take(most).collect();
-        let one = |number: usize, row: &[f32]| match texts {
-            None => self.collection.search(row, K, &Disk, encoder, options),
-            Some(texts) => {
-                let query = encoder.encode(&[&texts[number]])?;
-                self.collection.search(&query, K, &Disk, encoder, options)
+        let one = |number: usize, row: &[f32]| {
+            let start = Instant::now();
+            let left = move || limit.unwrap_or(Duration::MAX).saturating_sub(start.elapsed());
+            let mut options = *options;
+            options.time_left = limit.is_some().then_some(&left as TimeLeft<'_>);
+            match texts {
+                None => self.collection.search(row, K, &Disk, encoder, &options),
+                Some(texts) => {
+                    let query = encoder.encode(&[&texts[number]])?;
+                    self.collection.search(&query, K, &Disk, encoder, &options)
+                }
             }
         };
         // A few questions warm up, unless they are costly.
@@ -318,6 +346,7 @@ impl Asker<'_> {
             cpu_ms: cpu,
             recomputed: Some(recomputed as f64 / rows.len() as f64),
             end_to_end: texts.is_some(),
+            limit_ms: limit.map(|limit| limit.as_secs_f64() * 1e3),
             load: meter::load(),
         })
     }

@@ -3,7 +3,7 @@
 //! [`WHOLE`](whole::WHOLE), so that no sum outgrows an i32.
 
 use super::Attention;
-use crate::kernels::matmul_int::{GROUP, Panels, Tile};
+use crate::kernels::matmul_int::{Panels, Tile, Weight};
 use crate::kernels::{Level, TILE, WIDTH, whole};
 
 /// Most steps either way of zero of queries and keys; fewer where sums could not hold their products.
@@ -48,7 +48,7 @@ impl Attention {
         buffers: &mut Buffers,
     ) {
         let tokens = qkv.len() / stride;
-        let length = self.head.next_multiple_of(GROUP);
+        let length = self.head.next_multiple_of(i16::GROUP);
         for number in 0..self.heads {
             let start = number * self.head;
             let units = self.load(level, &qkv[start..], stride, tokens, buffers);
@@ -73,7 +73,7 @@ impl Attention {
         buffers: &mut Buffers,
     ) -> Units {
         let Buffers { queries, rows, keys, values, .. } = buffers;
-        let (head, length) = (self.head, self.head.next_multiple_of(GROUP));
+        let (head, length) = (self.head, self.head.next_multiple_of(i16::GROUP));
         let most = (i32::MAX as f32 / head as f32).sqrt().floor().min(MOST);
         let round = |part: usize, most: f32, out: &mut Vec<i16>| {
             out.resize(tokens * length, 0);
@@ -104,14 +104,14 @@ impl Attention {
     ) -> [f32; TILE] {
         let Buffers { queries: all, keys, scores, room, shares, .. } = buffers;
         let stride = tokens.next_multiple_of(WIDTH);
-        let length = self.head.next_multiple_of(GROUP);
+        let length = self.head.next_multiple_of(i16::GROUP);
         scores.resize(TILE * stride, 0);
         for (number, keys) in keys.iter().enumerate() {
             let scores = &mut scores[number * WIDTH..];
             keys.multiply(level, &all[queries.clone()], length, scores, stride);
         }
         room.resize(tokens, 0.0);
-        let width = tokens.next_multiple_of(GROUP);
+        let width = tokens.next_multiple_of(i16::GROUP);
         shares.resize(TILE * width, 0);
         let mut sums = [1.0; TILE];
         let rows = scores.chunks_exact(stride).zip(shares.chunks_exact_mut(width));
