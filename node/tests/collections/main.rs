@@ -316,30 +316,6 @@ async fn a_damaged_index_keeps_the_node_running_and_is_rebuilt_from_the_folders(
     assert_eq!(fs::read_dir(place.home.index_dir()).expect("lists").count(), 2);
 }
 
-#[tokio::test]
-async fn a_rebuild_loses_nothing_of_a_folder_that_is_away() {
-    let place = Place::new();
-    let node = place.open();
-    add(&node, &place.notes()).await;
-    let away = place.dir.path().join("moved");
-    fs::rename(place.notes(), &away).expect("renames");
-    let report = search(&node, None).await.expect("searches");
-    assert!(report.results.is_empty() && report.stale > 0, "{report:?}");
-    let rebuild = || call(&node, Call::Reindex { collection: None });
-    let error = rebuild().await.expect_err("would lose what is indexed");
-    assert_eq!(error.code, ErrorCode::NotFound);
-    let remove = format!("covey remove notes {}", place.notes().display());
-    assert!(error.hint.expect("a hint").contains(&remove));
-
-    fs::rename(&away, place.notes()).expect("renames");
-    assert!(!search(&node, None).await.expect("searches").results.is_empty());
-    fs::rename(place.notes(), &away).expect("renames");
-    let remove = Call::Remove { collection: name("notes"), path: Some(place.notes()) };
-    call(&node, remove).await.expect("forgets the folder");
-    let Ok(Reply::Reindexed { collections }) = rebuild().await else { panic!("no rebuild") };
-    assert_eq!((collections[0].chunks, collections[0].skipped_total), (0, 0));
-}
-
 /// Holds an encoder up at the first text with the word "held": it has entered, and may leave.
 struct Gate {
     entered: Barrier,
