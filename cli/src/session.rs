@@ -156,6 +156,12 @@ impl<'a> Session<'a> {
         until_interrupted(work, &mut interrupts, cancel).await
     }
 
+    /// Whether a daemon runs for this home.
+    pub async fn has_daemon(&self) -> bool {
+        let Ok(socket) = self.home.socket_path() else { return false };
+        Client::connect(&socket).await.is_ok_and(|client| client.is_some())
+    }
+
     /// Connects to the daemon, or else takes the home's lock, waiting a little for whoever has it.
     async fn reach(&self, interrupts: &mut Interrupts) -> Result<Reached, ApiError> {
         let socket = self.home.socket_path()?;

@@ -7,7 +7,7 @@
 //! f32; tests compare each with the portable one.
 //!
 //! `unsafe` is confined to this folder: calls of functions compiled for a processor's
-//! features, which a [`Level`] vouches for, and loads through pointers in `x86`, whose
+//! features, which a [`Level`] vouches for, and loads through pointers in `x86` and `x86_int`, whose
 //! bounds the safe functions check.
 
 mod level;

@@ -95,7 +95,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Most chunks recomputed for a query over this many chunks: for each doubling beyond 8192 15% more, and half as many again
+    /// Most chunks recomputed for a query over this many chunks: for each doubling beyond 8192 15% more, or 50% more
     /// where every score is exact.
     pub fn recompute_at(&self, chunks: usize) -> usize {
         let growth: f64 = if self.exact { 1.5 } else { 1.15 };

@@ -6,7 +6,7 @@ use covey_node::api::{Call, Event};
 use serde_json::Value;
 
 /// Every call and every reply, as `the_lists_above_name_what_the_code_knows` makes sure.
-const CALLS: [&str; 31] = [
+const CALLS: [&str; 32] = [
     "add",
     "audit_list",
     "audit_verify",
@@ -29,6 +29,7 @@ const CALLS: [&str; 31] = [
     "model_list",
     "model_use",
     "peers",
+    "refresh",
     "reindex",
     "remove",
     "search",

@@ -11,8 +11,12 @@ struct Watching(Child);
 
 impl Watching {
     fn start(person: &Person) -> Self {
+        Self::with(person, &["watch", "notes"])
+    }
+
+    fn with(person: &Person, arguments: &[&str]) -> Self {
         let mut command = person.command();
-        command.args(["watch", "notes"]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
         Self(command.spawn().expect("covey starts"))
     }
 
@@ -70,6 +74,32 @@ fn a_watched_folder_is_kept_up_to_date_by_the_daemon() {
     let _daemon = ada.daemon();
     let watching = Watching::start(&ada);
     follow(&ada);
+    assert_eq!(watching.interrupt(), Some(0));
+}
+
+#[test]
+fn a_collection_that_is_added_is_watched_and_one_that_is_removed_stays_away() {
+    let ada = Person::new("ada");
+    ada.write("notes/pear.txt", "Pears are picked before they are ripe.");
+    let [notes, other] = ["notes", "other"].map(|name| ada.dir().join(name));
+    ada.json(&["add", notes.to_str().expect("a plain path")]);
+    let _daemon = ada.daemon();
+    let watching = Watching::with(&ada, &["watch"]);
+    ada.write("notes/quince.txt", "Quince jelly sets by itself.");
+    wait_until("the watch to run", || found(&ada, "quince") == ["quince.txt"]);
+
+    ada.write("other/fig.txt", "Figs ripen in autumn.");
+    ada.json(&["add", other.to_str().expect("a plain path")]);
+    let medlar = ada.write("other/medlar.txt", "Medlars are eaten when they have bletted.");
+    wait_until("the new folder to be watched", || found(&ada, "medlars") == ["medlar.txt"]);
+
+    ada.json(&["remove", "other"]);
+    fs::write(&medlar, "Medlars again.").expect("writes");
+    ada.write("notes/sorb.txt", "The sorb tree is rare.");
+    wait_until("the watch to go on", || found(&ada, "sorb") == ["sorb.txt"]);
+    assert_eq!(found(&ada, "medlars"), Vec::<String>::new());
+    let status = ada.json(&["status"]);
+    assert_eq!(status["collections"].as_array().map(Vec::len), Some(1), "{status}");
     assert_eq!(watching.interrupt(), Some(0));
 }
 

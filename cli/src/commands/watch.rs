@@ -14,7 +14,7 @@ use covey_protocol::ids::Name;
 use notify::event::EventKind;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use crate::session::{Interrupts, Session, block_on};
 use crate::show;
@@ -23,16 +23,17 @@ use crate::show;
 const QUIET: Duration = Duration::from_millis(500);
 /// or this long after the first change.
 const AT_MOST: Duration = Duration::from_secs(5);
-/// How often folders that could not be watched are tried again, and others looked for.
+/// How often folders that could not be watched are tried again, and others looked for; and after how long
+/// an update is tried again that could not be made.
 const RETRY: Duration = Duration::from_secs(10);
 /// Paths on their way from the file system; with more than these, everything counts as changed.
 const QUEUE: usize = 1024;
 
 /// Keep collections up to date while their files change
 ///
-/// Brings them up to date first, then again whenever something changes, until Ctrl-C. Collections and
-/// folders added meanwhile are watched too, and each skipped file is named once. With a daemon running,
-/// the daemon does the work.
+/// Brings them up to date first, then again whenever something changes, until Ctrl-C. Skipped files are listed
+/// once. With a daemon running, the daemon does the work, and what is added to its collections
+/// meanwhile is watched too.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: covey watch notes")]
 pub struct Watch {
@@ -74,6 +75,10 @@ struct Root {
     changed: Option<(Instant, Instant)>,
     /// The skipped files that the person knows of.
     skipped: BTreeSet<PathBuf>,
+    /// Whether the last update failed, and the person knows.
+    failed: bool,
+    /// Whether it is in the collection no more.
+    gone: bool,
 }
 
 impl Root {
@@ -85,6 +90,8 @@ impl Root {
             told: false,
             changed: None,
             skipped: BTreeSet::new(),
+            failed: false,
+            gone: false,
         }
     }
 
@@ -107,6 +114,12 @@ impl Root {
         self.changed = Some((first, now));
     }
 
+    /// Tries again later.
+    fn postpone(&mut self) {
+        let later = Instant::now() + RETRY - QUIET;
+        self.changed = Some((later, later));
+    }
+
     /// Whether a change of `path` can change what of this is indexed: hidden files are not, nor is what
     /// lies in `own`, the folders that an update itself writes to.
     fn concerns(&self, path: &Path, own: &[PathBuf]) -> bool {
@@ -126,15 +139,23 @@ impl Root {
 
 async fn watch(session: &Session<'_>, only: Option<&Name>) -> Result<(), ApiError> {
     let mut interrupts = Interrupts::catch()?;
-    let mut roots = roots(session, only).await?;
+    let mut roots = roots_of(session, only).await?;
+    if roots.is_empty() {
+        let message = match only {
+            Some(name) => format!("there is no collection called {name} with a folder to watch"),
+            None => "there is no collection to watch".to_owned(),
+        };
+        return Err(ApiError::new(ErrorCode::NotFound, message).hint("make one: covey add FOLDER"));
+    }
     let own = session.home.dirs().map(|dir| dir.canonicalize().unwrap_or_else(|_| dir.into()));
-    let (mut watcher, mut changes, lost) = watcher()?;
+    let (mut watcher, mut changes, mut lost) = watcher()?;
     attach(&mut watcher, &mut roots, session);
     // What changed while nobody watched.
     let long_ago = Instant::now();
     roots.iter_mut().for_each(|root| root.changed = Some((long_ago, long_ago)));
     session.output.notice(&format!("Watching {}; Ctrl-C ends it.", names(&roots)));
-    let mut retry = tokio::time::interval(RETRY);
+    let mut retry = tokio::time::interval_at(Instant::now() + RETRY, RETRY);
+    retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let due = roots.iter().filter_map(Root::due).min();
         tokio::select! {
@@ -153,13 +174,17 @@ async fn watch(session: &Session<'_>, only: Option<&Name>) -> Result<(), ApiErro
                     root.changed = None;
                     update(session, root).await?;
                 }
+                roots.retain(|root| !root.gone);
             }
             _ = retry.tick() => {
-                match self::roots(session, only).await {
-                    Ok(found) => follow(&mut watcher, &mut roots, found, session),
-                    Err(error) if error.code == ErrorCode::NotFound => return Err(error),
-                    // A daemon that is just being started again, say.
-                    Err(_) => {}
+                // Without a daemon, asking would open every index.
+                if session.has_daemon().await {
+                    let found = roots_of(session, only).await;
+                    if follow(&mut roots, found.unwrap_or_default(), session) {
+                        // A new one, as letting go of one folder would blind others that share it.
+                        (watcher, changes, lost) = self::watcher()?;
+                        roots.iter_mut().for_each(|root| root.watched = false);
+                    }
                 }
                 attach(&mut watcher, &mut roots, session);
             }
@@ -168,7 +193,7 @@ async fn watch(session: &Session<'_>, only: Option<&Name>) -> Result<(), ApiErro
 }
 
 /// The folders and files of the collections.
-async fn roots(session: &Session<'_>, only: Option<&Name>) -> Result<Vec<Root>, ApiError> {
+async fn roots_of(session: &Session<'_>, only: Option<&Name>) -> Result<Vec<Root>, ApiError> {
     let reply = session.carry_out(Call::Status, &mut |_| {}, &CancelFlag::new()).await?;
     let Reply::Status(status) = reply else {
         return Err(ApiError::new(ErrorCode::Internal, "the node answered something else"));
@@ -177,13 +202,6 @@ async fn roots(session: &Session<'_>, only: Option<&Name>) -> Result<Vec<Root>, 
     for it in status.collections.into_iter().filter(|it| only.is_none_or(|only| it.name == *only)) {
         let root = |path| Root::new(path, it.name.clone());
         found.extend(it.roots.into_iter().map(root));
-    }
-    if found.is_empty() {
-        let message = match only {
-            Some(name) => format!("there is no collection called {name} with a folder to watch"),
-            None => "there is no collection to watch".to_owned(),
-        };
-        return Err(ApiError::new(ErrorCode::NotFound, message).hint("make one: covey add FOLDER"));
     }
     Ok(found)
 }
@@ -214,27 +232,20 @@ fn watcher() -> Result<(RecommendedWatcher, mpsc::Receiver<PathBuf>, Arc<AtomicB
     Ok((watcher, receiver, lost))
 }
 
-/// Takes in the roots that are new, and lets go of those that are no longer in a collection.
-fn follow(
-    watcher: &mut RecommendedWatcher,
-    roots: &mut Vec<Root>,
-    found: Vec<Root>,
-    session: &Session<'_>,
-) {
-    roots.retain(|root| {
-        let stays = found.iter().any(|it| it.is(root));
-        if !stays && root.watched {
-            // Fails where its watch has gone with it.
-            let _gone = watcher.unwatch(&root.path);
-        }
-        stays
-    });
-    let new: Vec<Root> =
-        found.into_iter().filter(|it| !roots.iter().any(|root| root.is(it))).collect();
-    if !new.is_empty() {
-        session.output.notice(&format!("Watching {} too.", names(&new)));
+/// Takes in the roots that are new among those `found`; tells whether there are any. One that is no
+/// longer in a collection is let go of when it is to be brought up to date.
+fn follow(roots: &mut Vec<Root>, found: Vec<Root>, session: &Session<'_>) -> bool {
+    let new = news(roots, found);
+    if new.is_empty() {
+        return false;
     }
+    session.output.notice(&format!("Watching {} too.", names(&new)));
     roots.extend(new);
+    true
+}
+
+fn news(roots: &[Root], found: Vec<Root>) -> Vec<Root> {
+    found.into_iter().filter(|it| !roots.iter().any(|root| root.is(it))).collect()
 }
 
 /// Watches the roots that are not watched yet; what is watched anew may have changed before.
@@ -281,27 +292,31 @@ fn take(roots: &mut [Root], own: &[PathBuf], path: &Path, all: bool) {
 
 /// Brings one root up to date, and says what that did if it did anything.
 async fn update(session: &Session<'_>, root: &mut Root) -> Result<(), ApiError> {
-    let (path, collection) = (root.path.clone(), Some(root.collection.clone()));
-    let call = Call::Add { path, collection, profile: None };
-    match session.carry_out(call, &mut |_| {}, &CancelFlag::new()).await {
+    let call = Call::Refresh { collection: root.collection.clone(), path: root.path.clone() };
+    let said = match session.carry_out(call, &mut |_| {}, &CancelFlag::new()).await {
         Ok(Reply::Added(mut added)) => {
+            root.failed = false;
             root.only_news(&mut added);
             if is_idle(&added) && added.skipped_total == 0 {
                 return Ok(());
             }
-            session.output.done(Reply::Added(added))
+            return session.output.done(Reply::Added(added));
         }
-        Ok(reply) => session.output.done(reply),
-        Err(error) if error.code == ErrorCode::Cancelled => Err(error),
-        Err(error) => {
-            if error.code == ErrorCode::Busy {
-                root.touch(Instant::now());
-            }
-            let said = show::error_line(&error);
-            session.output.notice(&format!("{}: {said}", root.path.display()));
-            Ok(())
-        }
+        Ok(reply) => return session.output.done(reply),
+        Err(error) if error.code == ErrorCode::Cancelled => return Err(error),
+        Err(error) => error,
+    };
+    let is_known = std::mem::replace(&mut root.failed, true);
+    // One that is away is brought up to date when it can be watched again.
+    if root.path.exists() {
+        root.gone = said.code == ErrorCode::NotFound;
+        root.postpone();
     }
+    if !is_known {
+        let said = show::error_line(&said);
+        session.output.notice(&format!("{}: {said}", root.path.display()));
+    }
+    Ok(())
 }
 
 fn is_idle(added: &Added) -> bool {
@@ -329,6 +344,16 @@ mod tests {
         let mut root = Root::new(path.into(), "notes".parse().expect("a name"));
         root.watched = true;
         root
+    }
+
+    #[test]
+    fn folders_are_known_by_path_and_collection() {
+        let other = |path: &str| Root::new(path.into(), "papers".parse().expect("a name"));
+        let roots = [root("/n"), other("/p")];
+        let new = news(&roots, vec![root("/n"), other("/n"), root("/p"), other("/p")]);
+        let new: Vec<_> =
+            new.iter().map(|it| (it.collection.as_str(), it.path.as_path())).collect();
+        assert_eq!(new, [("papers", Path::new("/n")), ("notes", Path::new("/p"))]);
     }
 
     #[test]

@@ -62,6 +62,12 @@ pub fn info(it: &IndexInfo, out: &mut dyn Write, style: Style) -> io::Result<()>
         settings.bytes_per_chunk,
         settings.recompute,
     )?;
+    if it.index_bytes > it.chunks * u64::from(settings.bytes_per_chunk) {
+        writeln!(
+            out,
+            "         more now: codes stay fine where passages are few, or where some stand far from many that are alike"
+        )?;
+    }
     match &it.tuned {
         Some(tuned) => writeln!(out, "goals    {}", super::tune::kept(tuned)),
         None => Ok(()),

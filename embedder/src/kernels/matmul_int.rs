@@ -109,8 +109,7 @@ impl<W: Weight> Panel<'_, W> {
     ///
     /// Products of bytes are added in pairs of sixteen bits on some processors: of a column's
     /// weights for inputs `2i` and `2i + 1`, neither what is above zero may add up to more than
-    /// [`PAIR`], nor what is below to less than minus that. Of words, no two neighbours may both
-    /// be the least there is on both sides.
+    /// [`PAIR`], nor what is below to less than minus that.
     ///
     /// # Panics
     ///
@@ -134,6 +133,13 @@ impl<W: Weight> Panel<'_, W> {
 /// The most that two neighbours among a column's bytes may add up to: 255 times this fits sixteen
 /// bits.
 pub(crate) const PAIR: i32 = 128;
+
+/// The most that `terms` products' factors may be, either way of zero, for sums that fit an i32;
+/// `most` if that is less.
+pub(crate) fn most_factor(terms: usize, most: u32) -> f32 {
+    let root = (i32::MAX as usize / terms.max(1)).isqrt();
+    root.min(most as usize) as f32
+}
 
 /// Implements [`Weight`] by a function for each level.
 macro_rules! weight {

@@ -163,7 +163,7 @@ fn sum_of_squares<const FUSED: bool>(row: &[f32]) -> f32 {
 }
 
 /// Adding it rounds a small number to a whole one, in the lowest bits.
-pub(super) const ROUNDER: f32 = 12_582_912.0;
+pub(crate) const ROUNDER: f32 = 12_582_912.0;
 
 /// e to the power of `x`, which is at most 0, to two units in the last place.
 #[inline(always)]

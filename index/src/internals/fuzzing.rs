@@ -70,6 +70,7 @@ pub fn seeds(kind: Kind) -> Vec<Vec<u8>> {
 /// Puts `bytes` in the place of a file of this kind, opens the collection, and asks it everything. Gives
 /// whether it opened.
 pub fn open(kind: Kind, bytes: &[u8]) -> bool {
+    // All are opened, not only up to the first that takes it.
     samples().iter().filter(|sample| sample.open(kind, bytes)).count() > 0
 }
 

@@ -64,6 +64,7 @@ impl Snapshot {
         Ok(TuneMeasured {
             questions: times.len(),
             p50: Duration::from_secs_f64(quantile(&mut times, 0.5)),
+            p90: Duration::from_secs_f64(quantile(&mut times, 0.9)),
             p95: Duration::from_secs_f64(quantile(&mut times, 0.95)),
             recomputed: recomputed as f64 / n as f64,
             recall: recall / n as f64,

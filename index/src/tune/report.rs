@@ -149,6 +149,8 @@ pub struct TuneMeasured {
     pub questions: usize,
     /// Time that half of them took at most, embedding the question included.
     pub p50: Duration,
+    /// What nine of ten of them took at most.
+    pub p90: Duration,
     /// Time that 95 of 100 took at most.
     pub p95: Duration,
     /// Chunks recomputed for a question, on average.

@@ -42,6 +42,13 @@ pub enum Call {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         profile: Option<Profile>,
     },
+    /// Brings `path`, a file or folder of `collection`, up to date; never makes a collection or adds to one.
+    Refresh {
+        /// The collection.
+        collection: Name,
+        /// One of its files or folders, as the status has it.
+        path: PathBuf,
+    },
     /// Forgets `path` of `collection`, or the whole collection with its shares. Files stay untouched.
     Remove {
         /// The collection.

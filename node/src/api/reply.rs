@@ -18,7 +18,7 @@ pub enum Reply {
     Ok,
     /// To [`super::Call::Status`].
     Status(Status),
-    /// To [`super::Call::Add`], and to [`super::Call::Reindex`] of one collection.
+    /// To [`super::Call::Add`] and [`super::Call::Refresh`], and to [`super::Call::Reindex`] of one collection.
     Added(Added),
     /// To [`super::Call::Reindex`] of all collections.
     Reindexed {

@@ -122,9 +122,7 @@ impl Collections {
         let root = self.files.resolve(path).unwrap_or_else(|_| path.to_path_buf());
         let mut record = slot.record();
         if !record.remove_root(&root) {
-            let message = format!("{} is not in collection {name}", root.display());
-            return Err(ApiError::new(ErrorCode::NotFound, message)
-                .hint("`covey status` shows the folders of each collection"));
+            return Err(not_of(name, &root));
         }
         if let Some(index) = &mut claim.index {
             match index.remove_root(&root) {
@@ -138,7 +136,7 @@ impl Collections {
     }
 
     /// Builds collection `name` anew from its folders with the current model. Until that is done,
-    /// searches see it as it was. Refused while a folder is away of which something would be lost.
+    /// searches see it as it was. See [`all_there`](Self::all_there) for what to ask before.
     pub(crate) fn reindex(
         &self,
         name: &Name,
@@ -149,9 +147,6 @@ impl Collections {
         let slot = self.slot(name)?;
         let mut claim = slot.claim()?;
         let old = slot.record();
-        if claim.index.is_some() {
-            self.all_there(name, &old)?;
-        }
         let mut record = Record::new(self.new_dir(), model.id);
         record.tuned = old.tuned.clone();
         let settings = match slot.settings() {
@@ -178,21 +173,40 @@ impl Collections {
         Ok(total)
     }
 
-    /// That every folder of a collection can be reached.
-    fn all_there(&self, name: &Name, record: &Record) -> Result<(), ApiError> {
-        for root in record.roots() {
+    /// That building `name` anew loses nothing: every folder of it can be reached, or its index
+    /// answers nothing as it is.
+    pub(crate) fn all_there(&self, name: &Name) -> Result<(), ApiError> {
+        let slot = self.slot(name)?;
+        if slot.settings().is_none() || slot.model() != self.models.current()?.id {
+            return Ok(());
+        }
+        for root in slot.record().roots() {
             if let Err(error) = self.files.resolve(&root) {
                 let root = root.display();
                 let message = format!(
                     "{root} cannot be read ({error}): building {name} anew would lose what is indexed of it"
                 );
-                let hint = format!(
-                    "bring it back, or take it out of the collection: covey remove {name} {root}"
-                );
-                return Err(ApiError::new(ErrorCode::NotFound, message).hint(&hint));
+                return Err(ApiError::new(ErrorCode::NotFound, message).hint(format!(
+                    "bring it back, or take it out of the collection: covey remove {name} \"{root}\""
+                )));
             }
         }
         Ok(())
+    }
+
+    /// Brings `path`, a file or folder of collection `name`, up to date.
+    pub(crate) fn refresh(
+        &self,
+        name: Name,
+        path: &Path,
+        meter: Meter<'_>,
+        cancel: &CancelFlag,
+    ) -> Result<Added, ApiError> {
+        let root = self.resolve(path)?;
+        if root != path || !self.slot(&name)?.record().roots().contains(&root) {
+            return Err(not_of(&name, path));
+        }
+        self.add(path, Some(name), None, meter, cancel)
     }
 
     /// Indexes `roots` into an empty index. A root that is gone is reported as skipped; should it come back, the
@@ -369,6 +383,12 @@ pub(super) fn progress(at: &covey_index::Progress) -> Progress {
         total: total.map(|total| total.max(done) as u64),
         item: Some(at.path.display().to_string()),
     }
+}
+
+fn not_of(name: &Name, path: &Path) -> ApiError {
+    let message = format!("{} is not in collection {name}", path.display());
+    ApiError::new(ErrorCode::NotFound, message)
+        .hint("`covey status` shows the folders of each collection")
 }
 
 fn added(name: &Name, report: UpdateReport) -> Added {

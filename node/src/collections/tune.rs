@@ -297,6 +297,7 @@ impl From<TuneMeasured> for api::TuneMeasured {
         Self {
             questions: it.questions as u64,
             p50_us: micros(it.p50),
+            p90_us: micros(it.p90),
             p95_us: micros(it.p95),
             recomputed: it.recomputed,
             recall: it.recall,

@@ -123,6 +123,7 @@ fn needs_others(call: &Call) -> bool {
         | Call::Peers => true,
         Call::Status
         | Call::Add { .. }
+        | Call::Refresh { .. }
         | Call::Remove { .. }
         | Call::Reindex { .. }
         | Call::IndexInfo { .. }

@@ -38,6 +38,18 @@ impl<L: Link> Node<L> {
         added.map(Reply::Added)
     }
 
+    pub(super) async fn refresh(
+        &self,
+        collection: Name,
+        path: PathBuf,
+        progress: &mut (dyn FnMut(Progress) + Send),
+        cancel: CancelFlag,
+    ) -> Result<Reply, ApiError> {
+        let collections = self.collections.clone();
+        let work = move |meter: Meter<'_>| collections.refresh(collection, &path, meter, &cancel);
+        self.timed(progress, work).await.map(Reply::Added)
+    }
+
     pub(super) async fn reindex(
         &self,
         collection: Option<Name>,
@@ -46,6 +58,9 @@ impl<L: Link> Node<L> {
     ) -> Result<Reply, ApiError> {
         let one = collection.is_some();
         let names = collection.map_or_else(|| self.collections.names(), |name| vec![name]);
+        let (collections, asked) = (self.collections.clone(), names.clone());
+        let check = move || asked.iter().try_for_each(|name| collections.all_there(name));
+        self.env.compute(check).await?;
         let mut done = Vec::new();
         for name in names {
             let (collections, cancel) = (self.collections.clone(), cancel.clone());

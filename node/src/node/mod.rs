@@ -179,6 +179,9 @@ impl<L: Link> Node<L> {
             Call::Add { path, collection, profile } => {
                 self.add(path, collection, profile, progress, cancel).await
             }
+            Call::Refresh { collection, path } => {
+                self.refresh(collection, path, progress, cancel).await
+            }
             Call::Remove { collection, path } => self.remove(collection, path).await,
             Call::Reindex { collection } => self.reindex(collection, progress, cancel).await,
             Call::IndexInfo { collection } => {

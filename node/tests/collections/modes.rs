@@ -223,7 +223,7 @@ async fn a_rebuild_loses_nothing_of_a_folder_that_is_away() {
     let rebuild = || call(&node, Call::Reindex { collection: None });
     let error = rebuild().await.expect_err("would lose what is indexed");
     assert_eq!(error.code, ErrorCode::NotFound);
-    let remove = format!("covey remove notes {}", place.notes().display());
+    let remove = format!("covey remove notes \"{}\"", place.notes().display());
     assert!(error.hint.expect("a hint").contains(&remove));
 
     fs::rename(&away, place.notes()).expect("renames");
@@ -233,4 +233,14 @@ async fn a_rebuild_loses_nothing_of_a_folder_that_is_away() {
     call(&node, remove).await.expect("forgets the folder");
     let Ok(Reply::Reindexed { collections }) = rebuild().await else { panic!("no rebuild") };
     assert_eq!((collections[0].chunks, collections[0].skipped_total), (0, 0));
+
+    // A folder of a collection is brought up to date, and nothing else.
+    let refresh = |path| call(&node, Call::Refresh { collection: name("notes"), path });
+    fs::rename(&away, place.notes()).expect("renames");
+    assert_eq!(refresh(place.notes()).await.expect_err("is no more").code, ErrorCode::NotFound);
+    let again = Call::Add { path: place.notes(), collection: Some(name("notes")), profile: None };
+    call(&node, again).await.expect("adds");
+    fs::write(place.notes().join("new.md"), "A new note.").expect("writes");
+    let Ok(Reply::Added(added)) = refresh(place.notes()).await else { panic!("not refreshed") };
+    assert_eq!(added.added, 1);
 }

@@ -1,8 +1,8 @@
 //! Dense layers, in f32 or in whole numbers.
 
 use crate::bert::weights::Linear;
-use crate::kernels::matmul_int::{PAIR, Panels, Weight};
-use crate::kernels::rows::{self, Activation};
+use crate::kernels::matmul_int::{PAIR, Panels, Weight, most_factor};
+use crate::kernels::rows::{self, Activation, ROUNDER};
 use crate::kernels::whole::{self, Columns, Scale};
 use crate::kernels::{Level, TILE, WIDTH, matmul};
 
@@ -10,7 +10,8 @@ use crate::kernels::{Level, TILE, WIDTH, matmul};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Numbers {
     F32,
-    /// Weights `i8`, symmetric by output; activations `u8` between their row's extremes.
+    /// Weights `i8`, symmetric by output and neighbours within [`PAIR`]; activations `u8` between
+    /// their row's extremes.
     Bytes,
     /// Both `i16`, weights symmetric by output and activations by row.
     Words,
@@ -194,11 +195,9 @@ fn panels_of(values: &[f32]) -> Vec<[f32; WIDTH]> {
     values.chunks(WIDTH).map(panel).collect()
 }
 
-/// Most steps either way of zero that weights and activations of sixteen bits take: as many as
-/// sums of their products can hold.
+/// Most steps either way of zero that weights and activations of sixteen bits take.
 fn most_word(inputs: usize) -> f32 {
-    const MOST: f32 = 8_191.0;
-    (i32::MAX as f32 / inputs as f32).sqrt().floor().min(MOST)
+    most_factor(inputs, 8_191)
 }
 
 /// The least step of each output by which `weight`, `[inputs, outputs]`, fits sixteen bits.
@@ -215,7 +214,12 @@ fn word_steps(weight: &[f32], outputs: usize) -> Vec<f32> {
 
 /// `weight` in `steps` that it fits.
 fn words_of(weight: &[f32], steps: &[f32]) -> Vec<i16> {
-    let entry = |(x, step): (&f32, &f32)| if *step > 0.0 { (x / step).round() as i16 } else { 0 };
+    let most = most_word(weight.len() / steps.len());
+    let entry = |(x, step): (&f32, &f32)| match *step > 0.0 {
+        // Rounded as it may be itself where it is next to nothing.
+        true => (x / step).round().clamp(-most, most) as i16,
+        false => 0,
+    };
     weight.chunks_exact(steps.len()).flat_map(|row| row.iter().zip(steps).map(entry)).collect()
 }
 
@@ -241,36 +245,55 @@ fn bytes_of(weight: &[f32], steps: &[f32]) -> Vec<i8> {
 fn byte_steps(weight: &[f32], outputs: usize) -> Vec<f32> {
     const TRIALS: usize = 8;
     const PART: f32 = 0.06;
-    let mut steps = vec![0.0_f32; outputs];
-    let pairs = |column: usize| {
-        weight
-            .chunks(2 * outputs)
-            .map(move |rows| [rows[column], rows.get(outputs + column).copied().unwrap_or(0.0)])
-    };
-    for (column, step) in steps.iter_mut().enumerate() {
-        let most = pairs(column)
-            .map(|pair| {
-                let [above, below] =
-                    [1.0, -1.0].map(|sign| pair.map(|x| (sign * x).max(0.0)).iter().sum::<f32>());
-                above.max(below)
-            })
-            .fold(0.0, f32::max)
-            / PAIR as f32;
-        let error = |step: f32| -> f32 {
-            pairs(column)
-                .map(|pair| {
-                    let found = byte_pair(pair, step);
-                    pair.iter()
-                        .zip(found)
-                        .map(|(x, y)| (x - step * f32::from(y)).powi(2))
-                        .sum::<f32>()
-                })
-                .sum()
+    let pairs = weight.len().div_ceil(2 * outputs);
+    let (mut even, mut odd) = (vec![0.0; pairs], vec![0.0; pairs]);
+    let column_step = |column: usize| {
+        let rows = weight.chunks(2 * outputs);
+        for ((even, odd), rows) in even.iter_mut().zip(&mut odd).zip(rows) {
+            *even = rows[column];
+            *odd = rows.get(outputs + column).copied().unwrap_or(0.0);
+        }
+        let most = even.iter().zip(&odd).fold(0.0_f32, |most, (&a, &b)| {
+            let above = a.max(0.0) + b.max(0.0);
+            let below = a.min(0.0) + b.min(0.0);
+            most.max(above).max(-below)
+        });
+        let largest = most / PAIR as f32;
+        let trial = |number: usize| {
+            let step = largest * (1.0 - PART * number as f32);
+            (rounding_error(&even, &odd, step), step)
         };
-        let trials = (0..TRIALS).map(|trial| most * (1.0 - PART * trial as f32));
-        *step = trials.min_by(|a, b| error(*a).total_cmp(&error(*b))).unwrap_or(0.0);
+        let best = (0..TRIALS).map(trial).min_by(|(a, _), (b, _)| a.total_cmp(b));
+        best.map_or(0.0, |(_, step)| step)
+    };
+    (0..outputs).map(column_step).collect()
+}
+
+/// The sum of squares by which [`byte_pair`]s of this step miss `even` and `odd` inputs' weights.
+fn rounding_error(even: &[f32], odd: &[f32], step: f32) -> f32 {
+    const LANES: usize = 16;
+    let per_step = 1.0 / step;
+    let one = |a: f32, b: f32| {
+        let (a, b) = (a * per_step, b * per_step);
+        let (whole_a, whole_b) = ((a + ROUNDER) - ROUNDER, (b + ROUNDER) - ROUNDER);
+        let over = if (a > 0.0) == (b > 0.0) {
+            (whole_a + whole_b).abs() - PAIR as f32
+        } else {
+            whole_a.abs().max(whole_b.abs()) - (PAIR - 1) as f32
+        };
+        let cut = if over > 0.0 { over } else { 0.0 };
+        (a - whole_a).powi(2) + (b - whole_b).powi(2) + cut * cut / 2.0
+    };
+    let ((even, even_rest), (odd, odd_rest)) =
+        (even.as_chunks::<LANES>(), odd.as_chunks::<LANES>());
+    let mut sums = [0.0; LANES];
+    for (even, odd) in even.iter().zip(odd) {
+        for ((sum, &a), &b) in sums.iter_mut().zip(even).zip(odd) {
+            *sum += one(a, b);
+        }
     }
-    steps
+    let rest: f32 = even_rest.iter().zip(odd_rest).map(|(&a, &b)| one(a, b)).sum();
+    (sums.iter().sum::<f32>() + rest) * step * step
 }
 
 /// Two neighbours' weights in steps, cut short to keep to [`PAIR`].
@@ -320,6 +343,20 @@ mod tests {
             let most = weight.iter().skip(column).step_by(outputs);
             let most = most.fold(0.0_f32, |most, x| most.max(x.abs()));
             assert!((most / 128.0 * 0.5..=most / 128.0 * 2.0).contains(step), "{column}");
+        }
+        // What is no number, or next to nothing, or more than there is, keeps to it as well.
+        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN_POSITIVE / 64.0]
+        {
+            for weight in [vec![odd], vec![odd, 1.0, odd], vec![1.0, odd, odd, -1.0, 0.5]] {
+                let bytes = bytes_of(&weight, &byte_steps(&weight, 1));
+                for pair in bytes.chunks(2) {
+                    let above: i32 = pair.iter().map(|&x| i32::from(x.max(0))).sum();
+                    let below: i32 = pair.iter().map(|&x| i32::from(x.min(0))).sum();
+                    assert!(above <= PAIR && below >= -PAIR, "{weight:?}: {pair:?}");
+                }
+                let words = words_of(&weight, &word_steps(&weight, 1));
+                assert!(words.iter().all(|x| x.unsigned_abs() <= 8_191), "{weight:?}: {words:?}");
+            }
         }
         assert_eq!(byte_pair([100.0, 60.0], 1.0), [84, 44]);
         assert_eq!(byte_pair([-200.0, 9.0], 1.0), [-127, 9]);

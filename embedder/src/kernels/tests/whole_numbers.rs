@@ -1,6 +1,6 @@
 //! Products of whole numbers, and what is done before and after them.
 
-use super::super::matmul_int::{Panels, Tile, Weight};
+use super::super::matmul_int::{Panels, Tile, Weight, most_factor};
 use super::super::rows::Activation;
 use super::super::whole::{self, Columns, Scale};
 use super::super::{Level, TILE, WIDTH};
@@ -53,12 +53,12 @@ fn check<W: Weight + Into<i32>>(left: &[W::Left], weight: &[W]) {
 
 #[test]
 fn products_are_exact_for_every_number_of_rows() {
-    // The extremes, where sums of pairs just fit. Weights are laid out input by input, so
-    // neighbours are a row apart: an odd number of outputs and of weights brings all together.
-    check::<i8>(&[255, 254, 3, 0, 255], &[64, -64, 5, 64, 64, -64, 0]);
+    // The extremes, where sums of pairs just fit. A row has 35 weights, and neighbours are a row
+    // apart: eight weights over and over bring each together with another.
+    check::<i8>(&[255, 254, 3, 0, 255], &[64, -64, 5, 61, 64, -63, 0, 7]);
     check::<i8>(&[255], &[64]);
     check::<i8>(&[255], &[-64]);
-    check::<i16>(&[8_191, -8_191, 3, 0, 8_191], &[8_191, -8_191, 5, 8_191, 8_191, 8_191, 0]);
+    check::<i16>(&[8_191, -8_191, 3, 0, 8_191], &[8_191, -8_191, 5, 8_190, 8_191, 77, 0, -9]);
 }
 
 #[test]
@@ -67,14 +67,25 @@ fn pairs_of_bytes_may_be_as_large_as_they_may() {
         // Two inputs and all outputs alike.
         let weight: Vec<i8> = pair.iter().flat_map(|&x| [x; WIDTH]).collect();
         let panels = Panels::pack(&weight, 2, WIDTH);
-        for level in Level::all() {
+        for (level, left) in
+            Level::all().into_iter().flat_map(|l| [(l, &[255, 255, 0, 0]), (l, &[255, 3, 0, 0])])
+        {
             let mut tile: Tile = [[-1; WIDTH]; TILE];
             let out = tile.as_flattened_mut();
-            panels.iter().for_each(|panel| panel.multiply(level, &[255, 255, 0, 0], 4, out, WIDTH));
-            let expected = 255 * (i32::from(pair[0]) + i32::from(pair[1]));
+            panels.iter().for_each(|panel| panel.multiply(level, left, 4, out, WIDTH));
+            let expected = 255 * i32::from(pair[0]) + i32::from(left[1]) * i32::from(pair[1]);
             assert_eq!(tile[0], [expected; WIDTH], "{level:?} {pair:?}");
         }
     }
+}
+
+#[test]
+fn factors_never_sum_to_more_than_fits() {
+    for terms in 1..=65_536_usize {
+        let most = most_factor(terms, 8_191) as usize;
+        assert!(terms * most * most <= i32::MAX as usize, "{terms}");
+    }
+    assert_eq!((most_factor(384, 8_191), most_factor(2, 8_191)), (2_364.0, 8_191.0));
 }
 
 #[test]

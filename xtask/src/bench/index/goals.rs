@@ -1,6 +1,6 @@
 //! The numbers aimed at, computed from the rows that are there.
 
-use super::rows::{OWN, Row};
+use super::rows::{OWN, Point, Row};
 use crate::bench::report::Goal;
 
 /// What a profile promises.
@@ -145,7 +145,7 @@ fn leann(goals: &mut Vec<Goal>, ours: &Row, peer: &Row) {
 }
 
 fn latency(goals: &mut Vec<Goal>, ours: &Row) {
-    let enough = ours.points.iter().filter(|point| point.end_to_end && point.recall >= 0.99);
+    let enough = end_to_end(ours).filter(|point| point.recall >= 0.99);
     let point = enough.min_by(|a, b| a.p50_ms.total_cmp(&b.p50_ms));
     let large = LARGE..2 * LARGE;
     let Some(point) = point.filter(|_| ours.variant == "fast" && large.contains(&ours.n)) else {
@@ -156,11 +156,19 @@ fn latency(goals: &mut Vec<Goal>, ours: &Row) {
     goals.push(at_most(format!("{at}: p95, ms"), point.p95_ms, P95_MS));
 }
 
+/// Points whose times include embedding the question, and are as long as it takes.
+fn end_to_end(row: &Row) -> impl Iterator<Item = &Point> {
+    row.points.iter().filter(|point| point.end_to_end && point.limit_ms.is_none())
+}
+
 /// Whether the time given for each question is kept to.
 fn limits(goals: &mut Vec<Goal>, ours: &Row) {
     for point in &ours.points {
         let Some(limit) = point.limit_ms else { continue };
-        let name = format!("{}, {} chunks, {}: p95 of it", ours.variant, ours.n, point.setting);
+        let name = format!(
+            "{}, {} chunks, {}: p95 as a share of that",
+            ours.variant, ours.n, point.setting
+        );
         goals.push(at_most(name, point.p95_ms / limit, LIMIT));
     }
 }
@@ -245,8 +253,11 @@ mod tests {
         ours.points[0].limit_ms = Some(1.9);
         ours.points[1].limit_ms = Some(7.0);
         let goals = goals(&[ours]);
-        let kept: Vec<bool> =
-            goals.iter().filter(|goal| goal.name.contains("of it")).map(|goal| goal.met).collect();
+        let kept: Vec<bool> = goals
+            .iter()
+            .filter(|goal| goal.name.contains("a share of that"))
+            .map(|goal| goal.met)
+            .collect();
         assert_eq!(kept, [true, false], "2 ms of 1.9, and 8 of 7");
     }
 

@@ -3,11 +3,11 @@
 //! [`WHOLE`](whole::WHOLE), so that no sum outgrows an i32.
 
 use super::Attention;
-use crate::kernels::matmul_int::{Panels, Tile, Weight};
+use crate::kernels::matmul_int::{Panels, Tile, Weight, most_factor};
 use crate::kernels::{Level, TILE, WIDTH, whole};
 
-/// Most steps either way of zero of queries and keys; fewer where sums could not hold their products.
-const MOST: f32 = 8_191.0;
+/// Most steps either way of zero of queries and keys.
+const MOST: u32 = 8_191;
 /// The same of values. Shares add up to at most 1.5 [`WHOLE`](whole::WHOLE) with rounding (2^15 of
 /// them rounded up), and that times this fits an i32.
 const MOST_VALUE: f32 = 16_383.0;
@@ -74,7 +74,7 @@ impl Attention {
     ) -> Units {
         let Buffers { queries, rows, keys, values, .. } = buffers;
         let (head, length) = (self.head, self.head.next_multiple_of(i16::GROUP));
-        let most = (i32::MAX as f32 / head as f32).sqrt().floor().min(MOST);
+        let most = most_factor(head, MOST);
         let round = |part: usize, most: f32, out: &mut Vec<i16>| {
             out.resize(tokens * length, 0);
             whole::words(level, &qkv[part * self.width..], stride, head, most, out, length)
