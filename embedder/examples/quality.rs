@@ -1,6 +1,6 @@
 //! How well retrieval goes in each of a `bert` model's numbers: nDCG@10 over all documents of a
 //! folder in BEIR's layout, and, for every 50th document and 5th question, how far vectors and scores are
-//! from those in f32. `cargo run --release --example quality -- scifact F32 Int8`
+//! from those in f32. `cargo run --release --example quality -- scifact F32 Int16 Int8`
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -14,7 +14,7 @@ const PLACES: usize = 10;
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [folder, precisions @ ..] = arguments.as_slice() else {
-        return Err("usage: quality FOLDER [F32|Int8]...".into());
+        return Err("usage: quality FOLDER [F32|Int16|Int8]...".into());
     };
     let folder = Path::new(folder);
     let judgements = judgements(&folder.join("qrels/test.tsv"))?;
@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for name in precisions {
         let precision = match name.as_str() {
             "F32" => Precision::F32,
+            "Int16" => Precision::Int16,
             "Int8" => Precision::Int8,
             other => return Err(format!("{other} is no precision").into()),
         };

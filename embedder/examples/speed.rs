@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let Some(store) = testing::store_with_minilm() else { return Ok(()) };
     let query = ["how does selective recomputation save disk space here"];
-    for precision in [Precision::Reference, Precision::F32, Precision::Int8] {
+    for precision in [Precision::Reference, Precision::F32, Precision::Int16, Precision::Int8] {
         let model = store.load_with(testing::MINILM_NAME, precision)?;
         let some = &chunks[..chunks.len().min(8)];
         let milli = |time: Duration, count: usize| time.as_secs_f64() * 1e3 / count as f64;

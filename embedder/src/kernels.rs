@@ -22,7 +22,7 @@ mod x86;
 #[cfg(target_arch = "x86_64")]
 mod x86_int;
 
-pub(crate) use level::Level;
+pub(crate) use level::{Level, Numbers};
 
 /// Columns of a panel.
 pub(crate) const WIDTH: usize = 32;

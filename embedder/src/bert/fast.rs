@@ -11,12 +11,12 @@ mod dense;
 mod smooth;
 
 use crate::EmbedError;
-use crate::kernels::{Level, WIDTH, rows};
+use crate::kernels::{Level, Numbers, WIDTH, rows};
 
 use super::config::BertConfig;
 use super::weights::{self, LayerNorm, Weights};
 use attention::Attention;
-use dense::{Dense, Input, Numbers};
+use dense::{Dense, Input};
 use smooth::Smooth;
 
 /// Rows that a layer is finished for at a time after attention: the wide activations
@@ -50,11 +50,11 @@ struct Layer {
 }
 
 impl FastEncoder {
-    /// Multiplies whole numbers if `whole`, else f32.
+    /// Multiplies `numbers`, and words within attention where these are whole.
     pub(super) fn new(
         config: &BertConfig,
         mut weights: Weights,
-        whole: bool,
+        numbers: Numbers,
         level: Level,
     ) -> Self {
         let width = config.hidden_size;
@@ -62,7 +62,7 @@ impl FastEncoder {
             position.iter_mut().zip(&weights.token_type).for_each(|(p, t)| *p += t);
         }
         let head = width / config.num_attention_heads;
-        let layers = weights.layers.into_iter().map(|layer| Layer::new(layer, head, whole));
+        let layers = weights.layers.into_iter().map(|layer| Layer::new(layer, head, numbers));
         Self {
             level,
             width,
@@ -71,7 +71,12 @@ impl FastEncoder {
             words: weights.words,
             positions: weights.positions,
             norm: weights.norm,
-            attention: Attention { heads: config.num_attention_heads, head, width, whole },
+            attention: Attention {
+                heads: config.num_attention_heads,
+                head,
+                width,
+                whole: numbers != Numbers::F32,
+            },
             layers: layers.collect(),
         }
     }
@@ -197,18 +202,19 @@ impl FastEncoder {
 }
 
 impl Layer {
-    fn new(layer: weights::Layer, head: usize, whole: bool) -> Self {
+    fn new(layer: weights::Layer, head: usize, numbers: Numbers) -> Self {
         let mut query = layer.query;
         let scale = 1.0 / (head as f32).sqrt();
         query.weight.iter_mut().chain(&mut query.bias).for_each(|x| *x *= scale);
         // What enters attention is where rounding to bytes hurts most: half of all error came from it.
-        let (entrance, numbers) = match whole {
-            true => (Numbers::Words, Numbers::Bytes),
-            false => (Numbers::F32, Numbers::F32),
+        let entrance = match numbers {
+            Numbers::Bytes => Numbers::Words,
+            other => other,
         };
         let dense = |linear| Dense::new(linear, numbers);
         let mut up = layer.up;
-        let smooth = whole.then(|| Smooth::new(&layer.attention_norm, &mut up));
+        let smooth =
+            (numbers == Numbers::Bytes).then(|| Smooth::new(&layer.attention_norm, &mut up));
         Self {
             qkv: Dense::new(weights::side_by_side([query, layer.key, layer.value]), entrance),
             attention_out: dense(layer.attention_out),

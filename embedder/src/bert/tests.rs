@@ -5,7 +5,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 
 use super::*;
-use crate::kernels::Level;
+use crate::kernels::{Level, Numbers};
 
 const HIDDEN: usize = 8;
 const INNER: usize = 16;
@@ -190,10 +190,12 @@ fn every_level_computes_what_the_tensor_library_does() {
     for level in Level::all() {
         let exact = pooled(Precision::F32, level);
         assert!(close(&exact, &expected, 1e-5), "{level:?}");
-        let found = pooled(Precision::Int8, level);
-        let cosine: f32 = found.iter().zip(&expected).map(|(a, b)| a * b).sum();
-        let cosine = cosine / texts.len() as f32;
-        assert!(cosine > 0.999, "{level:?}: {cosine}");
+        for (precision, least) in [(Precision::Int16, 0.9999), (Precision::Int8, 0.999)] {
+            let found = pooled(precision, level);
+            let cosine: f32 = found.iter().zip(&expected).map(|(a, b)| a * b).sum();
+            let cosine = cosine / texts.len() as f32;
+            assert!(cosine > least, "{level:?}, {precision:?}: {cosine}");
+        }
     }
 }
 
@@ -202,10 +204,14 @@ fn what_is_fastest_is_chosen() {
     let texts: [&[u32]; 1] = [&[2, 4, 7, 9, 3]];
     for level in Level::all() {
         let pooled = |precision| odd_model(precision, level).0.pooled(&texts).unwrap();
-        let expected = if level.prefers_whole() { Precision::Int8 } else { Precision::F32 };
+        let expected = match level.fastest() {
+            Numbers::F32 => Precision::F32,
+            Numbers::Words => Precision::Int16,
+            Numbers::Bytes => Precision::Int8,
+        };
         assert_eq!(pooled(Precision::Auto), pooled(expected), "{level:?}");
     }
-    assert!(!Level::all()[0].prefers_whole(), "where nothing is known");
+    assert_eq!(Level::all()[0].fastest(), Numbers::F32, "where nothing is known");
 }
 
 #[test]

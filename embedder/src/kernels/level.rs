@@ -17,10 +17,28 @@ pub(super) enum Kind {
     Avx512,
 }
 
+/// Kinds of numbers that can be multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    /// Floating point of 32 bits.
+    F32,
+    /// Whole numbers of sixteen bits.
+    Words,
+    /// Whole numbers of eight bits.
+    Bytes,
+}
+
 impl Level {
-    /// Whether it multiplies more whole numbers at a time than floating-point ones.
-    pub(crate) fn prefers_whole(self) -> bool {
-        self.0 != Kind::Portable
+    /// The numbers to multiply where nobody says which: bytes where there are instructions for them,
+    /// words where they are faster than floats and next to as good.
+    pub(crate) fn fastest(self) -> Numbers {
+        match self.0 {
+            Kind::Portable => Numbers::F32,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => Numbers::Words,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => Numbers::Bytes,
+        }
     }
 
     /// The most that this processor can do.

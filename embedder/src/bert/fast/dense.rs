@@ -4,18 +4,7 @@ use crate::bert::weights::Linear;
 use crate::kernels::matmul_int::{PAIR, Panels, Weight, most_factor};
 use crate::kernels::rows::{self, Activation, ROUNDER};
 use crate::kernels::whole::{self, Columns, Scale};
-use crate::kernels::{Level, TILE, WIDTH, matmul};
-
-/// The numbers that a layer multiplies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Numbers {
-    F32,
-    /// Weights `i8`, symmetric by output and neighbours within [`PAIR`]; activations `u8` between
-    /// their row's extremes.
-    Bytes,
-    /// Both `i16`, weights symmetric by output and activations by row.
-    Words,
-}
+use crate::kernels::{Level, Numbers, TILE, WIDTH, matmul};
 
 /// A dense layer with its weights packed.
 pub(super) struct Dense {
@@ -24,8 +13,14 @@ pub(super) struct Dense {
 }
 
 enum Packed {
-    F32 { panels: matmul::Panels, bias: Vec<[f32; WIDTH]> },
+    F32 {
+        panels: matmul::Panels,
+        bias: Vec<[f32; WIDTH]>,
+    },
+    /// Weights symmetric by output and neighbours within [`PAIR`]; activations between their row's
+    /// extremes.
     Bytes(Whole<i8>),
+    /// Weights symmetric by output and activations by row.
     Words(Whole<i16>),
 }
 
@@ -56,6 +51,7 @@ pub(super) struct Steps {
 }
 
 impl Dense {
+    /// Packs a layer to be multiplied in these numbers.
     pub(super) fn new(linear: Linear, numbers: Numbers) -> Self {
         let outputs = linear.bias.len();
         let inputs = linear.weight.len() / outputs;
