@@ -57,7 +57,7 @@ pub fn run(options: &Options, root: &Path) -> Result<()> {
     let (documents, dir) = (place.join("documents"), place.join("index"));
     let [first, second] = releases(&root.join(MODEL), options.change)?;
     // Questions go to the models themselves: they are not chunks.
-    let chunks_by = Watched::new(second.clone(), None)?;
+    let chunks_by = Watched::new(second.clone());
     let mut index = build(&set, &documents, &dir, &*first)?;
     let chunks = index.stats().chunks;
     let start = files(&dir)?;

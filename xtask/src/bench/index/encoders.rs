@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow, bail};
 use covey_index::{EncodeError, Encoder, EncoderId};
 use covey_node::models::ModelHandle;
+use serde_json::json;
 
 use super::meter;
 use super::sets::Model;
@@ -124,13 +125,21 @@ struct Seen {
     cpu: Duration,
     chunks: u64,
     bytes: u64,
-    file: Option<BufWriter<File>>,
+    vectors: Option<BufWriter<File>>,
+    texts: Option<BufWriter<File>>,
 }
 
 impl Watched {
-    pub fn new(inner: Arc<dyn Encoder>, vectors: Option<&Path>) -> Result<Self> {
-        let file = vectors.map(File::create).transpose()?.map(BufWriter::new);
-        Ok(Self { inner, seen: Mutex::new(Seen { file, ..Seen::default() }) })
+    pub fn new(inner: Arc<dyn Encoder>) -> Self {
+        Self { inner, seen: Mutex::default() }
+    }
+
+    /// Writes all vectors to one file, and all texts, as records, to another.
+    pub fn writing(self, vectors: &Path, texts: Option<&Path>) -> Result<Self> {
+        let mut seen = self.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+        seen.vectors = Some(BufWriter::new(File::create(vectors)?));
+        seen.texts = texts.map(File::create).transpose()?.map(BufWriter::new);
+        Ok(Self { inner: self.inner, seen: Mutex::new(seen) })
     }
 
     /// Wall and CPU time of encoding.
@@ -145,10 +154,11 @@ impl Watched {
         (seen.chunks, seen.bytes)
     }
 
-    /// Makes sure that all vectors are in the file.
+    /// Makes sure that all is in the files.
     pub fn finish(&self) -> Result<()> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(seen.file.take().map_or(Ok(()), |mut file| file.flush())?)
+        let files = [seen.vectors.take(), seen.texts.take()];
+        Ok(files.into_iter().flatten().try_for_each(|mut file| file.flush())?)
     }
 }
 
@@ -169,9 +179,14 @@ impl Encoder for Watched {
         let (start, cpu) = (Instant::now(), meter::cpu_of_threads());
         let rows = self.inner.encode(texts)?;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = &mut seen.file {
+        if let Some(file) = &mut seen.vectors {
             for value in &rows {
                 file.write_all(&value.to_le_bytes()).map_err(EncodeError::new)?;
+            }
+        }
+        if let Some(file) = &mut seen.texts {
+            for text in texts {
+                writeln!(file, "{}", json!({ "text": text })).map_err(EncodeError::new)?;
             }
         }
         seen.chunks += texts.len() as u64;
@@ -202,11 +217,14 @@ mod tests {
         let lookup = Lookup::new(&texts, vec![1.0, 0.0, 0.0, 1.0], 2).expect("it fits");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("vectors.f32");
-        let watched = Watched::new(Arc::new(lookup), Some(&path)).expect("a file");
+        let records = folder.path().join("chunks.jsonl");
+        let watched = Watched::new(Arc::new(lookup)).writing(&path, Some(&records)).expect("files");
         assert_eq!(watched.encode(&["two", "one"]).expect("known"), [0.0, 1.0, 1.0, 0.0]);
         assert!(watched.encode(&["three"]).is_err());
         watched.finish().expect("written");
         assert_eq!(std::fs::read(&path).expect("there").len(), 16);
+        let records = std::fs::read_to_string(&records).expect("there");
+        assert_eq!(records, "{\"text\":\"two\"}\n{\"text\":\"one\"}\n");
         assert_eq!(watched.texts(), (2, 6));
     }
 

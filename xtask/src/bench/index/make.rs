@@ -1,4 +1,4 @@
-//! Making a set of any size: text files, what the built-in model makes of their chunks, and questions.
+//! Making a set of any size: text files, what a model makes of their chunks, and questions.
 //!
 //! The texts are those of retrieval sets, as far as they go. Beyond them, documents are put together from runs
 //! of words out of three real ones, most of them out of the first: so a chunk has neighbours that share its
@@ -16,6 +16,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
 
 use super::encoders::{Watched, model};
+use super::ours::is_slow;
 use super::sets::{About, Model};
 use crate::bench::beir;
 
@@ -30,7 +31,10 @@ const SUBSTANTIAL: usize = 400;
 const SEED: u64 = 1;
 
 /// Makes a set of a little more than `chunks` chunks in `folder` from the retrieval sets in `data`.
-pub fn make(folder: &Path, chunks: u64, data: &[PathBuf]) -> Result<()> {
+///
+/// Of the model that is built in the set keeps the files; of one that is slow the chunks, whose vectors
+/// are looked up.
+pub fn make(folder: &Path, chunks: u64, data: &[PathBuf], known: Model) -> Result<()> {
     if folder.join("set.json").exists() {
         bail!("{} is made already", folder.display());
     }
@@ -49,10 +53,11 @@ pub fn make(folder: &Path, chunks: u64, data: &[PathBuf]) -> Result<()> {
         ensure!(enough && wanted > 0, "{}: too little to make a set of", one.display());
         sources.push(texts);
     }
-    let encoder = model(Model::Static)?;
+    let encoder = model(known)?;
     ask(folder, &questions, &*encoder)?;
 
-    let watched = Watched::new(encoder, Some(&folder.join("vectors.f32")))?;
+    let records = is_slow(known).then(|| folder.join("chunks.jsonl"));
+    let watched = Watched::new(encoder).writing(&folder.join("vectors.f32"), records.as_deref())?;
     let mut cut = Collection::in_memory(&watched)?;
     // Only the vectors are wanted: the rest is to cost little.
     let mut settings = Profile::Small.settings();
@@ -74,11 +79,15 @@ pub fn make(folder: &Path, chunks: u64, data: &[PathBuf]) -> Result<()> {
         writer.write(((chunks - have) as f64 * each * 1.002) as usize + 1024)?;
     }
     watched.finish()?;
+    if records.is_some() {
+        fs::remove_dir_all(&files)?;
+    }
+    let data = format!("retrieval sets and texts put together from them, {}", known.name());
     let about = About {
-        data: Some("retrieval sets and texts put together from them, built-in model".into()),
+        data: Some(data),
         dim: Some(watched.dim()),
         text_bytes: Some(writer.bytes as u64),
-        model: Some(Model::Static),
+        model: Some(known),
     };
     fs::write(folder.join("set.json"), serde_json::to_string(&about)?)?;
     Ok(())
@@ -215,7 +224,7 @@ mod tests {
     fn a_set_is_made_of_real_texts_and_mixed_ones() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (data, set) = (data(folder.path()), folder.path().join("set"));
-        make(&set, 100, std::slice::from_ref(&data)).expect("it is made");
+        make(&set, 100, std::slice::from_ref(&data), Model::Static).expect("it is made");
         let made = super::super::sets::Set::open(&set).expect("a set");
         let dim = made.dim.expect("raw vectors");
         let chunks = fs::metadata(&made.vectors).expect("vectors").len() as usize / (4 * dim);
@@ -224,6 +233,6 @@ mod tests {
         assert_eq!(made.read(&made.queries).expect("vectors").len(), dim);
         let first = fs::read_to_string(set.join("files/000/000.txt")).expect("a file");
         assert!(first.starts_with("words\nw0 w1 w2") && first.len() > 19 * 300);
-        assert!(make(&set, 100, &[data]).is_err(), "it is there already");
+        assert!(make(&set, 100, &[data], Model::Static).is_err(), "it is there already");
     }
 }

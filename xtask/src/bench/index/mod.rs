@@ -25,7 +25,7 @@ use clap::Args;
 
 use peers::Settings;
 use rows::Row;
-use sets::Set;
+use sets::{Model, Set};
 
 /// Options of `cargo xtask bench index`.
 #[derive(Args)]
@@ -33,12 +33,15 @@ pub struct Options {
     /// Folders with vectors, questions and perhaps texts; give it once for each size.
     #[arg(long = "set", required_unless_present = "make")]
     sets: Vec<PathBuf>,
-    /// Make a set of text files and their vectors in this folder, by the model that is built in, and end.
+    /// Make a set of texts and their vectors in this folder, and end.
     #[arg(long, requires = "data", conflicts_with = "sets")]
     make: Option<PathBuf>,
     /// Chunks the set that is made should have; it gets a few more.
     #[arg(long, default_value_t = 10_000)]
     chunks: u64,
+    /// The model by which a set is made.
+    #[arg(long, value_enum, default_value_t = Model::Static)]
+    model: Model,
     /// Folders of retrieval sets in BEIR's layout, whose texts and questions the set is made of.
     #[arg(long)]
     data: Vec<PathBuf>,
@@ -72,7 +75,7 @@ pub struct Options {
 /// Runs the benchmark and writes docs/benchmarks/index.{json,md} and its plots.
 pub fn run(options: &Options, root: &Path) -> Result<()> {
     if let Some(folder) = &options.make {
-        return make::make(folder, options.chunks, &options.data);
+        return make::make(folder, options.chunks, &options.data, options.model);
     }
     if let (Some(step), Some(place), Some(corpus), [set]) =
         (&options.step, &options.place, &options.corpus, options.sets.as_slice())

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::rows::K;
@@ -34,13 +35,23 @@ pub struct Set {
 }
 
 /// A model of our own.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Model {
     /// The one that is built in.
     Static,
     /// all-MiniLM-L6-v2.
     Minilm,
+}
+
+impl Model {
+    /// What reports call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Static => "built-in model",
+            Self::Minilm => "all-MiniLM-L6-v2",
+        }
+    }
 }
 
 /// What `set.json` in a set's folder says.

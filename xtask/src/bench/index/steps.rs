@@ -146,7 +146,7 @@ impl Work<'_> {
         if self.index.exists() {
             fs::remove_dir_all(&self.index)?;
         }
-        let encoder = Watched::new(self.encoder()?, None)?;
+        let encoder = Watched::new(self.encoder()?);
         let mut collection = Collection::create(&self.index, &encoder)?;
         collection.set_settings(self.settings())?;
         let options = UpdateOptions::default();
