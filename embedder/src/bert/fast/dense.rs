@@ -319,6 +319,15 @@ fn byte_pair(pair: [f32; 2], step: f32) -> [i8; 2] {
 mod tests {
     use super::*;
 
+    /// That neighbours in a column keep to [`PAIR`].
+    fn assert_pairs(column: &[i8], what: &str) {
+        for pair in column.chunks(2) {
+            let above: i32 = pair.iter().map(|&x| i32::from(x.max(0))).sum();
+            let below: i32 = pair.iter().map(|&x| i32::from(x.min(0))).sum();
+            assert!(above <= PAIR && below >= -PAIR, "{what}: {pair:?}");
+        }
+    }
+
     #[test]
     fn bytes_keep_to_what_pairs_may_add_up_to() {
         let (inputs, outputs) = (37, 40);
@@ -329,13 +338,8 @@ mod tests {
         let steps = byte_steps(&weight, outputs);
         let bytes = bytes_of(&weight, &steps);
         for (column, step) in steps.iter().enumerate() {
-            let entries: Vec<i32> =
-                bytes.iter().skip(column).step_by(outputs).map(|&x| i32::from(x)).collect();
-            for pair in entries.chunks(2) {
-                let above: i32 = pair.iter().map(|&x| x.max(0)).sum();
-                let below: i32 = pair.iter().map(|&x| x.min(0)).sum();
-                assert!(above <= PAIR && below >= -PAIR, "{column}: {pair:?}");
-            }
+            let entries: Vec<i8> = bytes.iter().skip(column).step_by(outputs).copied().collect();
+            assert_pairs(&entries, &format!("{column}"));
             let most = weight.iter().skip(column).step_by(outputs);
             let most = most.fold(0.0_f32, |most, x| most.max(x.abs()));
             assert!((most / 128.0 * 0.5..=most / 128.0 * 2.0).contains(step), "{column}");
@@ -345,11 +349,7 @@ mod tests {
         {
             for weight in [vec![odd], vec![odd, 1.0, odd], vec![1.0, odd, odd, -1.0, 0.5]] {
                 let bytes = bytes_of(&weight, &byte_steps(&weight, 1));
-                for pair in bytes.chunks(2) {
-                    let above: i32 = pair.iter().map(|&x| i32::from(x.max(0))).sum();
-                    let below: i32 = pair.iter().map(|&x| i32::from(x.min(0))).sum();
-                    assert!(above <= PAIR && below >= -PAIR, "{weight:?}: {pair:?}");
-                }
+                assert_pairs(&bytes, &format!("{weight:?}"));
                 let words = words_of(&weight, &word_steps(&weight, 1));
                 assert!(words.iter().all(|x| x.unsigned_abs() <= 8_191), "{weight:?}: {words:?}");
             }

@@ -124,10 +124,7 @@ fn hnswlib(goals: &mut Vec<Goal>, ours: &Row, peer: &Row) {
 fn leann(goals: &mut Vec<Goal>, ours: &Row, peer: &Row) {
     // Its rows without recomputation keep every vector: another kind of index.
     for theirs in peer.points.iter().filter(|point| point.recomputed.is_some_and(|n| n > 0.0)) {
-        let equal = ours
-            .points
-            .iter()
-            .filter(|one| one.end_to_end && one.limit_ms.is_none() && one.recall >= theirs.recall);
+        let equal = end_to_end(ours).filter(|one| one.recall >= theirs.recall);
         let Some(point) = equal.min_by(|a, b| a.cpu_ms.total_cmp(&b.cpu_ms)) else { continue };
         let at = format!(
             "LEANN ({}) beside {} at recall {:.3}",
