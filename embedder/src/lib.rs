@@ -18,6 +18,7 @@ mod bert;
 mod builtin;
 mod distill;
 mod error;
+pub mod eval;
 mod id;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
