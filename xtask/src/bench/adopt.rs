@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use covey_embedder::eval::{Set, ndcg, recall};
 use covey_embedder::{Embedder, StaticModel};
 use covey_index::{Collection, Disk, Encoder, SearchOptions, Settings, UpdateOptions};
 use covey_node::models::ModelHandle;
 use serde_json::json;
 
-use super::beir::{Set, ndcg, recall};
 use super::index::encoders::Watched;
 use super::index::meter;
 use super::report::{Goal, Report};
@@ -48,7 +48,7 @@ pub struct Options {
 
 /// Runs the benchmark and writes docs/benchmarks/adopt.{json,md}.
 pub fn run(options: &Options, root: &Path) -> Result<()> {
-    let set = Set::read(&options.data)?;
+    let set = Set::read(&options.data, "test")?;
     let name = options.data.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let place = root.join("target/bench-adopt");
     if place.exists() {
@@ -167,7 +167,7 @@ fn head(name: &str, set: &Set, index: &Collection) -> String {
         set.documents.len(),
         stats.chunks,
         stats.segments,
-        set.questions.len(),
+        set.queries.len(),
         stats.index_bytes / 1024,
     )
 }
@@ -216,7 +216,7 @@ fn build(set: &Set, documents: &Path, dir: &Path, encoder: &dyn Encoder) -> Resu
 /// Asks all questions of the index, embedded by `encoder`.
 fn ask(set: &Set, index: &Collection, encoder: &dyn Encoder) -> Result<Quality> {
     let mut total = Quality { ndcg: 0.0, recall: 0.0 };
-    for question in &set.questions {
+    for question in &set.queries {
         let query = encoder.encode(&[&question.text])?;
         let options = SearchOptions::default();
         let found = index.search(&query, CHUNKS, &Disk, encoder, &options)?;
@@ -231,7 +231,7 @@ fn ask(set: &Set, index: &Collection, encoder: &dyn Encoder) -> Result<Quality> 
         total.ndcg += ndcg(&ranking, grades, K);
         total.recall += recall(&ranking, grades, K);
     }
-    let count = set.questions.len() as f64;
+    let count = set.queries.len() as f64;
     Ok(Quality { ndcg: total.ndcg / count, recall: total.recall / count })
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use covey_embedder::Embedder;
+use covey_embedder::eval::{Set, ndcg, recall};
 use covey_net::memory::NetworkConfig;
 use covey_node::api::{Call, Reply, Reveal, SearchCall};
 use covey_node::models::{ModelHandle, Models, OneModel};
@@ -20,7 +21,6 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
 
-use super::beir::{Set, ndcg, recall};
 use super::cache::Remembering;
 use super::kmeans;
 use super::report::{Goal, Report};
@@ -59,7 +59,7 @@ struct Quality {
 
 /// Runs the benchmark and writes docs/benchmarks/federated.{json,md}.
 pub fn run(options: &Options, root: &Path) -> Result<()> {
-    let set = Set::read(&options.data)?;
+    let set = Set::read(&options.data, "test")?;
     let name = options.data.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut report = Report::new("federated");
     let mut table = format!(
@@ -67,7 +67,7 @@ pub fn run(options: &Options, root: &Path) -> Result<()> {
          | model | documents held by | nDCG@10 | recall@10 | difference |\n\
          | --- | --- | --- | --- | --- |\n",
         set.documents.len(),
-        set.questions.len(),
+        set.queries.len(),
     );
     let mut embedders = vec![(covey_embedder::builtin()?, "static")];
     if !options.static_only {
@@ -170,7 +170,7 @@ fn measure(set: &Set, parts: &Parts, models: Arc<dyn Models>, seed: u64) -> Resu
             world.share(node, "documents", &group, Reveal::Snippet).await?;
         }
         let mut total = Quality { ndcg: 0.0, recall: 0.0 };
-        for question in &set.questions {
+        for question in &set.queries {
             // Questions come at a person's pace; nobody's rate limit is the subject here.
             world.pass(Duration::from_secs(10)).await;
             let ranking = ask(&world, &group, &question.text, parts.len()).await?;
@@ -178,7 +178,7 @@ fn measure(set: &Set, parts: &Parts, models: Arc<dyn Models>, seed: u64) -> Resu
             total.ndcg += ndcg(&ranking, grades, K);
             total.recall += recall(&ranking, grades, K);
         }
-        let count = set.questions.len() as f64;
+        let count = set.queries.len() as f64;
         Ok(Quality { ndcg: total.ndcg / count, recall: total.recall / count })
     })?
 }

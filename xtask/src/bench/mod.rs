@@ -1,7 +1,6 @@
 //! Benchmarks: each writes docs/benchmarks/NAME.json and a table or plot in NAME.md.
 
 pub mod adopt;
-mod beir;
 mod cache;
 pub mod federated;
 pub mod index;

@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use covey_embedder::eval::Set;
 use covey_index::{Collection, Disk, Encoder, Profile, UpdateOptions};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -18,7 +19,6 @@ use serde_json::json;
 use super::encoders::{Watched, model};
 use super::ours::is_slow;
 use super::sets::{About, Model};
-use crate::bench::beir;
 
 /// Questions of a set.
 const QUESTIONS: usize = 200;
@@ -43,10 +43,10 @@ pub fn make(folder: &Path, chunks: u64, data: &[PathBuf], known: Model) -> Resul
     let mut sources = Vec::new();
     let mut questions = Vec::new();
     for one in data {
-        let set = beir::Set::read(one)?;
+        let set = Set::read(one, "test")?;
         let wanted = QUESTIONS / data.len();
-        let step = (set.questions.len() / wanted).max(1);
-        questions.extend(set.questions.into_iter().step_by(step).take(wanted).map(|one| one.text));
+        let step = (set.queries.len() / wanted).max(1);
+        questions.extend(set.queries.into_iter().step_by(step).take(wanted).map(|one| one.text));
         let texts = set.documents.into_iter().map(|one| format!("{}\n{}", one.title, one.text));
         let texts: Vec<String> = texts.collect();
         let enough = texts.iter().any(|text| text.len() >= SUBSTANTIAL);
