@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::commands::{
-    audit, backup, collections, daemon, group, index, init, logs, model, search, service, tune,
-    watch,
+    audit, backup, collections, daemon, eval, group, index, init, logs, model, search, service,
+    tune, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -98,6 +98,7 @@ pub enum Command {
     /// List, get, choose and make embedding models
     #[command(subcommand)]
     Model(model::Model),
+    Eval(eval::Eval),
     /// Write identity and state to one file
     Backup(backup::Backup),
     /// Bring identity and state back from a backup, into an empty home

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use covey_embedder::ModelStore;
+use covey_embedder::{BUILTIN_NAME, Embedder, ModelStore, builtin};
 use covey_node::api::client::Client;
 use covey_node::api::{ApiError, Call, ErrorCode, Initialised, Progress, Reply};
 use covey_node::cancel::CancelFlag;
@@ -22,6 +22,8 @@ use crate::progress::Bar;
 /// How long a command waits for another one that holds the home.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 const LOCK_RETRY: Duration = Duration::from_millis(100);
+const GET_A_MODEL: &str =
+    "get a model with `covey model pull`; `covey model list` shows those that are here";
 const TICK: Duration = Duration::from_millis(100);
 
 /// A command's home and how it prints.
@@ -105,6 +107,23 @@ impl<'a> Session<'a> {
         }
         let store = ModelStore::open(&dir).map_err(|error| model_error(&error))?;
         Ok(Arc::new(StoredModels::new(store, None)))
+    }
+
+    /// The model of that name or id, by default the built-in one; no node is needed, and none is made.
+    pub fn embedder(&self, name: Option<&str>) -> Result<Arc<dyn Embedder>, ApiError> {
+        let name = name.unwrap_or(BUILTIN_NAME);
+        let dir = self.home.models_dir();
+        if dir.is_dir() {
+            let store = ModelStore::open(&dir).map_err(|error| model_error(&error))?;
+            return store.load(name).map_err(|error| model_error(&error).hint(GET_A_MODEL));
+        }
+        let model = builtin().map_err(|error| model_error(&error.into()))?;
+        let known = [model.name().to_owned(), model.id().to_string(), model.id().full_hex()];
+        if known.iter().any(|it| it == name) {
+            return Ok(model);
+        }
+        let message = format!("there is no model {name:?}; at hand is {BUILTIN_NAME} alone");
+        Err(ApiError::new(ErrorCode::NotFound, message).hint(GET_A_MODEL))
     }
 
     /// Runs `work`, showing its progress under the name `what`.

@@ -40,13 +40,14 @@ const CALLS: [&str; 32] = [
     "tune_off",
     "unshare",
 ];
-const REPLIES: [&str; 27] = [
+const REPLIES: [&str; 28] = [
     "added",
     "audit",
     "audit_verified",
     "backed_up",
     "demo",
     "doctor",
+    "evaluated",
     "group",
     "groups",
     "index",

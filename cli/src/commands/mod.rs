@@ -4,6 +4,7 @@ pub mod audit;
 pub mod backup;
 pub mod collections;
 pub mod daemon;
+pub mod eval;
 pub mod group;
 pub mod index;
 pub mod init;
@@ -48,6 +49,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<ExitCode, ApiError> {
         Command::Doctor => return doctor(&session()?),
         Command::Audit(it) => it.run(&session()?),
         Command::Model(it) => it.run(&session()?),
+        Command::Eval(it) => it.run(&session()?),
         Command::Backup(it) => it.run(&session()?),
         Command::Restore(it) => it.run(&session()?),
         Command::Logs(it) => it.run(&session()?),

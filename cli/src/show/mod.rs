@@ -1,5 +1,6 @@
 //! Results as text for people. Whatever a peer may have written goes through [`crate::text::clean`].
 
+mod eval;
 mod group;
 mod home;
 mod index;
@@ -92,6 +93,7 @@ pub fn reply(reply: &Reply, out: &mut dyn Write, style: Style) -> io::Result<()>
         Reply::BackedUp(it) => home::backed_up(it, out),
         Reply::Restored(it) => home::restored(it, out),
         Reply::Model(it) => status::models(std::slice::from_ref(it), out, style),
+        Reply::Evaluated(it) => eval::report(it, out, style),
         Reply::Service(it) => home::service(it, out),
         Reply::Log(it) => home::log(it, out),
         // The demo tells its story while it happens.

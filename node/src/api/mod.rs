@@ -4,6 +4,7 @@
 //! documents them. Fields may be added within one [`API_VERSION`]; none is renamed or removed.
 
 pub mod client;
+mod eval;
 mod index;
 mod local;
 mod lossy;
@@ -13,6 +14,7 @@ pub mod server;
 mod tests;
 mod tune;
 
+pub use eval::*;
 pub use index::*;
 pub use local::*;
 pub use reply::*;

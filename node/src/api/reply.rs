@@ -6,8 +6,9 @@ use covey_protocol::ids::{Epoch, GroupId, ModelId, Name, NodeId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackupInfo, DemoReport, IndexCompacted, IndexExported, IndexInfo, IndexRecoded, IndexVerified,
-    Initialised, LogInfo, Reveal, SearchMode, ServiceInfo, TuneInfo, TunedInfo, lossy,
+    BackupInfo, DemoReport, EvalReport, IndexCompacted, IndexExported, IndexInfo, IndexRecoded,
+    IndexVerified, Initialised, LogInfo, Reveal, SearchMode, ServiceInfo, TuneInfo, TunedInfo,
+    lossy,
 };
 
 /// The result of a call.
@@ -95,6 +96,8 @@ pub enum Reply {
     Restored(BackupInfo),
     /// Printed by `covey model pull` and `covey model distill`.
     Model(ModelEntry),
+    /// Printed by `covey eval`.
+    Evaluated(Box<EvalReport>),
     /// Printed by `covey service`.
     Service(ServiceInfo),
     /// Printed by `covey logs`.

@@ -35,6 +35,6 @@ impl Encoder for Adapter {
 }
 
 /// The id as it goes over the wire.
-pub(super) fn model_id(id: covey_embedder::ModelId) -> ModelId {
+pub fn model_id(id: covey_embedder::ModelId) -> ModelId {
     ModelId { base: Digest::from_bytes(id.base), release: Digest::from_bytes(id.release) }
 }

@@ -14,6 +14,7 @@ use covey_embedder::Embedder;
 use covey_index::{Encoder, SearchOptions};
 use covey_protocol::ids::ModelId;
 
+pub use adapter::model_id;
 pub use one::OneModel;
 pub use stored::{StoredModels, model_entry, model_error};
 
