@@ -20,6 +20,8 @@ use covey_index::{
 };
 
 const KILLS: usize = 200;
+/// Steps that are taken after the last kill.
+const AFTER: usize = 5;
 const SEED: u64 = 5;
 /// Set for the child: the folder, and the first step to take.
 const CHILD: &str = "COVEY_KILL_TEST_CHILD";
@@ -326,7 +328,7 @@ fn at_any_moment() {
         if let Some(step) = kill_one(&dir, at + 1, wait * slowness) {
             at = step;
         }
-        if script.len() < at + 2 {
+        if script.len() <= at + AFTER {
             script = self::script(at + 100);
         }
         println!("kill {kill} after step {at}, in {:?}", script[at + 1].0);
@@ -336,10 +338,10 @@ fn at_any_moment() {
 
     // And on it goes, to a state that is as if nothing had happened.
     let mut collection = Collection::open(&dir.join("index")).expect("opens");
-    for entry in &script[at + 1..=at + 5] {
+    for entry in &script[at + 1..=at + AFTER] {
         take(&mut collection, &notes, entry);
     }
-    let last = &script[at + 5].1.indexed;
+    let last = &script[at + AFTER].1.indexed;
     let found = (current(&collection, &notes, last).len(), collection.stats().files);
     assert_eq!(found, (last.len(), last.len()));
     collection.verify().expect("sound");
