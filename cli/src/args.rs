@@ -95,7 +95,7 @@ pub enum Command {
     /// See who was told what, and check that the record is whole
     #[command(subcommand)]
     Audit(audit::Audit),
-    /// List, get, choose and make embedding models
+    /// List, get, choose, make and measure embedding models
     #[command(subcommand)]
     Model(model::Model),
     Eval(eval::Eval),

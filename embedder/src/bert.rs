@@ -18,9 +18,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+pub(crate) use encoder::{Encoder, Update, Updates};
 pub use runner::Precision;
 pub use weights::BertError;
 
+use crate::adapter::{Adapter, AdapterFileError, Shape};
 use crate::id::{IdParts, ModelId, sha256};
 use crate::tokens::ContentTokenizer;
 use crate::vector::normalise;
@@ -46,6 +48,8 @@ pub(crate) struct BertFiles<'a> {
     /// What the lineage started from, if not these very weights.
     pub(crate) root_weights: Option<[u8; 32]>,
     pub(crate) precision: Precision,
+    /// An adapter for the model that the other files make, in its own format.
+    pub(crate) adapter: Option<&'a [u8]>,
 }
 
 /// A sentence encoder with its tokenizer.
@@ -58,6 +62,8 @@ pub struct BertModel {
     sep: u32,
     tokenizer: ContentTokenizer,
     runner: Runner,
+    shape: Shape,
+    heads: usize,
 }
 
 impl BertModel {
@@ -74,20 +80,29 @@ impl BertModel {
         let (cls, sep) = (marker("[CLS]")?, marker("[SEP]")?);
         let most = config.max_position_embeddings - MARKERS;
         let max_tokens = files.max_tokens.clamp(1, most);
-        let runner = Runner::new(&config, weights::read(&config, files.weights)?, files.precision);
-        let weights_hash = sha256(files.weights);
-        let id = ModelId::of(&IdParts {
+        let mut weights_hash = sha256(files.weights);
+        let parts = IdParts {
             architecture: &config.describe(),
             tokenizer: sha256(files.tokenizer),
             root_weights: files.root_weights.unwrap_or(weights_hash),
             weights: weights_hash,
             max_tokens,
-        });
+        };
+        let mut id = ModelId::of(&parts);
+        let mut weights = weights::read(&config, files.weights)?;
+        if let Some(bytes) = files.adapter {
+            let adapter = Adapter::from_bytes(bytes, id, config.shape())?;
+            weights.adapt(&adapter).map_err(AdapterFileError::from)?;
+            weights_hash = sha256(&[weights_hash, sha256(bytes)].concat());
+            id = ModelId::of(&IdParts { weights: weights_hash, ..parts });
+        }
+        let runner = Runner::new(&config, weights, files.precision);
         let name = files.name.to_owned();
-        Ok(Self { name, id, weights_hash, max_tokens, cls, sep, tokenizer, runner })
+        let (shape, heads) = (config.shape(), config.num_attention_heads);
+        Ok(Self { name, id, weights_hash, max_tokens, cls, sep, tokenizer, runner, shape, heads })
     }
 
-    /// SHA-256 of the weights file.
+    /// SHA-256 of the weights file; of an adapted model, of that hash and the adapter's.
     #[must_use]
     pub fn weights_hash(&self) -> [u8; 32] {
         self.weights_hash
@@ -111,10 +126,40 @@ impl BertModel {
         Ok(self.runner.outer_states(&rows)?.map(middle))
     }
 
-    /// Token rows with their markers; a text without tokens stays empty.
-    fn rows(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, EmbedError> {
+    /// What an adapter needs to know.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.shape.clone()
+    }
+
+    /// What a text without tokens consists of.
+    pub(crate) fn markers(&self) -> [u32; MARKERS] {
+        [self.cls, self.sep]
+    }
+
+    /// Heads of attention.
+    pub(crate) fn heads(&self) -> usize {
+        self.heads
+    }
+
+    /// The pass that can be differentiated, if the model was loaded with it.
+    pub(crate) fn encoder(&self) -> Option<&Encoder> {
+        match &self.runner {
+            Runner::Reference(encoder) => Some(encoder),
+            Runner::Fast(_) => None,
+        }
+    }
+
+    /// Token rows with their markers, of at most `max_tokens` tokens besides; a text without tokens
+    /// stays empty.
+    pub(crate) fn marked(
+        &self,
+        texts: &[&str],
+        max_tokens: usize,
+    ) -> Result<Vec<Vec<u32>>, EmbedError> {
+        let max_tokens = self.max_tokens.min(max_tokens);
         let row = |text: &&str| {
-            let ids = self.tokenizer.ids(text, self.max_tokens)?;
+            let ids = self.tokenizer.ids(text, max_tokens)?;
             if ids.is_empty() {
                 return Ok(ids);
             }
@@ -169,7 +214,7 @@ impl Embedder for BertModel {
     fn embed(&self, texts: &[&str]) -> Result<Vec<f32>, EmbedError> {
         let width = self.runner.width();
         let mut out = vec![0.0; texts.len() * width];
-        let rows = self.rows(texts)?;
+        let rows = self.marked(texts, self.max_tokens)?;
         let batches = self.batches(&rows);
         let pooled = batches.par_iter().map(|batch| {
             let tokens: Vec<&[u32]> = batch.iter().map(|&text| rows[text].as_slice()).collect();

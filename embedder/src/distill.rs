@@ -164,7 +164,7 @@ fn weights(count: usize, a: f64) -> impl Iterator<Item = f64> {
 }
 
 /// Appends `row` as int8 to `out` and returns the step.
-fn quantize(row: &[f32], out: &mut Vec<u8>) -> f32 {
+pub(crate) fn quantize(row: &[f32], out: &mut Vec<u8>) -> f32 {
     let largest = row.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
     let step = largest / 127.0;
     let entry = |x: &f32| if step > 0.0 { (x / step).round() as i8 } else { 0 };

@@ -13,6 +13,7 @@
 mod level;
 pub(crate) mod matmul;
 pub(crate) mod matmul_int;
+pub(crate) mod peak;
 mod portable;
 pub(crate) mod rows;
 mod versions;
@@ -21,6 +22,8 @@ pub(crate) mod whole;
 mod x86;
 #[cfg(target_arch = "x86_64")]
 mod x86_int;
+#[cfg(target_arch = "x86_64")]
+mod x86_peak;
 
 pub(crate) use level::{Level, Numbers};
 

@@ -14,6 +14,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod adapter;
+pub mod bench;
 mod bert;
 mod builtin;
 mod distill;
@@ -28,6 +30,7 @@ mod statics;
 mod store;
 pub mod testing;
 mod tokens;
+pub mod train;
 mod vector;
 
 use std::ops::Range;
@@ -39,7 +42,8 @@ pub use error::EmbedError;
 pub use id::{ModelId, ParseModelIdError};
 pub use statics::{FormatError, StaticAbout, StaticModel, StaticParts};
 pub use store::{
-    Family, ModelError, ModelInfo, ModelStore, PullProgress, PullSource, PullStage, default_cache,
+    Family, LearnerError, ModelError, ModelInfo, ModelStore, PullProgress, PullSource, PullStage,
+    default_cache,
 };
 
 /// A model that maps texts to unit vectors whose dot product is their similarity.

@@ -15,6 +15,7 @@ use rayon::prelude::*;
 
 pub use format::FormatError;
 
+use crate::adapter::{Adapter, Shape};
 use crate::id::{IdParts, ModelId, sha256};
 use crate::kernels::{Level, rows};
 use crate::tokens::ContentTokenizer;
@@ -106,6 +107,44 @@ impl StaticModel {
     #[must_use]
     pub fn parts(&self) -> &StaticParts {
         &self.parts
+    }
+
+    /// What an adapter needs to know.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        Shape::Static { dim: self.parts.dim, tokens: self.parts.vocabulary.len() }
+    }
+
+    /// Numbers of each text's words, of at most `max_tokens`; words that the table has not are left out.
+    pub(crate) fn token_ids(
+        &self,
+        texts: &[String],
+        max_tokens: usize,
+    ) -> Result<Vec<Vec<u32>>, EmbedError> {
+        let max_tokens = self.parts.max_tokens.min(max_tokens);
+        let ids = |text: &String| {
+            let mut ids = Vec::new();
+            self.tokenizer.each_id(text, max_tokens, |token| {
+                if (token as usize) < self.parts.scales.len() {
+                    ids.push(token);
+                }
+            })?;
+            Ok(ids)
+        };
+        texts.par_iter().map(ids).collect()
+    }
+
+    /// The model that an adapter for this one makes of it, under another name: of the same lineage, its
+    /// rows mapped and rounded to bytes anew.
+    ///
+    /// # Errors
+    ///
+    /// When the adapter is for a model of another shape.
+    pub fn adapted(&self, adapter: &Adapter, name: &str) -> Result<Self, FormatError> {
+        if *adapter.shape() != self.shape() {
+            return Err(FormatError::Length("the adapter's model"));
+        }
+        Self::new(adapter.merged(&self.parts, name))
     }
 
     fn embed_into(&self, text: &str, sum: &mut [f32]) -> Result<(), EmbedError> {

@@ -4,18 +4,21 @@
 //! DIR/.lock                     held while a model is being installed
 //! DIR/all-MiniLM-L6-v2/         model.json, config.json, tokenizer.json, model.safetensors
 //! DIR/my-static/                model.json, model.cvst
+//! DIR/.precisions.json          numbers chosen for models, {"all-MiniLM-L6-v2":"int8"}
 //! ```
 //!
 //! `model.json` ([`Manifest`]) records size and SHA-256 of every file, and the model's
 //! id; both are checked again on every load. A folder appears by one rename, after its
 //! files are verified, loaded once and synced, so it is complete or absent.
 
+mod adapted;
 mod directory;
 mod error;
 mod hub;
 mod install;
 mod manifest;
 mod pinned;
+mod precisions;
 mod pull;
 mod pypi;
 
@@ -23,14 +26,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use adapted::LearnerError;
 pub use error::ModelError;
 pub use manifest::Family;
 pub use pull::{PullProgress, PullSource, PullStage};
 
 use crate::bert::{BertFiles, BertModel, Precision};
-use crate::{BUILTIN_NAME, Embedder, ModelId, StaticModel, builtin};
+use crate::{BUILTIN_NAME, EmbedError, Embedder, ModelId, StaticModel, builtin};
 use error::io_at;
-use manifest::Manifest;
+use manifest::{ADAPTER, Manifest};
 
 /// What a person is told about a model at hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,13 +96,14 @@ impl ModelStore {
         Ok(found)
     }
 
-    /// Loads a model by its name, by its id in full, or by its id as displayed.
+    /// Loads a model by its name, by its id in full, or by its id as displayed. It computes with
+    /// the numbers that [`set_precision`](Self::set_precision) remembers.
     ///
     /// # Errors
     ///
     /// When there is no such model, or its files are missing, damaged or changed.
     pub fn load(&self, name_or_id: &str) -> Result<Arc<dyn Embedder>, ModelError> {
-        self.load_with(name_or_id, Precision::default())
+        self.load_as(name_or_id, None)
     }
 
     /// The same with a choice of the numbers that a model of the `bert` family computes with;
@@ -111,6 +116,41 @@ impl ModelStore {
         &self,
         name_or_id: &str,
         precision: Precision,
+    ) -> Result<Arc<dyn Embedder>, ModelError> {
+        self.load_as(name_or_id, Some(precision))
+    }
+
+    /// The numbers that [`load`](Self::load) has a model compute with: what was chosen for it, or
+    /// [`Precision::Auto`].
+    ///
+    /// # Errors
+    ///
+    /// When the file of choices cannot be read.
+    pub fn precision(&self, name: &str) -> Result<Precision, ModelError> {
+        precisions::of(&self.dir, name)
+    }
+
+    /// Remembers the numbers that [`load`](Self::load) has the model `name` compute with;
+    /// [`Precision::Auto`] forgets the choice. Models that are loaded already stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such model, it has no choice of numbers, or the choice cannot be written.
+    pub fn set_precision(&self, name: &str, precision: Precision) -> Result<(), ModelError> {
+        let models = self.list()?;
+        match models.iter().find(|model| model.name == name) {
+            None => Err(unknown(name, models)),
+            Some(model) if model.family != Family::Bert => {
+                Err(ModelError::OneWay { name: name.to_owned(), family: model.family })
+            }
+            Some(_) => precisions::set(&self.dir, name, precision),
+        }
+    }
+
+    fn load_as(
+        &self,
+        name_or_id: &str,
+        precision: Option<Precision>,
     ) -> Result<Arc<dyn Embedder>, ModelError> {
         if name_or_id == BUILTIN_NAME {
             return Ok(builtin()?);
@@ -139,11 +179,64 @@ impl ModelStore {
         let folder = self.dir.join(name);
         let manifest = Manifest::read(&folder)?;
         if manifest.family != Family::Bert {
-            return Err(ModelError::Family { name: name.to_owned(), family: manifest.family });
+            return Err(ModelError::Family {
+                name: name.to_owned(),
+                family: manifest.family,
+                wanted: Family::Bert,
+            });
         }
-        let model = load_bert(&folder, name, &manifest, Precision::Reference)?;
+        let model = load_bert(&folder, name, &manifest, Precision::Reference, None)?;
         manifest.expect_id(&folder, model.id())?;
         Ok(model)
+    }
+
+    /// A static model, the built-in one included, to be trained.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), and when the model is of another family.
+    pub fn load_static(&self, name: &str) -> Result<StaticModel, ModelError> {
+        if name == BUILTIN_NAME {
+            return Ok(StaticModel::from_static(crate::builtin::BYTES).map_err(EmbedError::from)?);
+        }
+        let info = self.info(name)?;
+        if info.family != Family::Static {
+            return Err(ModelError::Family {
+                name: name.to_owned(),
+                family: info.family,
+                wanted: Family::Static,
+            });
+        }
+        let folder = self.dir.join(name);
+        let manifest = Manifest::read(&folder)?;
+        let model = read_static(&folder, &manifest)?;
+        manifest.expect_id(&folder, model.id())?;
+        Ok(model)
+    }
+
+    /// What is known of the model called `name`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such model, or its record is unreadable.
+    pub fn info(&self, name: &str) -> Result<ModelInfo, ModelError> {
+        if name == BUILTIN_NAME {
+            return builtin_info();
+        }
+        if !manifest::is_name(name) || !self.dir.join(name).is_dir() {
+            return Err(unknown(name, self.list()?));
+        }
+        Ok(Manifest::read(&self.dir.join(name))?.info(name))
+    }
+
+    /// Checks that a new model may be called `name`.
+    ///
+    /// # Errors
+    ///
+    /// When it is no folder name, or a model is called so already.
+    pub fn check_free(&self, name: &str) -> Result<(), ModelError> {
+        pull::check_name(name)?;
+        if self.dir.join(name).exists() { Err(ModelError::Taken(name.to_owned())) } else { Ok(()) }
     }
 
     /// Obtains a model, verifies it and adds it to the directory. A pinned model that is
@@ -187,20 +280,16 @@ impl ModelStore {
     fn load_folder(
         &self,
         name: &str,
-        precision: Precision,
+        precision: Option<Precision>,
     ) -> Result<Arc<dyn Embedder>, ModelError> {
         let folder = self.dir.join(name);
         let manifest = Manifest::read(&folder)?;
         let model: Arc<dyn Embedder> = match manifest.family {
-            Family::Bert => Arc::new(load_bert(&folder, name, &manifest, precision)?),
-            Family::Static => {
-                let bytes = manifest.read_file(&folder, manifest::STATIC_MODEL)?;
-                let model = StaticModel::from_bytes(&bytes);
-                Arc::new(
-                    model
-                        .map_err(|source| ModelError::Static { folder: folder.clone(), source })?,
-                )
+            Family::Bert => {
+                let precision = precision.map_or_else(|| self.precision(name), Ok)?;
+                Arc::new(load_bert(&folder, name, &manifest, precision, None)?)
             }
+            Family::Static => Arc::new(read_static(&folder, &manifest)?),
         };
         manifest.expect_id(&folder, model.id())?;
         Ok(model)
@@ -225,7 +314,9 @@ fn load_bert(
     name: &str,
     manifest: &Manifest,
     precision: Precision,
+    adapter: Option<&[u8]>,
 ) -> Result<BertModel, ModelError> {
+    let kept = manifest.has(ADAPTER).then(|| manifest.read_file(folder, ADAPTER)).transpose()?;
     let [config, tokenizer, weights] =
         manifest::BERT_FILES.map(|file| manifest.read_file(folder, file));
     let files = BertFiles {
@@ -236,8 +327,15 @@ fn load_bert(
         max_tokens: manifest.max_tokens,
         root_weights: manifest.root_weights()?,
         precision,
+        adapter: adapter.or(kept.as_deref()),
     };
     BertModel::load(&files).map_err(|source| ModelError::Bert { folder: folder.to_owned(), source })
+}
+
+fn read_static(folder: &Path, manifest: &Manifest) -> Result<StaticModel, ModelError> {
+    let bytes = manifest.read_file(folder, manifest::STATIC_MODEL)?;
+    StaticModel::from_bytes(&bytes)
+        .map_err(|source| ModelError::Static { folder: folder.to_owned(), source })
 }
 
 fn builtin_info() -> Result<ModelInfo, ModelError> {

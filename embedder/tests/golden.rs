@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use covey_embedder::{Embedder, Precision, testing};
+use covey_embedder::{Embedder, ModelStore, Precision, default_cache, testing};
 use serde_json::Value;
 
 struct Golden {
@@ -104,4 +104,26 @@ fn minilm_token_spans_cover_the_words_of_a_long_text() {
     assert!(spans.is_sorted_by(|a, b| a.end <= b.start));
     let covered: String = spans.iter().map(|span| &text[span.clone()]).collect();
     assert_eq!(covered, text.replace(' ', ""));
+}
+
+#[test]
+#[cfg(unix)]
+fn minilm_loads_with_the_numbers_that_were_chosen() {
+    let (Some(shared), Some(cache)) = (testing::store_with_minilm(), default_cache()) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let name = testing::MINILM_NAME;
+    std::os::unix::fs::symlink(cache.join(name), dir.path().join(name)).unwrap();
+    let store = ModelStore::open(dir.path()).unwrap();
+    let embed = |model: Arc<dyn Embedder>| model.embed(&["a pear tree"]).unwrap();
+    for precision in [Precision::F32, Precision::Int8, Precision::Auto] {
+        store.set_precision(name, precision).unwrap();
+        let chosen = embed(store.load(name).unwrap());
+        assert_eq!(chosen, embed(shared.load_with(name, precision).unwrap()), "{precision:?}");
+        assert_eq!(
+            chosen == embed(shared.load_with(name, Precision::F32).unwrap()),
+            precision.here() == Precision::F32
+        );
+    }
 }

@@ -40,7 +40,7 @@ const CALLS: [&str; 32] = [
     "tune_off",
     "unshare",
 ];
-const REPLIES: [&str; 28] = [
+const REPLIES: [&str; 30] = [
     "added",
     "audit",
     "audit_verified",
@@ -60,6 +60,7 @@ const REPLIES: [&str; 28] = [
     "log",
     "members",
     "model",
+    "model_bench",
     "models",
     "ok",
     "peers",
@@ -68,6 +69,7 @@ const REPLIES: [&str; 28] = [
     "search",
     "service",
     "status",
+    "trained",
     "tuned",
 ];
 

@@ -32,6 +32,8 @@ enum Chore {
 enum Bench {
     /// What adopting another release of the model costs, and what is found meanwhile.
     Adopt(bench::adopt::Options),
+    /// Time and exactness of the embedder beside ONNX Runtime and the `tokenizers` crate.
+    Embedder(bench::embedder::Options),
     /// Search quality of four federated nodes beside one node that holds everything.
     Federated(bench::federated::Options),
     /// Size, recall, time and memory of the index beside other engines.
@@ -43,6 +45,7 @@ fn main() -> Result<()> {
         Chore::Ci => ci(),
         Chore::Tidy => tidy::report(&root()),
         Chore::Bench(Bench::Adopt(options)) => bench::adopt::run(&options, &root()),
+        Chore::Bench(Bench::Embedder(options)) => bench::embedder::run(&options, &root()),
         Chore::Bench(Bench::Federated(options)) => bench::federated::run(&options, &root()),
         Chore::Bench(Bench::Index(options)) => bench::index::run(&options, &root()),
     }

@@ -1,5 +1,8 @@
 //! `covey model`.
 
+mod bench;
+mod train;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -10,7 +13,7 @@ use covey_node::models::{model_entry, model_error};
 use crate::progress::Bar;
 use crate::session::Session;
 
-/// List, get, choose and make embedding models
+/// List, get, choose, make and measure embedding models
 ///
 /// A small English model is built in. all-MiniLM-L6-v2 finds more, and takes some hundred times
 /// the time to index.
@@ -30,6 +33,8 @@ pub enum Model {
     },
     /// Make a small, fast static model from a pulled transformer
     Distill(Distill),
+    Bench(bench::Bench),
+    Train(Box<train::Train>),
 }
 
 /// Get a model, verified by its hash
@@ -81,6 +86,8 @@ impl Model {
                 Ok(())
             }
             Self::Distill(it) => it.run(session),
+            Self::Bench(it) => it.run(session),
+            Self::Train(it) => it.run(session),
         }
     }
 }

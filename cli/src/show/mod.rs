@@ -1,11 +1,13 @@
 //! Results as text for people. Whatever a peer may have written goes through [`crate::text::clean`].
 
+mod bench;
 mod eval;
 mod group;
 mod home;
 mod index;
 mod search;
 mod status;
+mod train;
 mod tune;
 
 use std::io::{self, IsTerminal, Write};
@@ -93,7 +95,9 @@ pub fn reply(reply: &Reply, out: &mut dyn Write, style: Style) -> io::Result<()>
         Reply::BackedUp(it) => home::backed_up(it, out),
         Reply::Restored(it) => home::restored(it, out),
         Reply::Model(it) => status::models(std::slice::from_ref(it), out, style),
+        Reply::ModelBench(it) => bench::models(it, out, style),
         Reply::Evaluated(it) => eval::report(it, out, style),
+        Reply::Trained(it) => train::trained(it, out, style),
         Reply::Service(it) => home::service(it, out),
         Reply::Log(it) => home::log(it, out),
         // The demo tells its story while it happens.

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{BertError, MARKERS};
+use crate::adapter::Shape;
 
 /// Largest value believed for any count in the file.
 const MAX_COUNT: usize = 1 << 20;
@@ -44,6 +45,15 @@ impl BertConfig {
             self.vocab_size,
             self.layer_norm_eps,
         )
+    }
+
+    /// What an adapter needs to know.
+    pub(super) fn shape(&self) -> Shape {
+        Shape::Bert {
+            width: self.hidden_size,
+            inner: self.intermediate_size,
+            layers: self.num_hidden_layers,
+        }
     }
 
     fn check(&self) -> Result<(), BertError> {

@@ -1,5 +1,5 @@
-//! The encoder's forward pass on `burn`'s flex CPU backend: the reference for `fast`, and what
-//! distillation runs on.
+//! The encoder's forward pass on `burn`'s flex CPU backend: the reference for `fast`, what
+//! distillation runs on, and what training differentiates.
 
 use burn::tensor::activation::gelu;
 use burn::tensor::module::{attention, layer_norm, linear};
@@ -9,8 +9,9 @@ use burn::tensor::{Bool, Device, Tensor, TensorData};
 use super::config::BertConfig;
 use super::weights::{self, Weights};
 use crate::EmbedError;
+use crate::adapter::Target;
 
-pub(super) struct Encoder {
+pub(crate) struct Encoder {
     device: Device,
     width: usize,
     heads: usize,
@@ -31,6 +32,18 @@ struct Layer {
     down: Dense,
     output_norm: Norm,
 }
+
+/// A low-rank update of a projection, to be added to what it gives: `(x down) up`.
+#[derive(Clone)]
+pub(crate) struct Update {
+    /// `[inputs, rank]`.
+    pub(crate) down: Tensor<2>,
+    /// `[rank, outputs]`, with the scale in it.
+    pub(crate) up: Tensor<2>,
+}
+
+/// Updates of a layer's projections, in the order of [`Target::ALL`].
+pub(crate) type Updates = [Option<Update>; Target::ALL.len()];
 
 struct Dense {
     weight: Tensor<2>,
@@ -70,30 +83,42 @@ impl Encoder {
         self.words.len() / self.width
     }
 
-    /// The sum of the last layer's output over each row's own positions, `[rows, width]`.
+    /// The mean of the last layer over each row's own positions, `[rows, width]`.
     pub(super) fn pooled(&self, rows: &[&[u32]]) -> Result<Vec<f32>, EmbedError> {
-        let states = read(self.layers(rows, self.embed(rows)?))?;
-        let padded = states.len() / rows.len();
-        let mut out = vec![0.0; rows.len() * self.width];
-        let places = states.chunks_exact(padded).zip(out.chunks_exact_mut(self.width));
-        for ((states, sum), row) in places.zip(rows) {
-            for state in states[..row.len() * self.width].chunks_exact(self.width) {
-                sum.iter_mut().zip(state).for_each(|(sum, x)| *sum += x);
-            }
+        read(self.means(rows, &[])?)
+    }
+
+    /// The same as a tensor, with the updates of each layer; none for layers that have none.
+    pub(crate) fn means(
+        &self,
+        rows: &[&[u32]],
+        updates: &[Updates],
+    ) -> Result<Tensor<2>, EmbedError> {
+        let states = self.layers(rows, self.embed(rows)?, updates);
+        let longest = longest(rows);
+        let mut shares = Vec::with_capacity(rows.len() * longest);
+        for row in rows {
+            let share = 1.0 / row.len().max(1) as f32;
+            shares.extend((0..longest).map(|place| if place < row.len() { share } else { 0.0 }));
         }
-        Ok(out)
+        let shares = TensorData::new(shares, [rows.len(), longest, 1]);
+        let shares: Tensor<3> = Tensor::from_data(shares, &self.device);
+        Ok((states * shares).sum_dim(1).squeeze_dim::<2>(1))
     }
 
     /// The embedding layer's output and the last layer's, each `[rows, longest row, width]`
     /// flattened; what lies beyond a row's own length is padding.
     pub(super) fn outer_states(&self, rows: &[&[u32]]) -> Result<[Vec<f32>; 2], EmbedError> {
         let first = self.embed(rows)?;
-        Ok([read(first.clone())?, read(self.layers(rows, first))?])
+        Ok([read(first.clone())?, read(self.layers(rows, first, &[]))?])
     }
 
-    fn layers(&self, rows: &[&[u32]], embedded: Tensor<3>) -> Tensor<3> {
+    fn layers(&self, rows: &[&[u32]], embedded: Tensor<3>, updates: &[Updates]) -> Tensor<3> {
         let mask = self.mask(rows);
-        self.layers.iter().fold(embedded, |state, layer| self.layer(layer, state, mask.clone()))
+        let none = Updates::default();
+        self.layers.iter().enumerate().fold(embedded, |state, (number, layer)| {
+            self.layer(layer, state, mask.clone(), updates.get(number).unwrap_or(&none))
+        })
     }
 
     fn embed(&self, rows: &[&[u32]]) -> Result<Tensor<3>, EmbedError> {
@@ -115,22 +140,34 @@ impl Encoder {
         Ok(self.norm.apply(Tensor::from_data(data, &self.device), self.epsilon))
     }
 
-    fn layer(&self, layer: &Layer, input: Tensor<3>, mask: Option<Tensor<4, Bool>>) -> Tensor<3> {
+    fn layer(
+        &self,
+        layer: &Layer,
+        input: Tensor<3>,
+        mask: Option<Tensor<4, Bool>>,
+        updates: &Updates,
+    ) -> Tensor<3> {
+        let [query, key, value, attention_out, up, down] = updates;
         let [rows, length, width] = input.dims();
         let qkv = layer.qkv.apply(input.clone());
-        let part = |number: usize| {
-            qkv.clone()
-                .narrow(2, number * width, width)
+        let part = |number: usize, update| {
+            let part = qkv.clone().narrow(2, number * width, width);
+            updated(part, &input, update)
                 .reshape([rows, length, self.heads, width / self.heads])
                 .swap_dims(1, 2)
         };
         let options = AttentionModuleOptions::default();
-        let context = attention(part(0), part(1), part(2), mask, None, options);
+        let (query, key, value) = (part(0, query), part(1, key), part(2, value));
+        let context = attention(query, key, value, mask, None, options);
         let context = context.swap_dims(1, 2).reshape([rows, length, width]);
-        let attended = layer.attention_out.apply(context) + input;
+        let apply = |dense: &Dense, input: Tensor<3>, update| {
+            updated(dense.apply(input.clone()), &input, update)
+        };
+        let attended = apply(&layer.attention_out, context, attention_out) + input;
         let attended = layer.attention_norm.apply(attended, self.epsilon);
-        let inner = gelu(layer.up.apply(attended.clone()));
-        layer.output_norm.apply(layer.down.apply(inner) + attended, self.epsilon)
+        let inner = gelu(apply(&layer.up, attended.clone(), up));
+        let output = apply(&layer.down, inner, down) + attended;
+        layer.output_norm.apply(output, self.epsilon)
     }
 
     /// `true` where a key is padding; none is needed when all rows are of one length.
@@ -192,10 +229,19 @@ impl Norm {
     }
 }
 
+fn updated(output: Tensor<3>, input: &Tensor<3>, update: &Option<Update>) -> Tensor<3> {
+    match update {
+        Some(Update { down, up }) => {
+            output + linear(linear(input.clone(), down.clone(), None), up.clone(), None)
+        }
+        None => output,
+    }
+}
+
 fn longest(rows: &[&[u32]]) -> usize {
     rows.iter().map(|row| row.len()).max().unwrap_or(0)
 }
 
-fn read(state: Tensor<3>) -> Result<Vec<f32>, EmbedError> {
+fn read<const D: usize>(state: Tensor<D>) -> Result<Vec<f32>, EmbedError> {
     state.try_into_vec_as().map_err(|error| EmbedError::Backend(error.to_string()))
 }

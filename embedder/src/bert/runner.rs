@@ -29,6 +29,42 @@ pub enum Precision {
     Reference,
 }
 
+impl Precision {
+    /// Every way of computing there is; [`Auto`](Self::Auto) picks one of them.
+    pub const ALL: [Self; 4] = [Self::F32, Self::Int16, Self::Int8, Self::Reference];
+
+    /// What it stands for on this processor: [`Auto`](Self::Auto) resolved, anything else as it is.
+    #[must_use]
+    pub fn here(self) -> Self {
+        match self {
+            Self::Auto => match Level::best().fastest() {
+                Numbers::F32 => Self::F32,
+                Numbers::Words => Self::Int16,
+                Numbers::Bytes => Self::Int8,
+            },
+            other => other,
+        }
+    }
+
+    /// Its name, in lower case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::Int16 => "int16",
+            Self::Int8 => "int8",
+            Self::Reference => "reference",
+        }
+    }
+
+    /// The one with this [`name`](Self::name).
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().chain([Self::Auto]).find(|one| one.name() == name)
+    }
+}
+
 pub(super) enum Runner {
     Reference(Box<Encoder>),
     Fast(Box<FastEncoder>),

@@ -70,8 +70,20 @@ fn tensors() -> Tensors {
     }
     let fill = |(number, (name, shape)): (usize, (String, Vec<usize>))| {
         let count = shape.iter().product();
-        let value = |i: usize| ((i * 7 + number * 13) as f32 * 0.71).sin();
-        (name, (shape, (0..count).map(value).collect()))
+        // Far from any pattern, as with one (such as a sine) all texts would come out nearly alike.
+        let value = |i: usize| {
+            let mixed = ((i * 97 + number) as u32).wrapping_mul(0x9e37_79b1);
+            let mixed = (mixed ^ (mixed >> 15)).wrapping_mul(0x85eb_ca77);
+            (mixed >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        // Scales near one and small shifts, or what texts share would drown what tells them apart.
+        let fitted = |x: f32| match name.as_str() {
+            norm if norm.ends_with("LayerNorm.weight") => 1.0 + 0.3 * x,
+            bias if bias.ends_with("bias") => 0.2 * x,
+            _ => x,
+        };
+        let values = (0..count).map(value).map(fitted).collect();
+        (name, (shape, values))
     };
     shapes.into_iter().enumerate().map(fill).collect()
 }
@@ -103,6 +115,15 @@ fn load_with(
     weights: &[u8],
     precision: Precision,
 ) -> Result<BertModel, BertError> {
+    load_adapted(config, weights, precision, None)
+}
+
+fn load_adapted(
+    config: &serde_json::Value,
+    weights: &[u8],
+    precision: Precision,
+    adapter: Option<&[u8]>,
+) -> Result<BertModel, BertError> {
     BertModel::load(&BertFiles {
         name: "toy",
         config: config.to_string().as_bytes(),
@@ -111,12 +132,18 @@ fn load_with(
         max_tokens: 254,
         root_weights: None,
         precision,
+        adapter,
     })
 }
 
 /// A model of eight dimensions and twelve tokens, eight of them words.
 pub(crate) fn toy() -> BertModel {
     load(&config(), &file(&tensors(), Dtype::F32)).unwrap()
+}
+
+/// The same in these numbers, with an adapter's file beside it.
+pub(crate) fn toy_with(precision: Precision, adapter: Option<&[u8]>) -> BertModel {
+    load_adapted(&config(), &file(&tensors(), Dtype::F32), precision, adapter).unwrap()
 }
 
 fn close(a: &[f32], b: &[f32], tolerance: f32) -> bool {
@@ -261,6 +288,7 @@ fn other_weights_are_another_base_unless_the_root_is_named() {
         max_tokens: 254,
         root_weights: Some(original.weights_hash()),
         precision: Precision::F32,
+        adapter: None,
     })
     .unwrap();
     assert_eq!(tuned.id().base, original.id().base);
@@ -322,6 +350,7 @@ fn damaged_weights_are_errors_and_never_panics() {
             max_tokens: 254,
             root_weights: None,
             precision: Precision::F32,
+            adapter: None,
         };
         assert!(matches!(BertModel::load(&files), Err(BertError::Tokenizer(_))));
     }

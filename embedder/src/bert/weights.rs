@@ -3,6 +3,7 @@
 use safetensors::tensor::{Dtype, SafeTensors};
 
 use super::config::BertConfig;
+use crate::adapter::{Adapter, AdapterError, AdapterFileError, Target};
 
 /// Why files do not make a BERT model.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,9 @@ pub enum BertError {
         /// Shape that the configuration implies.
         expected: Vec<usize>,
     },
+    /// The adapter beside them cannot be used.
+    #[error("the adapter does not fit: {0}")]
+    Adapter(#[from] AdapterFileError),
     /// A tensor is stored in a type that is not floating point of 16 or 32 bits.
     #[error("tensor {name} is stored as {dtype}; only F32, F16 and BF16 are supported")]
     Dtype {
@@ -88,6 +92,36 @@ pub(super) struct Weights {
     pub(super) token_type: Vec<f32>,
     pub(super) norm: LayerNorm,
     pub(super) layers: Vec<Layer>,
+}
+
+impl Weights {
+    /// Works an adapter's updates into the projections.
+    pub(super) fn adapt(&mut self, adapter: &Adapter) -> Result<(), AdapterError> {
+        for (number, layer) in self.layers.iter_mut().enumerate() {
+            for target in Target::ALL {
+                let module = format!("encoder.layer.{number}.{}", target.module());
+                let weight = &mut layer.projection(target).weight;
+                adapter.add_to(&module, weight);
+                if weight.iter().any(|x| !x.is_finite()) {
+                    return Err(AdapterError::Overflow(module));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Layer {
+    fn projection(&mut self, target: Target) -> &mut Linear {
+        match target {
+            Target::Query => &mut self.query,
+            Target::Key => &mut self.key,
+            Target::Value => &mut self.value,
+            Target::AttentionOutput => &mut self.attention_out,
+            Target::Up => &mut self.up,
+            Target::Down => &mut self.down,
+        }
+    }
 }
 
 pub(super) fn read(config: &BertConfig, bytes: &[u8]) -> Result<Weights, BertError> {

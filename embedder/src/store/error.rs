@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Family;
+use crate::adapter::AdapterFileError;
 use crate::{BertError, EmbedError, FormatError};
 
 /// Why a model could not be obtained or loaded.
@@ -30,12 +31,30 @@ pub enum ModelError {
     #[error("the built-in model is part of the program and cannot be removed or replaced")]
     Builtin,
     /// The model is of a family that does not do what was asked.
-    #[error("{name} is of the family {family}; a teacher must be of the family bert")]
+    #[error("{name} is of the family {family}, and it must be of the family {wanted} here")]
     Family {
         /// Name of the model.
         name: String,
         /// Its family.
         family: Family,
+        /// The family that it must be of.
+        wanted: Family,
+    },
+    /// The model computes in one way only.
+    #[error("{name} is of the family {family}, which has no choice of numbers to compute with")]
+    OneWay {
+        /// Name of the model.
+        name: String,
+        /// Its family.
+        family: Family,
+    },
+    /// The file of chosen numbers cannot be used.
+    #[error("{}: {reason}; remove it, and choose again with `covey model bench --set`", path.display())]
+    Precisions {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A file is not what its pin or its record says.
     #[error(
@@ -96,6 +115,23 @@ pub enum ModelError {
         "{0} is not known here, so name the exact commit: ORG/NAME@REVISION with 40 hex digits"
     )]
     Unpinned(String),
+    /// An adapter cannot be used with a model.
+    #[error("the adapter cannot be used with {base}: {source}")]
+    Adapter {
+        /// Name of the model.
+        base: String,
+        /// What is wrong.
+        #[source]
+        source: AdapterFileError,
+    },
+    /// A model that has an adapter cannot get another.
+    #[error(
+        "{name} has an adapter already; train or add the adapter for the model it was made from"
+    )]
+    Adapted {
+        /// Name of the model.
+        name: String,
+    },
     /// The folder does not hold a usable BERT model.
     #[error("{}: {source}", folder.display())]
     Bert {

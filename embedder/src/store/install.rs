@@ -34,14 +34,19 @@ impl Installer {
         self.dir.join(STAGING)
     }
 
-    /// Writes `files` as the folder `name`, replacing it if it is there.
+    /// Writes `files` as the folder `name`, with those of `shared` (a name and where it is) beside them,
+    /// replacing it if it is there.
     pub(super) fn install(
         &self,
         name: &str,
         files: &[(&str, &[u8])],
+        shared: &[(&str, PathBuf)],
     ) -> Result<PathBuf, ModelError> {
         let complete = self.staging().join("complete");
         fs::create_dir(&complete).map_err(io_at(&complete))?;
+        for (file, path) in shared {
+            share(path, &complete.join(file))?;
+        }
         for (file, content) in files {
             write_synced(&complete.join(file), content)?;
         }
@@ -51,6 +56,15 @@ impl Installer {
         fs::rename(&complete, &folder).map_err(io_at(&folder))?;
         sync_dir(&self.dir)?;
         Ok(folder)
+    }
+
+    /// Writes `content` as the file `name` of the store, replacing it if it is there.
+    pub(super) fn write(&self, name: &str, content: &[u8]) -> Result<(), ModelError> {
+        let complete = self.staging().join("file");
+        write_synced(&complete, content)?;
+        let path = self.dir.join(name);
+        fs::rename(&complete, &path).map_err(io_at(&path))?;
+        sync_dir(&self.dir)
     }
 
     pub(super) fn remove(&self, name: &str) -> Result<(), ModelError> {
@@ -79,6 +93,14 @@ fn remove_if_there(folder: &Path) -> Result<(), ModelError> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_at(folder)(error)),
         _ => Ok(()),
     }
+}
+
+/// Makes `new` the same file as `old`, which never changes, or a copy where the disk does not link.
+fn share(old: &Path, new: &Path) -> Result<(), ModelError> {
+    if fs::hard_link(old, new).is_ok() {
+        return Ok(());
+    }
+    fs::copy(old, new).and_then(|_| File::open(new)?.sync_all()).map_err(io_at(new))
 }
 
 fn write_synced(path: &Path, content: &[u8]) -> Result<(), ModelError> {

@@ -19,6 +19,8 @@ pub(super) const STATIC_MODEL: &str = "model.cvst";
 pub(super) const CONFIG: &str = "config.json";
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const WEIGHTS: &str = "model.safetensors";
+/// Present where an adapter makes it another model.
+pub(super) const ADAPTER: &str = "adapter.safetensors";
 /// What a model of the `bert` family consists of.
 pub(super) const BERT_FILES: [&str; 3] = [CONFIG, TOKENIZER, WEIGHTS];
 
@@ -137,6 +139,16 @@ impl Manifest {
         parse_hash(hex).map(Some).ok_or_else(wrong)
     }
 
+    /// Whether the model has such a file.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.files.contains_key(name)
+    }
+
+    /// What is known of one of the model's files.
+    pub(super) fn file(&self, name: &str) -> Option<FileRecord> {
+        self.files.get(name).cloned()
+    }
+
     /// Reads one of the model's files and checks it against its record.
     pub(super) fn read_file(&self, folder: &Path, name: &str) -> Result<Vec<u8>, ModelError> {
         let path = folder.join(name);
@@ -168,7 +180,7 @@ pub(super) fn is_name(name: &str) -> bool {
 pub(super) fn limit_of(name: &str) -> u64 {
     match name {
         WEIGHTS => 2 << 30,
-        STATIC_MODEL => 256 << 20,
+        STATIC_MODEL | ADAPTER => 256 << 20,
         TOKENIZER => 64 << 20,
         _ => 1 << 20,
     }

@@ -1,7 +1,7 @@
 //! Obtaining a model: fetch, verify, load once, record, install.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::hub::Hub;
 use super::install::Installer;
@@ -127,7 +127,7 @@ pub(super) fn add_static(store: &ModelStore, model: &StaticModel) -> Result<Mode
     let installer = Installer::begin(&store.dir)?;
     let source = format!("distilled from {}", about.teacher);
     let (info, files) = describe_static(model, &source, &bytes);
-    record(&installer, info, &files)
+    record(&installer, info, &files, None)
 }
 
 type Fetch = fn(&Installer, &Pinned, Progress<'_>) -> Result<(Fetched, String), ModelError>;
@@ -237,6 +237,7 @@ fn add(
                 max_tokens,
                 root_weights: None,
                 precision: Precision::default(),
+                adapter: None,
             };
             let model = BertModel::load(&files)
                 .map_err(|source| ModelError::Bert { folder: folder.clone(), source })?;
@@ -257,13 +258,16 @@ fn add(
         return Err(ModelError::Taken(info.name));
     }
     progress(PullProgress::at(PullStage::Installing, name));
-    record(installer, info, &files)
+    record(installer, info, &files, None)
 }
 
-type Files<'a> = Vec<(&'static str, &'a [u8])>;
+pub(super) type Files<'a> = Vec<(&'static str, &'a [u8])>;
+
+/// Files of a model that another one shares: its record, its folder, and their names.
+pub(super) type Shared<'a> = (&'a Manifest, &'a Path, &'a [&'static str]);
 
 /// A static model's file says what it is called, and under which licence it is.
-fn describe_static<'a>(
+pub(super) fn describe_static<'a>(
     model: &StaticModel,
     source: &str,
     bytes: &'a [u8],
@@ -294,21 +298,30 @@ fn info(
     }
 }
 
-fn record(
+/// Records a model of these files, and of those it shares with another, and installs it.
+pub(super) fn record(
     installer: &Installer,
     info: ModelInfo,
     files: &Files<'_>,
+    shared: Option<Shared<'_>>,
 ) -> Result<ModelInfo, ModelError> {
     check_name(&info.name)?;
-    let records = files.iter().map(|(name, content)| (*name, FileRecord::of(content)));
+    let written = files.iter().map(|(name, content)| (*name, FileRecord::of(content)));
+    let (mut records, mut paths): (Vec<_>, Vec<_>) = (written.collect(), Vec::new());
+    if let Some((manifest, folder, names)) = shared {
+        for name in names {
+            records.extend(manifest.file(name).map(|record| (*name, record)));
+            paths.push((*name, folder.join(name)));
+        }
+    }
     let manifest = Manifest::new(&info, records).to_json()?;
     let mut all = files.clone();
     all.push((MANIFEST, &manifest));
-    installer.install(&info.name, &all)?;
+    installer.install(&info.name, &all, &paths)?;
     Ok(info)
 }
 
-fn check_name(name: &str) -> Result<(), ModelError> {
+pub(super) fn check_name(name: &str) -> Result<(), ModelError> {
     if name == BUILTIN_NAME {
         return Err(ModelError::Builtin);
     }

@@ -255,3 +255,15 @@ fn installations_at_once_take_turns() {
     drop(held);
     assert!(second.try_lock().is_ok());
 }
+
+#[test]
+fn only_models_with_a_choice_of_numbers_take_one() {
+    let (_dir, store) = store();
+    store.add_static(&toy("toy", 1)).unwrap();
+    for name in ["toy", BUILTIN_NAME] {
+        let refused = store.set_precision(name, Precision::F32).unwrap_err();
+        assert!(matches!(refused, ModelError::OneWay { .. }), "{refused}");
+    }
+    assert!(matches!(store.set_precision("none", Precision::F32), Err(ModelError::Unknown { .. })));
+    assert_eq!(store.precision("toy").unwrap(), Precision::Auto);
+}

@@ -3,6 +3,7 @@
 //! The same types travel over the unix socket and print as `--json`; docs/spec/local-api.md
 //! documents them. Fields may be added within one [`API_VERSION`]; none is renamed or removed.
 
+mod bench;
 pub mod client;
 mod eval;
 mod index;
@@ -12,12 +13,15 @@ mod reply;
 pub mod server;
 #[cfg(test)]
 mod tests;
+mod train;
 mod tune;
 
+pub use bench::*;
 pub use eval::*;
 pub use index::*;
 pub use local::*;
 pub use reply::*;
+pub use train::*;
 pub use tune::*;
 
 use std::path::PathBuf;

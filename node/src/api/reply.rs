@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BackupInfo, DemoReport, EvalReport, IndexCompacted, IndexExported, IndexInfo, IndexRecoded,
-    IndexVerified, Initialised, LogInfo, Reveal, SearchMode, ServiceInfo, TuneInfo, TunedInfo,
-    lossy,
+    IndexVerified, Initialised, LogInfo, ModelBench, Reveal, SearchMode, ServiceInfo, TrainReport,
+    TuneInfo, TunedInfo, lossy,
 };
 
 /// The result of a call.
@@ -96,8 +96,12 @@ pub enum Reply {
     Restored(BackupInfo),
     /// Printed by `covey model pull` and `covey model distill`.
     Model(ModelEntry),
+    /// Printed by `covey model bench`.
+    ModelBench(ModelBench),
     /// Printed by `covey eval`.
     Evaluated(Box<EvalReport>),
+    /// Printed by `covey model train`.
+    Trained(Box<TrainReport>),
     /// Printed by `covey service`.
     Service(ServiceInfo),
     /// Printed by `covey logs`.

@@ -112,9 +112,11 @@ pub fn model_error(error: &ModelError) -> ApiError {
             ApiError::new(ErrorCode::Storage, message).hint("check free space and permissions")
         }
         ModelError::Unknown { .. } => ApiError::new(ErrorCode::NotFound, message),
-        ModelError::Mismatch { .. } | ModelError::Manifest { .. } => {
-            ApiError::new(ErrorCode::Corrupt, message)
-        }
+        ModelError::Mismatch { .. }
+        | ModelError::Manifest { .. }
+        | ModelError::Precisions { .. } => ApiError::new(ErrorCode::Corrupt, message),
+        ModelError::Adapter { .. } => ApiError::new(ErrorCode::Corrupt, message)
+            .hint("use the adapter with the very model that it was trained on"),
         ModelError::Bert { .. } | ModelError::Static { .. } => {
             ApiError::new(ErrorCode::Corrupt, message).hint(again)
         }
@@ -124,7 +126,9 @@ pub fn model_error(error: &ModelError) -> ApiError {
                 .hint("check the connection, or use `covey model pull --dir FOLDER`")
         }
         ModelError::Builtin
+        | ModelError::Adapted { .. }
         | ModelError::Family { .. }
+        | ModelError::OneWay { .. }
         | ModelError::TooLarge { .. }
         | ModelError::Name(_)
         | ModelError::NotAModel { .. }

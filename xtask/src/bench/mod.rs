@@ -2,6 +2,7 @@
 
 pub mod adopt;
 mod cache;
+pub mod embedder;
 pub mod federated;
 pub mod index;
 mod kmeans;

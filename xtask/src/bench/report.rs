@@ -33,7 +33,7 @@ impl Report {
     pub fn new(name: &'static str) -> Self {
         Self {
             name,
-            date: output("date", &["-u", "+%F"]),
+            date: today(),
             machine: machine(),
             versions: vec![
                 format!("covey {}", env!("CARGO_PKG_VERSION")),
@@ -68,6 +68,11 @@ impl Report {
         fs::write(folder.join(format!("{}.md", self.name)), page)?;
         Ok(())
     }
+}
+
+/// This day, UTC, `YYYY-MM-DD`.
+pub fn today() -> String {
+    output("date", &["-u", "+%F"])
 }
 
 fn machine() -> String {

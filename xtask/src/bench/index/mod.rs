@@ -16,7 +16,7 @@ mod rows;
 mod sets;
 mod steps;
 mod svg;
-mod venv;
+pub(super) mod venv;
 
 use std::path::{Path, PathBuf};
 

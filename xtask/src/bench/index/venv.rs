@@ -113,7 +113,11 @@ mod tests {
 
     #[test]
     fn the_committed_requirements_are_pinned() {
-        for file in ["peers/requirements.txt", "peers/requirements-leann.txt"] {
+        for file in [
+            "peers/requirements.txt",
+            "peers/requirements-leann.txt",
+            "peers/requirements-embedder.txt",
+        ] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
             let text = fs::read_to_string(path).expect("it is committed");
             let named = parse(&text);

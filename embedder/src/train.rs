@@ -1,0 +1,37 @@
+//! Fine-tuning an adapter on pairs of texts that belong together.
+//!
+//! Start from [`Examples`] (pairs, without repeats and with a part held out), a [`Learner`]
+//! ([`BertLearner`] or [`StaticLearner`]: a model whose weights stay, and how the loss falls as its adapter
+//! moves), and a [`Trainer`], which steps until it is done, stopped or no longer learns. The loss is
+//! InfoNCE over the other texts of a batch ([`Objective`]).
+//!
+//! In a federation the peer's update is what [`update`] makes of the trained values, or, where each
+//! document is to be protected, training itself clips and adds noise by document ([`private`]).
+//! Nothing here draws from the system's randomness: order comes from a seed, and whatever privacy
+//! rests on is handed in.
+
+pub mod private;
+pub mod update;
+
+mod batch;
+mod bert;
+mod checkpoint;
+mod examples;
+mod learner;
+mod objective;
+mod optimizer;
+mod statics;
+mod trainer;
+
+pub use batch::Batch;
+pub use bert::BertLearner;
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use examples::{Dropped, Example, Examples, ImportError, Pair, PairRules};
+pub use learner::{Learner, TrainError};
+pub use objective::{Objective, ObjectiveError};
+pub use optimizer::{Optimizer, Schedule};
+pub use statics::StaticLearner;
+pub use trainer::{Outcome, Step, Stopped, TrainOptions, Trainer};
+
+#[cfg(test)]
+mod tests;

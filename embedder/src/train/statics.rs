@@ -1,0 +1,254 @@
+//! A linear map behind a static model's sums, and weights of its tokens.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::learner::{Learner, TrainError, read, scalar};
+use super::{Batch, Objective};
+use crate::adapter::{
+    Adapter, AdapterConfig, AdapterError, Layout, LowRank, Place, Placed, Shape, TOKEN_WEIGHTS,
+    WHOLE,
+};
+use crate::statics::StaticModel;
+use crate::{Embedder, ModelId};
+
+/// A static model whose sums are mapped, and whose tokens may get weights.
+///
+/// Without weights of tokens the sums never change, so a text is pooled once.
+pub struct StaticLearner {
+    id: ModelId,
+    max_tokens: usize,
+    table: Table,
+    config: AdapterConfig,
+    layout: Layout,
+    shape: Shape,
+    start: Vec<f32>,
+    /// Each text's tokens; empty where sums do.
+    tokens: Vec<Vec<u32>>,
+    /// Each text's sum of unit length, `[texts, dim]`; empty where tokens have weights.
+    sums: Vec<f32>,
+}
+
+/// The rows of a static model.
+struct Table {
+    dim: usize,
+    rows: Vec<u8>,
+    scales: Vec<f32>,
+}
+
+impl StaticLearner {
+    /// Cuts `texts` into tokens, of which the first `max_tokens` count.
+    ///
+    /// # Errors
+    ///
+    /// When the adapter does not fit the model, or a text cannot be cut into tokens.
+    pub fn new(
+        model: &StaticModel,
+        config: AdapterConfig,
+        texts: &[String],
+        max_tokens: usize,
+    ) -> Result<Self, TrainError> {
+        let parts = model.parts();
+        let shape = model.shape();
+        let layout = config.layout(&shape)?;
+        let start = Adapter::new(config.clone(), shape.clone())?.values().to_vec();
+        let table =
+            Table { dim: parts.dim, rows: parts.rows.to_vec(), scales: parts.scales.clone() };
+        let mut tokens = model.token_ids(texts, max_tokens)?;
+        let mut sums = Vec::new();
+        if layout.get(TOKEN_WEIGHTS).is_none() {
+            sums = table.sums(tokens.iter().map(Vec::as_slice), None);
+            sums.chunks_exact_mut(parts.dim).for_each(crate::vector::normalise);
+            tokens = vec![Vec::new(); tokens.len()];
+        }
+        Ok(Self { id: model.id(), max_tokens, table, config, layout, shape, start, tokens, sums })
+    }
+
+    /// The sums of `texts`, `[texts, dim]`.
+    fn sums(&self, texts: &[usize], values: &[f32]) -> Vec<f32> {
+        let dim = self.table.dim;
+        match self.layout.get(TOKEN_WEIGHTS) {
+            None => {
+                texts.iter().flat_map(|text| &self.sums[text * dim..][..dim]).copied().collect()
+            }
+            Some(placed) => {
+                let weights = &values[placed.range.clone()];
+                let tokens = texts.iter().map(|&text| self.tokens[text].as_slice());
+                self.table.sums(tokens, Some(weights))
+            }
+        }
+    }
+
+    fn forward(
+        &self,
+        values: &[f32],
+        batch: &Batch,
+        objective: &Objective,
+        device: &Device,
+    ) -> Forward {
+        let tensor = |placed: &Placed| {
+            let data = values[placed.range.clone()].to_vec();
+            let data = TensorData::new(data, [placed.shape[0], placed.shape[1]]);
+            Tensor::<2>::from_data(data, device).require_grad()
+        };
+        let mut leaves = Vec::new();
+        let mut leaf = |name: &str| {
+            let placed = self.layout.get(name)?;
+            let tensor = tensor(placed);
+            leaves.push((placed.range.start, tensor.clone()));
+            Some(tensor)
+        };
+        let map = match leaf(WHOLE) {
+            Some(whole) => Map(vec![whole.transpose()]),
+            None => {
+                let low = self.config.low_rank().expect("a map is full or low-rank");
+                let place = &self.config.places(&self.shape)[0];
+                let a = leaf(&place.a()).unwrap_or_else(|| drawn(low, place));
+                let b = leaf(&place.b()).expect("laid out");
+                Map(vec![a.transpose(), b.transpose() * low.scale])
+            }
+        };
+        let moving = self.layout.get(TOKEN_WEIGHTS).is_some();
+        let side = |texts: &[usize]| {
+            let data = TensorData::new(self.sums(texts, values), [texts.len(), self.table.dim]);
+            if moving {
+                let sums = Tensor::<2>::from_data(data, device).require_grad();
+                (map.apply(sums.clone()), sums)
+            } else {
+                let sums = Tensor::<2>::from_data(data, &Device::flex());
+                (map.apply(sums.clone()), sums)
+            }
+        };
+        let (anchors, anchor_sums) = side(&batch.anchors);
+        let (columns, column_sums) = side(&batch.columns);
+        let loss = objective.loss(batch, &anchors, &columns);
+        Forward { loss, leaves, sums: moving.then_some([anchor_sums, column_sums]) }
+    }
+
+    /// What the gradients of sums say of tokens' weights.
+    fn add_weights(&self, values: &[f32], texts: &[usize], of_sums: &[f32], gradient: &mut [f32]) {
+        let Some(placed) = self.layout.get(TOKEN_WEIGHTS) else { return };
+        let weights = &values[placed.range.clone()];
+        let gradient = &mut gradient[placed.range.clone()];
+        for (&text, of_sum) in texts.iter().zip(of_sums.chunks_exact(self.table.dim)) {
+            for &token in &self.tokens[text] {
+                let token = token as usize;
+                let row = &self.table.rows[token * self.table.dim..][..self.table.dim];
+                let dot: f32 =
+                    row.iter().zip(of_sum).map(|(x, g)| f32::from(x.cast_signed()) * g).sum();
+                gradient[token] += dot * self.table.scales[token] * weights[token].exp();
+            }
+        }
+    }
+}
+
+impl Table {
+    fn sums<'a>(
+        &self,
+        texts: impl Iterator<Item = &'a [u32]>,
+        weights: Option<&[f32]>,
+    ) -> Vec<f32> {
+        let mut sums = Vec::new();
+        for tokens in texts {
+            let start = sums.len();
+            sums.resize(start + self.dim, 0.0);
+            for &token in tokens {
+                let token = token as usize;
+                let factor = weights.map_or(1.0, |weights| weights[token].exp());
+                let scale = self.scales[token] * factor;
+                let row = &self.rows[token * self.dim..][..self.dim];
+                for (sum, x) in sums[start..].iter_mut().zip(row) {
+                    *sum += scale * f32::from(x.cast_signed());
+                }
+            }
+        }
+        sums
+    }
+}
+
+fn drawn(low: LowRank, place: &Place) -> Tensor<2> {
+    let data = TensorData::new(low.draw_a(0, place), [low.rank, place.inputs]);
+    Tensor::from_data(data, &Device::flex())
+}
+
+/// What sums are multiplied by, one after the other, beside the identity.
+struct Map(Vec<Tensor<2>>);
+
+impl Map {
+    fn apply(&self, sums: Tensor<2>) -> Tensor<2> {
+        let mapped = self.0.iter().fold(sums.clone(), |sums, factor| sums.matmul(factor.clone()));
+        mapped + sums
+    }
+}
+
+struct Forward {
+    loss: Tensor<1>,
+    /// Tensors whose gradient is wanted, and where it goes.
+    leaves: Vec<(usize, Tensor<2>)>,
+    /// Sums of anchors and columns, where tokens have weights.
+    sums: Option<[Tensor<2>; 2]>,
+}
+
+impl Learner for StaticLearner {
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn dim(&self) -> usize {
+        self.table.dim
+    }
+
+    fn texts(&self) -> usize {
+        self.tokens.len()
+    }
+
+    fn identity(&self) -> String {
+        format!("{} {:?} max_tokens={}", self.id.full_hex(), self.config, self.max_tokens)
+    }
+
+    fn start(&self) -> Vec<f32> {
+        self.start.clone()
+    }
+
+    fn adapter(&self, values: &[f32]) -> Result<Adapter, AdapterError> {
+        Adapter::with_values(self.config.clone(), self.shape.clone(), values.to_vec())
+    }
+
+    fn bytes(&self, batch: &Batch) -> usize {
+        let (rows, columns) = (batch.rows(), batch.columns.len());
+        // Sums, what the map makes of them, unit vectors and their gradients; scores, twice masked.
+        let sides = 12 * (rows + columns) * self.table.dim;
+        (sides + 8 * rows * (rows + columns)) * size_of::<f32>()
+    }
+
+    fn gradient(
+        &self,
+        values: &[f32],
+        batch: &Batch,
+        objective: &Objective,
+        gradient: &mut [f32],
+    ) -> Result<f64, TrainError> {
+        let Forward { loss, leaves, sums } =
+            self.forward(values, batch, objective, &Device::flex().autodiff());
+        let mut found = loss.backward();
+        for (start, leaf) in leaves {
+            let Some(of_leaf) = leaf.grad_remove(&mut found) else { continue };
+            let of_leaf = read(of_leaf)?;
+            gradient[start..].iter_mut().zip(of_leaf).for_each(|(sum, x)| *sum += x);
+        }
+        for (sums, texts) in sums.iter().flatten().zip([&batch.anchors, &batch.columns]) {
+            if let Some(of_sums) = sums.grad_remove(&mut found) {
+                self.add_weights(values, texts, &read(of_sums)?, gradient);
+            }
+        }
+        scalar(loss)
+    }
+
+    fn loss(
+        &self,
+        values: &[f32],
+        batch: &Batch,
+        objective: &Objective,
+    ) -> Result<f64, TrainError> {
+        scalar(self.forward(values, batch, objective, &Device::flex().autodiff()).loss)
+    }
+}

@@ -1,0 +1,112 @@
+//! How quick and how exact is the embedder, beside ONNX Runtime and the `tokenizers` crate?
+//!
+//! The report has parts, each a file of its own that measures, makes rows, and turns rows into a table and goals:
+//! [`inference`], [`agreement`], [`statics`] and [`training`]. Another part is another module and another variant of [`rows::Row`].
+
+mod agreement;
+mod inference;
+mod peers;
+mod report;
+mod rows;
+mod statics;
+mod talk;
+mod texts;
+mod training;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use clap::{Args, ValueEnum};
+use covey_embedder::bench::Threads;
+
+use self::peers::Peers;
+use self::rows::{Dated, Row};
+use self::texts::Texts;
+use crate::bench::report::today;
+
+/// Options of `cargo xtask bench embedder`.
+#[derive(Args)]
+pub struct Options {
+    /// Folder of a retrieval set in BEIR's layout, whose texts and questions are embedded.
+    #[arg(long)]
+    data: PathBuf,
+    /// Only these parts; rows of the others stay as the last run left them.
+    #[arg(long = "part", value_enum)]
+    parts: Vec<Part>,
+    /// Times that everything is timed; the best counts.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Measure ours alone.
+    #[arg(long)]
+    no_peers: bool,
+    /// Only take a few steps of LoRA on these pairs and print what they took; training is measured so.
+    #[arg(long, hide = true)]
+    lora_step: Option<PathBuf>,
+}
+
+/// A part of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Time of a chunk and of a question with MiniLM, each path, beside ONNX Runtime.
+    Inference,
+    /// How near the vectors are to those of ONNX Runtime in f32.
+    Agreement,
+    /// The built-in static model and its tokenizer.
+    Static,
+    /// A step of training, beside PyTorch.
+    Training,
+}
+
+/// What parts measure with.
+struct Bench<'a> {
+    root: &'a Path,
+    texts: Texts,
+    /// ONNX Runtime, unless it could not be had.
+    peers: Option<Peers>,
+    /// One thread of ours.
+    one: Threads,
+    rounds: u32,
+}
+
+/// Runs the benchmark and writes docs/benchmarks/embedder.{json,md}.
+pub fn run(options: &Options, root: &Path) -> Result<()> {
+    if let Some(pairs) = &options.lora_step {
+        return training::lora_step(pairs);
+    }
+    let wanted = |part: Part| options.parts.is_empty() || options.parts.contains(&part);
+    let texts = Texts::read(&options.data)?;
+    let (mut peers, mut missing) = (None, None);
+    if !options.no_peers && (wanted(Part::Inference) || wanted(Part::Agreement)) {
+        match Peers::start(root, &texts) {
+            Ok(started) => peers = Some(started),
+            Err(problem) => missing = Some(format!("{problem:#}")),
+        }
+    }
+    let mut bench = Bench { root, texts, peers, one: Threads::new(1)?, rounds: options.rounds };
+    let mut measured: Vec<Row> = Vec::new();
+    if wanted(Part::Inference) {
+        measured.extend(inference::measure(&mut bench)?);
+    }
+    if wanted(Part::Agreement) {
+        measured.extend(agreement::measure(&mut bench)?);
+    }
+    if wanted(Part::Static) {
+        measured.extend(statics::measure(&bench)?);
+    }
+    if wanted(Part::Training) && !options.no_peers {
+        measured.extend(training::measure(&bench)?);
+    }
+    let mut rows = report::earlier(root)?;
+    rows.retain(|dated| !wanted(dated.row.part()));
+    let date = today();
+    rows.extend(measured.into_iter().map(|row| Dated { date: date.clone(), row }));
+    let data = options.data.file_name().unwrap_or_default().to_string_lossy();
+    let command = format!("cargo xtask bench embedder --data {data}");
+    let report = report::write(root, &command, &rows, missing.as_deref())?;
+    for goal in &report.goals {
+        let met = if goal.met { "met" } else { "MISSED" };
+        println!("{met}: {} {:.4} ({})", goal.name, goal.value, goal.goal);
+    }
+    ensure!(report.goals.iter().all(|goal| goal.met), "a goal was missed, see docs/benchmarks");
+    Ok(())
+}
