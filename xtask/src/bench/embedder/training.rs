@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use covey_embedder::adapter::{AdapterConfig, HeadConfig, LoraConfig};
 use covey_embedder::bench::cut;
 use covey_embedder::train::{
@@ -20,6 +20,7 @@ use serde_json::json;
 use super::Bench;
 use super::rows::{OURS, Peft, Row, Training, at_least, at_most};
 use super::talk::Talk;
+use crate::bench::index::meter::{cpu_of_threads, memory};
 use crate::bench::index::venv::{self, Venv};
 use crate::bench::report::Goal;
 
@@ -91,7 +92,7 @@ impl Best {
 fn pairs(bench: &Bench<'_>) -> Result<Vec<Pair>> {
     let text = bench.texts.chunks.join("\n");
     let texts = cut(builtin()?.as_ref(), &text, POSITIONS - 2, 2 * PAIRS)?;
-    anyhow::ensure!(texts.len() == 2 * PAIRS, "there is too little text for {PAIRS} pairs");
+    ensure!(texts.len() == 2 * PAIRS, "there is too little text for {PAIRS} pairs");
     let pair = |pair: &[String]| Pair {
         anchor: pair[0].clone(),
         positive: pair[1].clone(),
@@ -124,14 +125,12 @@ pub fn lora_step(pairs: &Path) -> Result<()> {
     let mut trainer = Trainer::new(learner.as_ref(), &examples, options, None)?;
     let mut least = f64::INFINITY;
     for _ in 0..STEPS {
-        let before = cpu_seconds()?;
+        let before = cpu_of_threads();
         trainer.step()?.context("the loss is no number")?;
-        least = least.min(cpu_seconds()? - before);
+        least = least.min(cpu_of_threads().saturating_sub(before).as_secs_f64());
     }
-    let status = fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak = peak.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<f64>().ok());
-    let peak_mb = peak.context("the system does not say how much memory was used")? / 1024.0;
+    let (_, peak_mb) = memory();
+    ensure!(least > 0.0 && peak_mb > 0.0, "the system does not say what was used");
     println!("{}", json!({ "seconds": least, "peak_mb": peak_mb }));
     Ok(())
 }
@@ -148,16 +147,6 @@ fn examples(pairs: &Path) -> Result<Examples> {
 fn learner(store: &ModelStore, examples: &Examples) -> Result<Box<dyn Learner>> {
     let config = AdapterConfig::Lora(LoraConfig::default());
     Ok(store.learner(testing::MINILM_NAME, config, &examples.texts, POSITIONS)?)
-}
-
-/// CPU time of all threads of this process.
-fn cpu_seconds() -> Result<f64> {
-    let mut nanos = 0;
-    for task in fs::read_dir("/proc/self/task")? {
-        let times = fs::read_to_string(task?.path().join("schedstat"))?;
-        nanos += times.split(' ').next().unwrap_or_default().parse::<u64>()?;
-    }
-    Ok(nanos as f64 / 1e9)
 }
 
 /// Steps of the static model's map, on the halves of chunks.
