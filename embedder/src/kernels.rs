@@ -8,7 +8,7 @@
 //!
 //! `unsafe` is confined to this folder: calls of functions compiled for a processor's
 //! features, which a [`Level`] vouches for, and loads through pointers in `x86` and `x86_int`, whose
-//! bounds the safe functions check.
+//! bounds the safe functions check, and arrays of numbers taken as registers.
 
 mod level;
 pub(crate) mod matmul;
@@ -24,6 +24,8 @@ mod x86;
 mod x86_int;
 #[cfg(target_arch = "x86_64")]
 mod x86_peak;
+#[cfg(target_arch = "x86_64")]
+mod x86_rows;
 
 pub(crate) use level::{Level, Numbers};
 

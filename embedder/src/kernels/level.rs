@@ -41,6 +41,15 @@ impl Level {
         }
     }
 
+    /// Whether products of bytes are added in pairs of sixteen bits, which bounds the weights of neighbours.
+    pub(crate) fn pairs_bytes(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => true,
+            _ => false,
+        }
+    }
+
     /// The most that this processor can do.
     pub(crate) fn best() -> Self {
         let levels = Self::all();

@@ -18,6 +18,9 @@ pub(crate) trait Weight: Copy + Default {
     /// Inputs of a group; rows are padded to multiples of it.
     const GROUP: usize;
 
+    /// A row's whole groups, and what is left of it.
+    fn groups(row: &[Self]) -> (&[Self::Group], &[Self]);
+
     /// Multiplies rows, `stride` apart, with a panel; see [`Panel::multiply`].
     fn product(
         level: Level,
@@ -28,6 +31,9 @@ pub(crate) trait Weight: Copy + Default {
         out_stride: usize,
     );
 }
+
+/// The most inputs of a group.
+const MOST_GROUP: usize = 4;
 
 /// One group of inputs' weights for each of a panel's columns.
 #[derive(Clone, Copy)]
@@ -53,9 +59,7 @@ impl<W: Weight> Panels<W> {
     pub(crate) fn pack(weight: &[W], inputs: usize, outputs: usize) -> Self {
         let mut panels = Self::default();
         panels.clear(inputs, outputs);
-        for (input, row) in weight.chunks_exact(outputs).enumerate() {
-            panels.set_input(input, row);
-        }
+        panels.set_inputs(weight, outputs, outputs);
         panels
     }
 
@@ -68,13 +72,26 @@ impl<W: Weight> Panels<W> {
         self.data.resize(self.steps * outputs.div_ceil(WIDTH), zeros);
     }
 
-    /// Sets the weights of one input.
-    pub(crate) fn set_input(&mut self, input: usize, row: &[W]) {
-        let (first, place) = (input / W::GROUP, input % W::GROUP);
-        for (number, columns) in row.chunks(WIDTH).enumerate() {
-            let step = &mut self.data[number * self.steps + first].0;
-            for (group, &entry) in step.iter_mut().zip(columns) {
-                group.as_mut()[place] = entry;
+    /// Sets the weights of inputs `0..`, rows of `columns` entries that start `stride` apart; an output beyond `columns`, or
+    /// an input beyond the rows, keeps what it has, unless it shares a group with one that is set: then it becomes zero.
+    pub(crate) fn set_inputs(&mut self, rows: &[W], stride: usize, columns: usize) {
+        for (at, rows) in rows.chunks(W::GROUP * stride).enumerate() {
+            for first in (0..columns).step_by(WIDTH) {
+                let width = WIDTH.min(columns - first);
+                let mut block = [[W::default(); WIDTH]; MOST_GROUP];
+                for (block, row) in block.iter_mut().zip(rows.chunks(stride)) {
+                    match row[first..].first_chunk::<WIDTH>().filter(|_| width == WIDTH) {
+                        Some(row) => *block = *row,
+                        None => block[..width].copy_from_slice(&row[first..][..width]),
+                    }
+                }
+                let step = &mut self.data[first / WIDTH * self.steps + at].0;
+                for (column, group) in step.iter_mut().enumerate().take(width) {
+                    let group = group.as_mut();
+                    for (entry, row) in group.iter_mut().zip(&block) {
+                        *entry = row[column];
+                    }
+                }
             }
         }
     }
@@ -82,8 +99,12 @@ impl<W: Weight> Panels<W> {
     /// Sets the weights of one output; those of inputs that `column` lacks stay.
     pub(crate) fn set_output(&mut self, output: usize, column: &[W]) {
         let panel = &mut self.data[output / WIDTH * self.steps..][..self.steps];
-        for (step, group) in panel.iter_mut().zip(column.chunks(W::GROUP)) {
-            step.0[output % WIDTH].as_mut()[..group.len()].copy_from_slice(group);
+        let (groups, rest) = W::groups(column);
+        for (step, group) in panel.iter_mut().zip(groups) {
+            step.0[output % WIDTH] = *group;
+        }
+        if let Some(step) = panel.get_mut(groups.len()) {
+            step.0[output % WIDTH].as_mut()[..rest.len()].copy_from_slice(rest);
         }
     }
 
@@ -148,6 +169,10 @@ macro_rules! weight {
             type Left = $left;
             type Group = [$weight; $group];
             const GROUP: usize = $group;
+
+            fn groups(row: &[Self]) -> (&[Self::Group], &[Self]) {
+                row.as_chunks()
+            }
 
             fn product(
                 level: Level,

@@ -6,8 +6,8 @@
 use super::WIDTH;
 use super::versions::versions;
 
-/// Entries that the bodies handle side by side: a register of AVX-512, some of any other.
-pub(super) const LANES: usize = 16;
+/// Strands of a sum: two registers of AVX-512, more of any other, so that none waits for itself.
+pub(super) const STRANDS: usize = 32;
 
 /// What follows a product: a bias, then possibly the activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,8 @@ versions! {
         gamma: &[f32],
         beta: &[f32],
         epsilon: f32
-    )
+    ),
+    avx512: super::x86_rows::add_norm
 }
 
 #[inline(always)]
@@ -108,6 +109,18 @@ fn scale_body<const FUSED: bool>(row: &mut [f32], factor: f32) {
 }
 
 versions! {
+    /// Writes the products of `row`'s entries and `factors`.
+    products = products_body(row: &[f32], factors: &[f32], out: &mut [f32])
+}
+
+#[inline(always)]
+fn products_body<const FUSED: bool>(row: &[f32], factors: &[f32], out: &mut [f32]) {
+    for ((out, x), factor) in out.iter_mut().zip(row).zip(factors) {
+        *out = x * factor;
+    }
+}
+
+versions! {
     /// Adds `row` to `sum`.
     add = add_body(sum: &mut [f32], row: &[f32])
 }
@@ -137,29 +150,43 @@ pub(super) fn fma<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// Folds `row` in [`LANES`] strands, which are then folded into one.
+/// Folds `row` in [`STRANDS`] strands, which are then joined.
 #[inline(always)]
 pub(super) fn reduce(row: &[f32], start: f32, fold: impl Fn(f32, f32) -> f32) -> f32 {
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    let mut strands = [start; LANES];
+    let (chunks, rest) = row.as_chunks::<STRANDS>();
+    let mut strands = [start; STRANDS];
     for chunk in chunks {
         for (strand, &x) in strands.iter_mut().zip(chunk) {
             *strand = fold(*strand, x);
         }
     }
-    strands.iter().chain(rest).fold(start, |all, &x| fold(all, x))
+    rest.iter().fold(join(strands, &fold), |all, &x| fold(all, x))
+}
+
+/// Joins strands by halves, as registers can.
+#[inline(always)]
+pub(super) fn join<T: Copy>(mut strands: [T; STRANDS], join: impl Fn(T, T) -> T) -> T {
+    let mut half = STRANDS / 2;
+    while half > 0 {
+        let (first, second) = strands.split_at_mut(half);
+        for (a, &b) in first.iter_mut().zip(&*second) {
+            *a = join(*a, b);
+        }
+        half /= 2;
+    }
+    strands[0]
 }
 
 #[inline(always)]
 fn sum_of_squares<const FUSED: bool>(row: &[f32]) -> f32 {
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    let mut strands = [0.0; LANES];
+    let (chunks, rest) = row.as_chunks::<STRANDS>();
+    let mut strands = [0.0; STRANDS];
     for chunk in chunks {
         for (strand, &x) in strands.iter_mut().zip(chunk) {
             *strand = fma::<FUSED>(x, x, *strand);
         }
     }
-    strands.iter().sum::<f32>() + rest.iter().map(|x| x * x).sum::<f32>()
+    join(strands, |a, b| a + b) + rest.iter().map(|x| x * x).sum::<f32>()
 }
 
 /// Adding it rounds a small number to a whole one, in the lowest bits.

@@ -1,14 +1,17 @@
 //! One body, compiled for every level.
 
-/// Defines a function that runs `body`, compiled for the level it is given.
+/// Defines a function that runs `body`, compiled for the level it is given; for AVX-512 the function that is named, if one is.
 macro_rules! versions {
-    ($(#[$doc:meta])* $name:ident = $body:ident($($arg:ident: $type:ty),*) $(-> $out:ty)?) => {
+    (
+        $(#[$doc:meta])* $name:ident = $body:ident($($arg:ident: $type:ty),*) $(-> $out:ty)?
+        $(, avx512: $avx512:path)?
+    ) => {
         $(#[$doc])*
         pub(crate) fn $name(level: $crate::kernels::Level, $($arg: $type),*) $(-> $out)? {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
             fn avx512($($arg: $type),*) $(-> $out)? {
-                $body::<true>($($arg),*)
+                $crate::kernels::versions::first!($($avx512,)? $body::<true>,)($($arg),*)
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
@@ -27,4 +30,11 @@ macro_rules! versions {
         }
     };
 }
-pub(super) use versions;
+
+/// The first of some expressions.
+macro_rules! first {
+    ($first:expr, $($rest:expr,)*) => {
+        $first
+    };
+}
+pub(super) use {first, versions};

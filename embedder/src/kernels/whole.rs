@@ -3,16 +3,33 @@
 
 #![allow(unsafe_code)]
 
-use super::WIDTH;
 use super::matmul_int::Tile;
-use super::rows::{Activation, LANES, ROUNDER, activate, fma, reduce};
+use super::rows::{Activation, ROUNDER, STRANDS, activate, fma, join, reduce};
 use super::versions::versions;
+use super::{Level, WIDTH};
 
 /// How whole numbers stand for others: `step * (number - zero)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Scale {
     pub(crate) step: f32,
     pub(crate) zero: i32,
+}
+
+/// The most that a byte is.
+const MOST_BYTE: f32 = 255.0;
+
+impl Scale {
+    /// That of bytes for numbers from `least`, at most 0, to `most`, at least 0, and what numbers are multiplied with to
+    /// become steps; `None` where they are all zero, or not finite.
+    #[inline(always)]
+    pub(super) fn between(least: f32, most: f32) -> Option<(Self, f32)> {
+        let range = most - least;
+        if range <= 0.0 || !range.is_finite() {
+            return None;
+        }
+        let (step, factor) = (range / MOST_BYTE, MOST_BYTE / range);
+        Some((Self { step, zero: (-least / step).round() as i32 }, factor))
+    }
 }
 
 /// What turns a panel's products into numbers.
@@ -60,48 +77,35 @@ fn finish_body<const FUSED: bool>(
 versions! {
     /// Writes `row` in steps of a byte between its extremes, as close as their scale allows.
     /// What `out` has beyond them becomes zero.
-    bytes = bytes_body(row: &[f32], out: &mut [u8]) -> Scale
+    bytes = bytes_body(row: &[f32], out: &mut [u8]) -> Scale,
+    avx512: super::x86_rows::bytes
 }
 
 #[inline(always)]
 fn bytes_body<const FUSED: bool>(row: &[f32], out: &mut [u8]) -> Scale {
-    const MOST: f32 = 255.0;
     let least = reduce(row, 0.0, |least, x| if x < least { x } else { least });
-    let largest = reduce(row, 0.0, |largest, x| if x > largest { x } else { largest });
-    let range = largest - least;
-    if range <= 0.0 || !range.is_finite() {
+    let most = reduce(row, 0.0, |most, x| if x > most { x } else { most });
+    let Some((scale, factor)) = Scale::between(least, most) else {
         out.fill(0);
-        return Scale { step: 0.0, zero: 0 };
-    }
-    let step = range / MOST;
-    let (factor, zero) = (MOST / range, (-least / step).round());
+        return Scale::default();
+    };
+    let zero = scale.zero as f32;
     let (out, rest) = out.split_at_mut(row.len());
     rest.fill(0);
     for (byte, &x) in out.iter_mut().zip(row) {
         let x = fma::<FUSED>(x, factor, zero);
         let x = if x > 0.0 { x } else { 0.0 };
-        let x = if x < MOST { x } else { MOST };
+        let x = if x < MOST_BYTE { x } else { MOST_BYTE };
         *byte = (x + ROUNDER).to_bits() as u8;
     }
-    Scale { step, zero: zero as i32 }
+    scale
 }
 
-versions! {
-    /// Writes `count` entries of each of the rows, `stride` apart, in up to `most` steps either way
-    /// of zero, the same for all, and returns the step. Rows of `out` are `out_stride`
-    /// apart, and zero beyond what is written.
-    words = words_body(
-        rows: &[f32],
-        stride: usize,
-        count: usize,
-        most: f32,
-        out: &mut [i16],
-        out_stride: usize
-    ) -> f32
-}
-
-#[inline(always)]
-fn words_body<const FUSED: bool>(
+/// Writes `count` entries of each of the rows, `stride` apart, in up to `most` steps either way
+/// of zero, the same for all, and returns the step. Rows of `out` are `out_stride`
+/// apart, and zero beyond what is written.
+pub(crate) fn words(
+    level: Level,
     rows: &[f32],
     stride: usize,
     count: usize,
@@ -109,6 +113,24 @@ fn words_body<const FUSED: bool>(
     out: &mut [i16],
     out_stride: usize,
 ) -> f32 {
+    let largest = largest(level, rows, stride, count);
+    let factor = most / largest;
+    if !(largest.is_finite() && factor.is_finite()) {
+        out.fill(0);
+        return 0.0;
+    }
+    round(level, rows, stride, count, factor, out, out_stride);
+    largest / most
+}
+
+versions! {
+    /// The largest of the first `count` entries of each of the rows, either way of zero.
+    largest = largest_body(rows: &[f32], stride: usize, count: usize) -> f32,
+    avx512: super::x86_rows::largest
+}
+
+#[inline(always)]
+fn largest_body<const FUSED: bool>(rows: &[f32], stride: usize, count: usize) -> f32 {
     let mut largest = 0.0;
     for row in rows.chunks(stride) {
         let row = reduce(&row[..count], 0.0, |largest, x| {
@@ -118,11 +140,31 @@ fn words_body<const FUSED: bool>(
         });
         largest = if row > largest { row } else { largest };
     }
-    let factor = most / largest;
-    if !(largest.is_finite() && factor.is_finite()) {
-        out.fill(0);
-        return 0.0;
-    }
+    largest
+}
+
+versions! {
+    /// Writes the first `count` entries of each of the rows, times `factor`, to the nearest whole number that fits.
+    round = round_body(
+        rows: &[f32],
+        stride: usize,
+        count: usize,
+        factor: f32,
+        out: &mut [i16],
+        out_stride: usize
+    ),
+    avx512: super::x86_rows::round
+}
+
+#[inline(always)]
+fn round_body<const FUSED: bool>(
+    rows: &[f32],
+    stride: usize,
+    count: usize,
+    factor: f32,
+    out: &mut [i16],
+    out_stride: usize,
+) {
     for (out, row) in out.chunks_mut(out_stride).zip(rows.chunks(stride)) {
         let (out, rest) = out.split_at_mut(count);
         rest.fill(0);
@@ -130,7 +172,6 @@ fn words_body<const FUSED: bool>(
             *word = fma::<FUSED>(x, factor, ROUNDER).to_bits() as i16;
         }
     }
-    largest / most
 }
 
 /// What a row of [`shares`] adds up to, but for rounding.
@@ -140,7 +181,8 @@ versions! {
     /// Writes into `out` the share that each entry's exponential, e to the power of `factor`
     /// times the score, has in the sum of all, in steps of 1 / [`WHOLE`]; zero beyond the scores.
     /// Returns the sum of what is written. `room` is as long as `scores`.
-    shares = shares_body(scores: &[i32], factor: f32, room: &mut [f32], out: &mut [i16]) -> f32
+    shares = shares_body(scores: &[i32], factor: f32, room: &mut [f32], out: &mut [i16]) -> f32,
+    avx512: super::x86_rows::shares
 }
 
 #[inline(always)]
@@ -150,19 +192,29 @@ fn shares_body<const FUSED: bool>(
     room: &mut [f32],
     out: &mut [i16],
 ) -> f32 {
-    let mut largest = [i32::MIN; LANES];
-    let (chunks, rest) = scores.as_chunks::<LANES>();
+    let mut largest = [i32::MIN; STRANDS];
+    let (chunks, rest) = scores.as_chunks::<STRANDS>();
     for chunk in chunks {
         for (largest, &score) in largest.iter_mut().zip(chunk) {
             *largest = score.max(*largest);
         }
     }
-    let largest = largest.iter().chain(rest).fold(i32::MIN, |all, &score| all.max(score));
+    let largest = rest.iter().fold(join(largest, i32::max), |all, &score| all.max(score));
     let factor = factor * std::f32::consts::LOG2_E;
-    for (x, &score) in room.iter_mut().zip(scores) {
-        *x = power_of_two::<FUSED>(score.wrapping_sub(largest) as f32 * factor);
+    let power = |score: i32| power_of_two::<FUSED>(score.wrapping_sub(largest) as f32 * factor);
+    let mut sums = [0.0; STRANDS];
+    let (room_chunks, room_rest) = room.as_chunks_mut::<STRANDS>();
+    for (room, scores) in room_chunks.iter_mut().zip(chunks) {
+        for ((x, &score), sum) in room.iter_mut().zip(scores).zip(&mut sums) {
+            *x = power(score);
+            *sum += *x;
+        }
     }
-    let sum = reduce(room, 0.0, |sum, x| sum + x);
+    let mut sum = join(sums, |a, b| a + b);
+    for (x, &score) in room_rest.iter_mut().zip(rest) {
+        *x = power(score);
+        sum += *x;
+    }
     let factor = WHOLE / sum;
     let (out, rest) = out.split_at_mut(room.len());
     rest.fill(0);
@@ -175,6 +227,10 @@ fn shares_body<const FUSED: bool>(
     total as f32
 }
 
+/// Taylor's series of 2 to the power of x, enough for x from -1/2 to 1/2.
+pub(super) const POWER_SERIES: [f32; 6] =
+    [1.0, std::f32::consts::LN_2, 0.240_226_5, 0.055_504_11, 0.009_618_13, 0.001_333_356];
+
 /// 2 to the power of `x`, which is at most 0, to within 3 millionths of it.
 #[inline(always)]
 fn power_of_two<const FUSED: bool>(x: f32) -> f32 {
@@ -182,9 +238,7 @@ fn power_of_two<const FUSED: bool>(x: f32) -> f32 {
     let x = if x > -126.0 { x } else { -126.0 };
     let shifted = x + ROUNDER;
     let rest = x - (shifted - ROUNDER);
-    // Taylor's series, enough for |rest| up to 1/2.
-    const SERIES: [f32; 6] =
-        [1.0, std::f32::consts::LN_2, 0.240_226_5, 0.055_504_11, 0.009_618_13, 0.001_333_356];
-    let power = SERIES.iter().rev().copied().reduce(|sum, next| fma::<FUSED>(sum, rest, next));
+    let power =
+        POWER_SERIES.iter().rev().copied().reduce(|sum, next| fma::<FUSED>(sum, rest, next));
     f32::from_bits(power.unwrap_or(1.0).to_bits().wrapping_add(shifted.to_bits() << 23))
 }

@@ -17,8 +17,8 @@ enum Packed {
         panels: matmul::Panels,
         bias: Vec<[f32; WIDTH]>,
     },
-    /// Weights symmetric by output and neighbours within [`PAIR`]; activations between their row's
-    /// extremes.
+    /// Weights symmetric by output, and neighbours within [`PAIR`] where the processor needs it; activations between
+    /// their row's extremes.
     Bytes(Whole<i8>),
     /// Weights symmetric by output and activations by row.
     Words(Whole<i16>),
@@ -51,8 +51,8 @@ pub(super) struct Steps {
 }
 
 impl Dense {
-    /// Packs a layer to be multiplied in these numbers.
-    pub(super) fn new(linear: Linear, numbers: Numbers) -> Self {
+    /// Packs a layer to be multiplied in these numbers at this level.
+    pub(super) fn new(linear: Linear, numbers: Numbers, level: Level) -> Self {
         let outputs = linear.bias.len();
         let inputs = linear.weight.len() / outputs;
         let weights = match numbers {
@@ -61,8 +61,9 @@ impl Dense {
                 bias: panels_of(&linear.bias),
             },
             Numbers::Bytes => {
-                let steps = byte_steps(&linear.weight, outputs);
-                Packed::Bytes(Whole::new(&linear, &steps, bytes_of(&linear.weight, &steps)))
+                let bound = if level.pairs_bytes() { Bound::Pair } else { Bound::Each };
+                let steps = byte_steps(&linear.weight, outputs, bound);
+                Packed::Bytes(Whole::new(&linear, &steps, bytes_of(&linear.weight, &steps, bound)))
             }
             Numbers::Words => {
                 let steps = word_steps(&linear.weight, outputs);
@@ -219,14 +220,26 @@ fn words_of(weight: &[f32], steps: &[f32]) -> Vec<i16> {
     weight.chunks_exact(steps.len()).flat_map(|row| row.iter().zip(steps).map(entry)).collect()
 }
 
+/// What bounds weights of eight bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bound {
+    /// Each is at most [`BYTE`], either way of zero.
+    Each,
+    /// And neighbours add up to at most [`PAIR`].
+    Pair,
+}
+
+/// The most that a weight of eight bits is, either way of zero.
+const BYTE: i32 = 127;
+
 /// The same as [`byte_pair`]s.
-fn bytes_of(weight: &[f32], steps: &[f32]) -> Vec<i8> {
+fn bytes_of(weight: &[f32], steps: &[f32], bound: Bound) -> Vec<i8> {
     let mut bytes = vec![0; weight.len()];
     let outputs = steps.len();
     for (rows, out) in weight.chunks(2 * outputs).zip(bytes.chunks_mut(2 * outputs)) {
         for (column, &step) in steps.iter().enumerate() {
             let next = rows.get(outputs + column).copied();
-            let [first, second] = byte_pair([rows[column], next.unwrap_or(0.0)], step);
+            let [first, second] = byte_pair([rows[column], next.unwrap_or(0.0)], step, bound);
             out[column] = first;
             if next.is_some() {
                 out[outputs + column] = second;
@@ -238,7 +251,7 @@ fn bytes_of(weight: &[f32], steps: &[f32]) -> Vec<i8> {
 
 /// The step of each output by which rounding `weight`, `[inputs, outputs]`, to [`byte_pair`]s errs
 /// least: a smaller one than all weights fit, where cutting few short spares the others.
-fn byte_steps(weight: &[f32], outputs: usize) -> Vec<f32> {
+fn byte_steps(weight: &[f32], outputs: usize, bound: Bound) -> Vec<f32> {
     const TRIALS: usize = 8;
     const PART: f32 = 0.06;
     let pairs = weight.len().div_ceil(2 * outputs);
@@ -249,15 +262,21 @@ fn byte_steps(weight: &[f32], outputs: usize) -> Vec<f32> {
             *even = rows[column];
             *odd = rows.get(outputs + column).copied().unwrap_or(0.0);
         }
-        let most = even.iter().zip(&odd).fold(0.0_f32, |most, (&a, &b)| {
-            let above = a.max(0.0) + b.max(0.0);
-            let below = a.min(0.0) + b.min(0.0);
-            most.max(above).max(-below)
+        let most = even.iter().zip(&odd).fold(0.0_f32, |most, (&a, &b)| match bound {
+            Bound::Each => most.max(a.abs()).max(b.abs()),
+            Bound::Pair => {
+                let above = a.max(0.0) + b.max(0.0);
+                let below = a.min(0.0) + b.min(0.0);
+                most.max(above).max(-below)
+            }
         });
-        let largest = most / PAIR as f32;
+        let largest = match bound {
+            Bound::Each => most / BYTE as f32,
+            Bound::Pair => most / PAIR as f32,
+        };
         let trial = |number: usize| {
             let step = largest * (1.0 - PART * number as f32);
-            (rounding_error(&even, &odd, step), step)
+            (rounding_error(&even, &odd, step, bound), step)
         };
         let best = (0..TRIALS).map(trial).min_by(|(a, _), (b, _)| a.total_cmp(b));
         best.map_or(0.0, |(_, step)| step)
@@ -266,19 +285,22 @@ fn byte_steps(weight: &[f32], outputs: usize) -> Vec<f32> {
 }
 
 /// The sum of squares by which [`byte_pair`]s of this step miss `even` and `odd` inputs' weights.
-fn rounding_error(even: &[f32], odd: &[f32], step: f32) -> f32 {
+fn rounding_error(even: &[f32], odd: &[f32], step: f32, bound: Bound) -> f32 {
     const LANES: usize = 16;
     let per_step = 1.0 / step;
     let one = |a: f32, b: f32| {
         let (a, b) = (a * per_step, b * per_step);
         let (whole_a, whole_b) = ((a + ROUNDER) - ROUNDER, (b + ROUNDER) - ROUNDER);
-        let over = if (a > 0.0) == (b > 0.0) {
-            (whole_a + whole_b).abs() - PAIR as f32
-        } else {
-            whole_a.abs().max(whole_b.abs()) - (PAIR - 1) as f32
+        let above = |x: f32, most: i32| {
+            let over = x - most as f32;
+            if over > 0.0 { over * over } else { 0.0 }
         };
-        let cut = if over > 0.0 { over } else { 0.0 };
-        (a - whole_a).powi(2) + (b - whole_b).powi(2) + cut * cut / 2.0
+        let cut = match bound {
+            Bound::Each => above(whole_a.abs(), BYTE) + above(whole_b.abs(), BYTE),
+            Bound::Pair if (a > 0.0) == (b > 0.0) => above((whole_a + whole_b).abs(), PAIR) / 2.0,
+            Bound::Pair => above(whole_a.abs().max(whole_b.abs()), BYTE) / 2.0,
+        };
+        (a - whole_a).powi(2) + (b - whole_b).powi(2) + cut
     };
     let ((even, even_rest), (odd, odd_rest)) =
         (even.as_chunks::<LANES>(), odd.as_chunks::<LANES>());
@@ -292,13 +314,14 @@ fn rounding_error(even: &[f32], odd: &[f32], step: f32) -> f32 {
     (sums.iter().sum::<f32>() + rest) * step * step
 }
 
-/// Two neighbours' weights in steps, cut short to keep to [`PAIR`].
-fn byte_pair(pair: [f32; 2], step: f32) -> [i8; 2] {
+/// Two neighbours' weights in steps, cut short to keep to what bounds them.
+fn byte_pair(pair: [f32; 2], step: f32, bound: Bound) -> [i8; 2] {
     if step <= 0.0 {
         return [0; 2];
     }
     let mut steps = pair.map(|x| (x / step).round() as i32);
-    for sign in [1, -1] {
+    let signs = if bound == Bound::Pair { &[1, -1][..] } else { &[] };
+    for &sign in signs {
         let [a, b] = steps.map(|x| (sign * x).max(0));
         let over = a + b - PAIR;
         if over > 0 {
@@ -312,16 +335,17 @@ fn byte_pair(pair: [f32; 2], step: f32) -> [i8; 2] {
             }
         }
     }
-    steps.map(|x| x.clamp(-127, 127) as i8)
+    steps.map(|x| x.clamp(-BYTE, BYTE) as i8)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// That neighbours in a column keep to [`PAIR`].
-    fn assert_pairs(column: &[i8], what: &str) {
-        for pair in column.chunks(2) {
+    /// That a column keeps to `bound`.
+    fn assert_bound(column: &[i8], bound: Bound, what: &str) {
+        assert!(column.iter().all(|x| x.unsigned_abs() <= 127), "{what}: {column:?}");
+        for pair in column.chunks(2).filter(|_| bound == Bound::Pair) {
             let above: i32 = pair.iter().map(|&x| i32::from(x.max(0))).sum();
             let below: i32 = pair.iter().map(|&x| i32::from(x.min(0))).sum();
             assert!(above <= PAIR && below >= -PAIR, "{what}: {pair:?}");
@@ -329,34 +353,42 @@ mod tests {
     }
 
     #[test]
-    fn bytes_keep_to_what_pairs_may_add_up_to() {
+    fn bytes_keep_to_what_bounds_them() {
         let (inputs, outputs) = (37, 40);
         let weight: Vec<f32> = (0..inputs * outputs)
             .map(|i| ((i * 7_919) % 1_009) as f32 / 504.5 - 1.0)
             .map(|x| x * x * x)
             .collect();
-        let steps = byte_steps(&weight, outputs);
-        let bytes = bytes_of(&weight, &steps);
-        for (column, step) in steps.iter().enumerate() {
-            let entries: Vec<i8> = bytes.iter().skip(column).step_by(outputs).copied().collect();
-            assert_pairs(&entries, &format!("{column}"));
-            let most = weight.iter().skip(column).step_by(outputs);
-            let most = most.fold(0.0_f32, |most, x| most.max(x.abs()));
-            assert!((most / 128.0 * 0.5..=most / 128.0 * 2.0).contains(step), "{column}");
-        }
-        // What is no number, or next to nothing, or more than there is, keeps to it as well.
-        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN_POSITIVE / 64.0]
-        {
-            for weight in [vec![odd], vec![odd, 1.0, odd], vec![1.0, odd, odd, -1.0, 0.5]] {
-                let bytes = bytes_of(&weight, &byte_steps(&weight, 1));
-                assert_pairs(&bytes, &format!("{weight:?}"));
-                let words = words_of(&weight, &word_steps(&weight, 1));
-                assert!(words.iter().all(|x| x.unsigned_abs() <= 8_191), "{weight:?}: {words:?}");
+        for (bound, range) in [(Bound::Pair, 0.5..=2.0), (Bound::Each, 0.5..=1.01)] {
+            let steps = byte_steps(&weight, outputs, bound);
+            let bytes = bytes_of(&weight, &steps, bound);
+            for (column, step) in steps.iter().enumerate() {
+                let entries: Vec<i8> =
+                    bytes.iter().skip(column).step_by(outputs).copied().collect();
+                assert_bound(&entries, bound, &format!("{column}"));
+                let most = weight.iter().skip(column).step_by(outputs);
+                let most = most.fold(0.0_f32, |most, x| most.max(x.abs()));
+                assert!(range.contains(&(step / (most / 128.0))), "{bound:?} {column}");
             }
+            // What is no number, or next to nothing, or more than there is, keeps to it as well.
+            for odd in
+                [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN_POSITIVE / 64.0]
+            {
+                for weight in [vec![odd], vec![odd, 1.0, odd], vec![1.0, odd, odd, -1.0, 0.5]] {
+                    let bytes = bytes_of(&weight, &byte_steps(&weight, 1, bound), bound);
+                    assert_bound(&bytes, bound, &format!("{weight:?}"));
+                    let words = words_of(&weight, &word_steps(&weight, 1));
+                    assert!(
+                        words.iter().all(|x| x.unsigned_abs() <= 8_191),
+                        "{weight:?}: {words:?}"
+                    );
+                }
+            }
+            assert_eq!(byte_steps(&[0.0; 6], 3, bound), [0.0; 3]);
         }
-        assert_eq!(byte_pair([100.0, 60.0], 1.0), [84, 44]);
-        assert_eq!(byte_pair([-200.0, 9.0], 1.0), [-127, 9]);
-        assert_eq!(byte_pair([-2.0, -200.0], 1.0), [0, -127]);
-        assert_eq!(byte_steps(&[0.0; 6], 3), [0.0; 3]);
+        assert_eq!(byte_pair([100.0, 60.0], 1.0, Bound::Pair), [84, 44]);
+        assert_eq!(byte_pair([-200.0, 9.0], 1.0, Bound::Pair), [-127, 9]);
+        assert_eq!(byte_pair([-2.0, -200.0], 1.0, Bound::Pair), [0, -127]);
+        assert_eq!(byte_pair([-100.0, -200.0], 1.0, Bound::Each), [-100, -127]);
     }
 }

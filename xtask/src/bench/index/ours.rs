@@ -123,19 +123,24 @@ fn row(
     })
 }
 
-/// The chunks as records in one file.
+/// Records of a file: their text stays below what a file may have.
+const RECORDS: usize = 20_000;
+
+/// The chunks as records.
 fn corpus(set: &Set, place: &Path) -> Result<PathBuf> {
     let folder = place.join("files");
     fs::create_dir_all(&folder)?;
-    let mut lines = String::new();
-    for text in set.texts()? {
-        lines += &json!({ "text": text }).to_string();
-        lines.push('\n');
-    }
-    let path = folder.join("chunks.jsonl");
-    // Its time stays, if it is there: the index goes by it.
-    if fs::read_to_string(&path).ok().as_ref() != Some(&lines) {
-        fs::write(&path, lines)?;
+    for (number, texts) in set.texts()?.chunks(RECORDS).enumerate() {
+        let mut lines = String::new();
+        for text in texts {
+            lines += &json!({ "text": text }).to_string();
+            lines.push('\n');
+        }
+        let path = folder.join(format!("chunks-{number:05}.jsonl"));
+        // Its time stays, if it is there: the index goes by it.
+        if fs::read_to_string(&path).ok().as_ref() != Some(&lines) {
+            fs::write(&path, lines)?;
+        }
     }
     Ok(folder)
 }

@@ -87,9 +87,7 @@ impl Attention {
         }
         let value = round(2, MOST_VALUE, rows);
         values.clear(tokens, head);
-        for (token, row) in rows.chunks_exact(length).enumerate() {
-            values.set_input(token, &row[..head]);
-        }
+        values.set_inputs(rows, length, head);
         Units { score: query * key, value }
     }
 
