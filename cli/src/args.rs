@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::commands::{
-    audit, backup, collections, daemon, eval, group, index, init, logs, model, search, service,
-    tune, watch,
+    audit, backup, collections, daemon, eval, group, index, init, logs, model, open, search,
+    service, tune, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -71,6 +71,8 @@ pub enum Command {
     Tune(tune::Tune),
     /// Search your own files, or a group's
     Search(search::Search),
+    Open(open::Open),
+    Opened(open::Opened),
     /// Let the members of a group search a collection
     Share(collections::Share),
     /// Take a share back

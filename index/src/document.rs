@@ -32,8 +32,10 @@ use std::path::Path;
 pub(crate) use attributes::Attributes;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) use check::check;
-pub(crate) use draft::Section;
+pub(crate) use code::{Documented, documented};
+pub(crate) use draft::{SEPARATOR, Section};
 pub(crate) use format::{Format, classify, guess};
+pub(crate) use markdown::front_matter;
 pub(crate) use plain::is_binary;
 
 use draft::{Draft, too_long, whole};

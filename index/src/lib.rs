@@ -9,6 +9,8 @@
 //! Start from [`Collection`]: [`Collection::update`] brings a folder in, [`Collection::search`]
 //! answers a query vector. A [`Snapshot`] answers queries while an update runs.
 //!
+//! [`Snapshot::mine`] finds pairs of texts to learn from.
+//!
 //! [`Snapshot::tune`] finds settings that reach a recall, a latency and a size on disk.
 //!
 //! This crate never runs a model and never talks to the network: it is handed an [`Encoder`] and
@@ -38,6 +40,7 @@ mod hybrid;
 mod lexical;
 mod line;
 mod manifest;
+mod mining;
 mod paths;
 mod search;
 mod segment;
@@ -64,6 +67,10 @@ pub use error::{IndexError, WrongModel};
 pub use files::{Disk, FileStat, Files, MemoryFiles, Walked};
 pub use filter::{Facts, Filter, FilterError, MAX_FILTER_BYTES};
 pub use grep::{Case, Grep, GrepError, GrepOptions, LineMatch};
+pub use mining::{
+    LeftOut, MAX_ANCHOR, MAX_PASSAGE, Mined, MinedFile, PairKind, TextPair, Unfit, anchor, passage,
+    title_anchor,
+};
 pub use search::{
     GrepHit, GrepResult, Hit, Listed, ListedChunk, ListedFile, SearchOptions, SearchResult,
     Stopped, TimeLeft,

@@ -206,6 +206,11 @@ impl Home {
         self.data.join("models")
     }
 
+    /// What the latest search found, for `covey open`.
+    pub fn latest_path(&self) -> PathBuf {
+        self.state.join("latest-search")
+    }
+
     /// The daemon's log.
     pub fn log_path(&self) -> PathBuf {
         self.state.join("covey.log")

@@ -23,6 +23,7 @@ pub mod home;
 pub mod identity;
 pub mod models;
 pub mod node;
+pub mod opened;
 mod query;
 mod reach;
 mod shares;

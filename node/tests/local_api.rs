@@ -6,7 +6,7 @@ use covey_node::api::{Call, Event};
 use serde_json::Value;
 
 /// Every call and every reply, as `the_lists_above_name_what_the_code_knows` makes sure.
-const CALLS: [&str; 32] = [
+const CALLS: [&str; 36] = [
     "add",
     "audit_list",
     "audit_verify",
@@ -26,8 +26,12 @@ const CALLS: [&str; 32] = [
     "index_verify",
     "invite",
     "join",
+    "mine",
     "model_list",
     "model_use",
+    "opened_add",
+    "opened_clear",
+    "opened_list",
     "peers",
     "refresh",
     "reindex",
@@ -40,7 +44,7 @@ const CALLS: [&str; 32] = [
     "tune_off",
     "unshare",
 ];
-const REPLIES: [&str; 30] = [
+const REPLIES: [&str; 33] = [
     "added",
     "audit",
     "audit_verified",
@@ -59,10 +63,13 @@ const REPLIES: [&str; 30] = [
     "invite",
     "log",
     "members",
+    "mined",
     "model",
     "model_bench",
     "models",
     "ok",
+    "open",
+    "opened",
     "peers",
     "reindexed",
     "restored",

@@ -10,6 +10,7 @@ pub mod index;
 pub mod init;
 pub mod logs;
 pub mod model;
+pub mod open;
 pub mod search;
 pub mod service;
 pub mod tune;
@@ -37,6 +38,8 @@ pub fn run(cli: Cli, output: &Output) -> Result<ExitCode, ApiError> {
         Command::Watch(it) => it.run(&session()?),
         Command::Tune(it) => it.run(&session()?),
         Command::Search(it) => it.run(&session()?),
+        Command::Open(it) => it.run(&session()?),
+        Command::Opened(it) => it.run(&session()?),
         Command::Share(it) => it.run(&session()?),
         Command::Unshare(it) => it.run(&session()?),
         Command::Daemon(it) => it.run(&session()?),

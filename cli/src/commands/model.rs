@@ -1,6 +1,7 @@
 //! `covey model`.
 
 mod bench;
+mod mine;
 mod train;
 
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ pub enum Model {
     /// Make a small, fast static model from a pulled transformer
     Distill(Distill),
     Bench(bench::Bench),
+    Mine(mine::Mine),
     Train(Box<train::Train>),
 }
 
@@ -87,6 +89,7 @@ impl Model {
             }
             Self::Distill(it) => it.run(session),
             Self::Bench(it) => it.run(session),
+            Self::Mine(it) => it.run(session),
             Self::Train(it) => it.run(session),
         }
     }

@@ -8,6 +8,7 @@ use covey_node::api::{ApiError, Call, Reply, SearchCall, SearchMode};
 use covey_node::directory::Ask;
 use covey_protocol::ids::Name;
 
+use super::open::keep_latest;
 use crate::session::Session;
 use crate::show;
 use crate::text::parse_latency;
@@ -77,9 +78,10 @@ enum Mode {
 
 impl Search {
     pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
+        let question = self.question.join(" ");
         let what = if self.group.is_some() { "asking the group" } else { "searching" };
         let call = SearchCall {
-            question: self.question.join(" "),
+            question: question.clone(),
             group: self.group,
             collection: self.collection,
             mode: match self.mode {
@@ -102,6 +104,9 @@ impl Search {
             Reply::Search(report) if self.explain => Some(show::explain(report)),
             _ => None,
         };
+        if let Reply::Search(report) = &reply {
+            keep_latest(&question, report, session);
+        }
         session.output.done(reply)?;
         // `--json` has all of it anyway.
         if let Some(explained) = explained.filter(|_| !session.output.is_json()) {

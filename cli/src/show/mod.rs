@@ -5,6 +5,7 @@ mod eval;
 mod group;
 mod home;
 mod index;
+mod mine;
 mod search;
 mod status;
 mod train;
@@ -98,6 +99,9 @@ pub fn reply(reply: &Reply, out: &mut dyn Write, style: Style) -> io::Result<()>
         Reply::ModelBench(it) => bench::models(it, out, style),
         Reply::Evaluated(it) => eval::report(it, out, style),
         Reply::Trained(it) => train::trained(it, out, style),
+        Reply::Mined(it) => mine::mined(it, out, style),
+        Reply::Opened { results } => mine::opened(results, out, style),
+        Reply::Open(it) => mine::open(it, out, style),
         Reply::Service(it) => home::service(it, out),
         Reply::Log(it) => home::log(it, out),
         // The demo tells its story while it happens.

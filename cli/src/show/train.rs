@@ -24,6 +24,9 @@ pub fn trained(it: &TrainReport, out: &mut dyn Write, style: Style) -> io::Resul
     }
     let kind = if it.adapter == "lora" { "low-rank updates" } else { "a linear map" };
     writeln!(out, "  {kind}, {}", count(it.parameters, "parameter"))?;
+    if let Some(mined) = &it.mined {
+        super::mine::mined(mined, out, style)?;
+    }
     writeln!(out, "  {} learnt from, {} held out", count(it.pairs, "pair"), it.held_out_pairs)?;
     let dropped = [
         (it.dropped.empty, "without text"),

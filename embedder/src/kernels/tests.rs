@@ -59,6 +59,14 @@ fn erf(z: f64) -> f64 {
     sum * std::f64::consts::FRAC_2_SQRT_PI
 }
 
+fn exact_gelu(x: &f32) -> f64 {
+    match f64::from(*x) {
+        x if x < -6.0 => 0.0,
+        x if x > 6.0 => x,
+        x => 0.5 * x * (1.0 + erf(x / 2.0_f64.sqrt())),
+    }
+}
+
 #[test]
 fn the_activation_is_the_exact_gelu() {
     let bias: [f32; WIDTH] = std::array::from_fn(|i| i as f32 / 64.0);
@@ -69,12 +77,7 @@ fn the_activation_is_the_exact_gelu() {
         let linear = found.clone();
         let mut found = inputs.clone();
         rows::finish(level, &mut found, WIDTH, &bias, Activation::Gelu);
-        let gelu = |&x: &f32| match f64::from(x) {
-            x if x < -6.0 => 0.0,
-            x if x > 6.0 => x,
-            x => 0.5 * x * (1.0 + erf(x / 2.0_f64.sqrt())),
-        };
-        let expected: Vec<f64> = linear.iter().map(gelu).collect();
+        let expected: Vec<f64> = linear.iter().map(exact_gelu).collect();
         assert_close(&found, &expected, 2e-6, &format!("{level:?}"));
         assert_eq!(linear[33], inputs[33] + bias[1]);
     }

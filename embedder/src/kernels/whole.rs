@@ -4,7 +4,7 @@
 #![allow(unsafe_code)]
 
 use super::matmul_int::Tile;
-use super::rows::{Activation, ROUNDER, STRANDS, activate, fma, join, reduce};
+use super::rows::{Activation, ROUNDER, STRANDS, fma, join, reduce};
 use super::versions::versions;
 use super::{Level, WIDTH};
 
@@ -70,8 +70,36 @@ fn finish_body<const FUSED: bool>(
             let product = sums[column].wrapping_sub(offset) as f32;
             *x = fma::<FUSED>(product, scale.step * columns.steps[column], columns.bias[column]);
         }
-        activate::<FUSED>(row, then);
+        match then {
+            Activation::Linear => {}
+            Activation::Gelu => row.iter_mut().for_each(|x| *x = near_gelu::<FUSED>(*x)),
+        }
     }
+}
+
+/// x Φ(x) to within .0001, and beyond 4.2 to within .00003 of x, for what is rounded to whole numbers next. With c = x limited
+/// to where Φ is next to 0 or 1, Φ(x) - 1/2 = c P(c²), a minimax fit.
+#[inline(always)]
+fn near_gelu<const FUSED: bool>(x: f32) -> f32 {
+    const LIMIT: f32 = 4.2;
+    const P: [f32; 8] = [
+        0.398_508_76,
+        -0.065_599_397,
+        0.009_337_477_4,
+        -9.607_659_9e-4,
+        6.826_692_7e-5,
+        -3.139_925_6e-6,
+        8.329_995_2e-8,
+        -9.613_380_1e-10,
+    ];
+    let c = if x < LIMIT { x } else { LIMIT };
+    let c = if c > -LIMIT { c } else { -LIMIT };
+    let square = c * c;
+    let mut sum = P[7];
+    for term in P[..7].iter().rev() {
+        sum = fma::<FUSED>(sum, square, *term);
+    }
+    x * fma::<FUSED>(c, sum, 0.5)
 }
 
 versions! {
@@ -227,9 +255,9 @@ fn shares_body<const FUSED: bool>(
     total as f32
 }
 
-/// Taylor's series of 2 to the power of x, enough for x from -1/2 to 1/2.
-pub(super) const POWER_SERIES: [f32; 6] =
-    [1.0, std::f32::consts::LN_2, 0.240_226_5, 0.055_504_11, 0.009_618_13, 0.001_333_356];
+/// 2 to the power of x, for x from -1/2 to 1/2: a minimax fit, to within 2.6 millionths.
+pub(super) const POWER_SERIES: [f32; 5] =
+    [0.999_999_3, 0.693_121_8, 0.240_247_44, 0.055_917_89, 0.009_570_11];
 
 /// 2 to the power of `x`, which is at most 0, to within 3 millionths of it.
 #[inline(always)]

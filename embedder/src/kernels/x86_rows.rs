@@ -17,11 +17,12 @@ pub(super) fn shares(scores: &[i32], factor: f32, room: &mut [f32], out: &mut [i
     let count = scores.len();
     assert!(room.len() == count && count <= out.len(), "as much room as scores");
     let (whole, rest) = scores.as_chunks::<LANES>();
-    let mut largest = _mm512_set1_epi32(i32::MIN);
-    for chunk in whole {
-        largest = _mm512_max_epi32(largest, ints(chunk));
+    let mut largest = [_mm512_set1_epi32(i32::MIN); 2];
+    for (at, chunk) in whole.iter().enumerate() {
+        largest[at % 2] = _mm512_max_epi32(largest[at % 2], ints(chunk));
     }
-    let largest = rest.iter().fold(_mm512_reduce_max_epi32(largest), |all, &x| all.max(x));
+    let largest = _mm512_reduce_max_epi32(_mm512_max_epi32(largest[0], largest[1]));
+    let largest = rest.iter().fold(largest, |all, &x| all.max(x));
 
     let (rooms, room_rest) = room.as_chunks_mut::<LANES>();
     let (largest, factor) = (_mm512_set1_epi32(largest), factor * std::f32::consts::LOG2_E);

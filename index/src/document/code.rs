@@ -1,9 +1,10 @@
 //! Sections of source code: one for each symbol, by syntax tree.
 
+mod docs;
 mod language;
 mod symbols;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
 use tree_sitter::{ParseOptions, Parser, Tree};
@@ -28,8 +29,25 @@ pub(super) fn sections(path: &Path, text: &str) -> (Vec<Section>, Attributes) {
     let mut facts = Attributes::default();
     let Some(language) = Language::of(path, text) else { return (whole(text), facts) };
     facts.insert("language", language.name());
-    let sections = parse(language, text).map(|tree| symbols::sections(language, &tree, text));
+    let sections = parse(language, text).map(|tree| symbols::sections(language, &tree, text).0);
     (sections.unwrap_or_else(|| whole(text)), facts)
+}
+
+/// A symbol with what documents it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Documented {
+    /// Its section.
+    pub(crate) section: Range<usize>,
+    /// Comments or a docstring, within the section and in order.
+    pub(crate) docs: Vec<Range<usize>>,
+}
+
+/// The symbols of a program that are documented, in order.
+pub(crate) fn documented(path: &Path, text: &str) -> Vec<Documented> {
+    let Some(language) = Language::of(path, text) else { return Vec::new() };
+    let Some(tree) = parse(language, text) else { return Vec::new() };
+    let (sections, docs) = symbols::sections(language, &tree, text);
+    docs::of_sections(&sections, docs)
 }
 
 fn parse(language: Language, text: &str) -> Option<Tree> {

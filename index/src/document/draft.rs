@@ -6,7 +6,7 @@ use super::attributes::{Attributes, tidy};
 use super::{MAX_TEXT, SkipReason};
 
 /// Between the parts of a title.
-pub(super) const SEPARATOR: &str = " › ";
+pub(crate) const SEPARATOR: &str = " › ";
 /// A title's most bytes: a line that long is no heading a person would read.
 pub(super) const MAX_TITLE: usize = 256;
 /// Most sections of one file; what comes after belongs to the last.

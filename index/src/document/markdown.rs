@@ -59,7 +59,7 @@ pub(super) fn headings(text: &str) -> Vec<Heading<'_>> {
 }
 
 /// Where YAML front matter lies, its fences included; one that never ends is none.
-pub(super) fn front_matter(text: &str) -> Option<Range<usize>> {
+pub(crate) fn front_matter(text: &str) -> Option<Range<usize>> {
     if !text.starts_with("---\n") && !text.starts_with("---\r\n") {
         return None;
     }

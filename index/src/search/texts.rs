@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::Hit;
 use crate::collection::{Part, Snapshot};
 use crate::content::{FileEntry, FileHash, hash_of};
-use crate::document::text;
+use crate::document::{Extracted, extract, text};
 use crate::files::{FileStat, Files};
 
 /// Most bytes of extracted text kept in memory.
@@ -153,6 +153,17 @@ impl TextCache {
         }
         self.put(file, text.clone());
         Some(Current::Text(text))
+    }
+
+    /// All that a part's file says, extracted anew, if its bytes are those that were indexed.
+    pub(crate) fn extracted(part: &Part, number: u32, files: &dyn Files) -> Option<Extracted> {
+        let file = part.segment.content.files().get(number as usize)?;
+        let format = file.format?;
+        let bytes = files.read(&file.path, file.stat.size.saturating_add(1)).ok()?;
+        if hash_of(&bytes) != file.hash {
+            return None;
+        }
+        extract(format, &file.path, bytes).ok().filter(|it| it.text.len() == file.text_len)
     }
 
     fn get(&self, file: &FileEntry) -> Option<Arc<str>> {

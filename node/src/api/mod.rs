@@ -9,6 +9,7 @@ mod eval;
 mod index;
 mod local;
 mod lossy;
+mod mine;
 mod reply;
 pub mod server;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use bench::*;
 pub use eval::*;
 pub use index::*;
 pub use local::*;
+pub use mine::*;
 pub use reply::*;
 pub use train::*;
 pub use tune::*;
@@ -114,6 +116,14 @@ pub enum Call {
     },
     /// Searches own files or a group's.
     Search(SearchCall),
+    /// Writes out pairs of texts of own files that belong together.
+    Mine(MineCall),
+    /// Remembers that the person opened a result.
+    OpenedAdd(OpenedCall),
+    /// The results that the person opened, oldest first.
+    OpenedList,
+    /// Forgets them.
+    OpenedClear,
     /// Lets members of `group` search `collection`.
     Share {
         /// The collection.

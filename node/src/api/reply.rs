@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BackupInfo, DemoReport, EvalReport, IndexCompacted, IndexExported, IndexInfo, IndexRecoded,
-    IndexVerified, Initialised, LogInfo, ModelBench, Reveal, SearchMode, ServiceInfo, TrainReport,
-    TuneInfo, TunedInfo, lossy,
+    IndexVerified, Initialised, LogInfo, MineReport, ModelBench, OpenInfo, OpenedInfo, Reveal,
+    SearchMode, ServiceInfo, TrainReport, TuneInfo, TunedInfo, lossy,
 };
 
 /// The result of a call.
@@ -40,6 +40,13 @@ pub enum Reply {
     IndexExported(IndexExported),
     /// To [`super::Call::Search`].
     Search(SearchReport),
+    /// To [`super::Call::Mine`].
+    Mined(MineReport),
+    /// To [`super::Call::OpenedList`].
+    Opened {
+        /// Oldest first.
+        results: Vec<OpenedInfo>,
+    },
     /// To [`super::Call::GroupCreate`], [`super::Call::Join`].
     Group(GroupInfo),
     /// To [`super::Call::GroupList`].
@@ -102,6 +109,8 @@ pub enum Reply {
     Evaluated(Box<EvalReport>),
     /// Printed by `covey model train`.
     Trained(Box<TrainReport>),
+    /// Printed by `covey open`.
+    Open(OpenInfo),
     /// Printed by `covey service`.
     Service(ServiceInfo),
     /// Printed by `covey logs`.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ModelEntry;
+use super::{MineReport, ModelEntry};
 
 /// To `covey model train`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct TrainReport {
     pub held_out_before: Option<f64>,
     /// After.
     pub held_out: Option<f64>,
+    /// What was mined for it from the person's own files; null where nothing was.
+    #[serde(default)]
+    pub mined: Option<MineReport>,
 }
 
 /// Pairs that were left out, by reason.

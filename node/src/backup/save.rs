@@ -40,7 +40,7 @@ pub fn save(
 }
 
 fn pairs(stores: &DiskStores, file: &mut Writer) -> Result<(), StoreError> {
-    for table in Table::ALL {
+    for table in Table::BACKED_UP {
         for (key, value) in stores.kv().scan(table, b"")? {
             let parts = value.chunks(MAX_RECORD);
             file.item(&Item::Pair { table, key, parts: parts.len() as u64 })?;

@@ -28,7 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How much nicer than others the threads are; the most there is.
 const NICE: i32 = 19;
 
-/// What searches, and whoever changes the model, tell the move.
+/// What searches, and whoever changes the model, tell those who embed in the background.
 #[derive(Default)]
 pub(super) struct Signals {
     searches: AtomicUsize,
@@ -42,6 +42,17 @@ impl Signals {
     pub(super) fn searching(&self) -> Searching<'_> {
         self.searches.fetch_add(1, Ordering::Relaxed);
         Searching(&self.searches)
+    }
+
+    /// Waits while somebody searches, but not for long, and not once it is `over`.
+    pub(super) fn let_searches_pass(&self, over: impl Fn() -> bool) {
+        let started = Instant::now();
+        while self.searches.load(Ordering::Relaxed) > 0
+            && started.elapsed() < LONGEST_PAUSE
+            && !over()
+        {
+            std::thread::sleep(LOOK);
+        }
     }
 }
 
@@ -183,7 +194,7 @@ impl Turn<'_> {
                 told = at.chunks_embedded;
                 self.slot.advance(self.to.id, (self.done + told) as u64);
             }
-            self.let_searches_pass();
+            self.all.signals.let_searches_pass(|| self.is_over());
             if self.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         step.run(&*self.all.files, &*self.to.encoder, BATCH, &mut progress)
@@ -234,16 +245,6 @@ impl Turn<'_> {
         self.stop.is_cancelled() || changes != self.changes
     }
 
-    fn let_searches_pass(&self) {
-        let started = Instant::now();
-        while self.all.signals.searches.load(Ordering::Relaxed) > 0
-            && started.elapsed() < LONGEST_PAUSE
-            && !self.is_over()
-        {
-            std::thread::sleep(LOOK);
-        }
-    }
-
     fn tell(&self, problem: Option<String>) {
         let total = self.slot.stats();
         let total = (total.chunks + total.dead_chunks) as u64;
@@ -272,5 +273,32 @@ fn be_nice() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICE) {
         tracing::debug!(%error, "a background thread keeps its priority");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn whoever_embeds_waits_until_nobody_searches() {
+        let signals = Signals::default();
+        let started = Instant::now();
+        signals.let_searches_pass(|| false);
+        let searching = signals.searching();
+        signals.let_searches_pass(|| true);
+        assert!(started.elapsed() < LONGEST_PAUSE, "nobody to wait for, and no more waiting");
+        let (waited, passed) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                signals.let_searches_pass(|| false);
+                waited.send(()).expect("somebody listens");
+            });
+            assert!(passed.recv_timeout(8 * LOOK).is_err(), "it went on during a search");
+            drop(searching);
+            passed.recv_timeout(LONGEST_PAUSE).expect("it goes on after the search");
+        });
     }
 }

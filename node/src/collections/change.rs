@@ -9,7 +9,6 @@ use covey_protocol::ids::Name;
 use super::cost::settings;
 use super::record::Record;
 use super::slot::{Claim, Slot, View};
-use super::upkeep::told;
 use super::{Collections, IndexPlace, MAX_COLLECTIONS};
 use crate::api::{Added, ApiError, ErrorCode, Profile, Progress, Skipped};
 use crate::cancel::CancelFlag;
@@ -298,7 +297,7 @@ impl Collections {
     ) -> Result<UpdateReport, ApiError> {
         let (encoder, options) = (&*model.encoder, self.options());
         index
-            .update(root, &*self.files, encoder, &options, &mut told(meter, cancel))
+            .update(root, &*self.files, encoder, &options, &mut self.told(meter, cancel))
             .map_err(|error| errors::index(name, error))
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use covey_crypto::Digest;
 use covey_index::{Encoder, Listed, ListedChunk, ListedFile};
@@ -17,7 +17,7 @@ use crate::cancel::CancelFlag;
 use crate::durable::{PartFile, real_place};
 
 /// Most files that one report names as stale.
-const MAX_STALE: usize = 1_000;
+pub(super) const MAX_STALE: usize = 1_000;
 /// Texts handed to the model at once.
 const BATCH: usize = 64;
 /// Bytes that the head of a `.npy` file takes here, whatever its shape.
@@ -218,9 +218,14 @@ fn embed(encoder: &dyn Encoder, chunks: &[ListedChunk]) -> Result<Vec<f32>, ApiE
 
 /// Whether a file can be put there: never among what is indexed, over one of its files or where it would be indexed
 /// itself.
-fn check_target(path: &Path, roots: &[PathBuf]) -> Result<(), ApiError> {
+pub(super) fn check_target(path: &Path, roots: &[PathBuf]) -> Result<(), ApiError> {
     let place = real_place(path);
-    let inside = |root: &&PathBuf| place.as_ref().is_some_and(|place| place.starts_with(root));
+    // What is hidden is not indexed.
+    let hidden = |part: Component<'_>| part.as_os_str().to_string_lossy().starts_with('.');
+    let inside = |root: &&PathBuf| {
+        let below = place.as_ref().and_then(|place| place.strip_prefix(root).ok());
+        below.is_some_and(|below| !below.components().any(hidden))
+    };
     if let Some(root) = roots.iter().find(inside) {
         let message = format!("{} lies in {}, which is indexed", path.display(), root.display());
         return Err(

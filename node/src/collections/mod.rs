@@ -7,6 +7,7 @@ mod change;
 mod cost;
 mod export;
 mod goals;
+mod mine;
 mod record;
 mod search;
 mod slot;

@@ -14,7 +14,7 @@ use super::Collections;
 use super::change::Meter;
 use super::goals::{Goals, Tuned};
 use super::slot::{Claim, Slot, View};
-use super::upkeep::{opened, told, unusable};
+use super::upkeep::{opened, unusable};
 use crate::api::{self, ApiError, ErrorCode, Progress, TuneCall, TuneChoice, TuneInfo};
 use crate::cancel::CancelFlag;
 use crate::errors;
@@ -162,7 +162,8 @@ impl Collections {
         let about = format!("coding anew, about {}", rough(report.recode_time()));
         let mut meter = |at: Progress| meter(Progress { stage: about.clone(), ..at });
         let (encoder, options) = (&*model.encoder, self.options());
-        let done = index.recode(&*self.files, encoder, &options, &mut told(&mut meter, cancel));
+        let done =
+            index.recode(&*self.files, encoder, &options, &mut self.told(&mut meter, cancel));
         if !matches!(&done, Ok(report) if !report.cancelled) {
             let undone = index.set_settings(before).and_then(|()| {
                 // A move to another release is somebody else's.

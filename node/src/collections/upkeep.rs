@@ -75,7 +75,7 @@ impl Collections {
         let model = self.model_for(&slot)?;
         let index = opened(&mut claim)?;
         let (before, after) = index
-            .compact(&*self.files, &*model.encoder, &self.options(), &mut told(meter, cancel))
+            .compact(&*self.files, &*model.encoder, &self.options(), &mut self.told(meter, cancel))
             .map_err(|error| errors::index(name, error))?;
         claim.publish();
         cancel.check()?;
@@ -94,7 +94,7 @@ impl Collections {
         let mut claim = slot.claim()?;
         let index = opened(&mut claim)?;
         let report = index
-            .recode(&*self.files, &*model.encoder, &self.options(), &mut told(meter, cancel))
+            .recode(&*self.files, &*model.encoder, &self.options(), &mut self.told(meter, cancel))
             .map_err(|error| errors::index(name, error))?;
         let id = model_of(index);
         if slot.model() != id {
@@ -188,14 +188,23 @@ impl Collections {
     }
 }
 
-/// Passes on how far a change has come, and ends it where the person wants that.
-pub(super) fn told<'a>(
-    meter: Meter<'a>,
-    cancel: &'a CancelFlag,
-) -> impl FnMut(covey_index::Progress) -> ControlFlow<()> + 'a {
-    move |at| {
-        meter(progress(&at));
-        if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+impl Collections {
+    /// Passes on how far a change has come, lets searches pass before it embeds more, and ends it where the person
+    /// wants that.
+    pub(super) fn told<'a>(
+        &'a self,
+        meter: Meter<'a>,
+        cancel: &'a CancelFlag,
+    ) -> impl FnMut(covey_index::Progress) -> ControlFlow<()> + 'a {
+        let mut embedded = 0;
+        move |at| {
+            if at.chunks_embedded != embedded {
+                embedded = at.chunks_embedded;
+                self.signals.let_searches_pass(|| cancel.is_cancelled());
+            }
+            meter(progress(&at));
+            if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
     }
 }
 

@@ -134,6 +134,10 @@ fn needs_others(call: &Call) -> bool {
         | Call::Tune(_)
         | Call::TuneOff { .. }
         | Call::IndexExport { .. }
+        | Call::Mine(_)
+        | Call::OpenedAdd(_)
+        | Call::OpenedList
+        | Call::OpenedClear
         | Call::Share { .. }
         | Call::Unshare { .. }
         | Call::GroupCreate { .. }

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod local;
+mod mine;
 mod run;
 mod status;
 
@@ -22,6 +23,7 @@ use crate::collections::{Collections, Ground};
 use crate::env::Env;
 use crate::groups::Groups;
 use crate::models::Models;
+use crate::opened::Opened;
 use crate::query::{Ledger, Rates};
 use crate::shares::Shares;
 use crate::store::{Kv, Stores, Table};
@@ -95,6 +97,7 @@ pub struct Inner<L: Link> {
     pub(crate) shares: Shares,
     pub(crate) addresses: Addresses,
     pub(crate) audit: Arc<Ledger>,
+    pub(crate) opened: Opened,
     pub(crate) answers: Semaphore,
     pub(crate) rates: Mutex<Rates>,
     jobs: mpsc::Sender<Job>,
@@ -142,6 +145,7 @@ impl<L: Link> Node<L> {
             shares: Shares::open(kv.clone())?,
             addresses,
             audit: Arc::new(Ledger::open(stores.clone(), me)),
+            opened: Opened::new(kv.clone()),
             kv,
             answers: Semaphore::new(MAX_ANSWERS),
             rates: Mutex::new(Rates::default()),
@@ -205,6 +209,10 @@ impl<L: Link> Node<L> {
                 self.index_export(collection, export, progress, cancel).await
             }
             Call::Search(search) => self.search(search, cancel).await,
+            Call::Mine(call) => self.mine(call, progress, cancel).await,
+            Call::OpenedAdd(call) => self.opened_add(&call),
+            Call::OpenedList => self.opened_list(),
+            Call::OpenedClear => self.opened_clear(),
             Call::Share { collection, group, reveal } => self.share(collection, &group, reveal),
             Call::Unshare { collection, group } => self.unshare(&collection, &group),
             Call::GroupCreate { group, member } => self.group_create(group, member),

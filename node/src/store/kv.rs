@@ -153,6 +153,7 @@ fn place(table: Table, key: &[u8]) -> Vec<u8> {
         Table::Groups => b'g',
         Table::Addresses => b'a',
         Table::Meta => b'm',
+        Table::Opened => b'o',
     };
     [&[tag], key].concat()
 }

@@ -109,11 +109,13 @@ pub enum Table {
     Addresses,
     /// Small singletons: store version, current model, flags.
     Meta,
+    /// Results that the person opened, and what they had asked.
+    Opened,
 }
 
 impl Table {
-    /// Every table.
-    pub const ALL: [Self; 5] =
+    /// The tables that a backup holds: what the person opened stays where it was opened.
+    pub const BACKED_UP: [Self; 5] =
         [Self::Collections, Self::Shares, Self::Groups, Self::Addresses, Self::Meta];
 }
 

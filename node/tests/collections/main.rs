@@ -1,6 +1,7 @@
 //! Own collections on a real disk: what is indexed, found, damaged and rebuilt.
 
 mod adopt;
+mod mine;
 mod modes;
 mod tune;
 

@@ -13,10 +13,15 @@ use covey_embedder::train::{
     TrainError, TrainOptions, Trainer,
 };
 use covey_embedder::{Family, LearnerError, ModelInfo, ModelStore};
-use covey_node::api::{ApiError, DroppedPairs, ErrorCode, Progress, Reply, TrainReport};
+use covey_node::api::{
+    ApiError, DroppedPairs, ErrorCode, MineReport, Progress, Reply, TrainReport,
+};
+use covey_node::durable::create_dir;
 use covey_node::models::{model_entry, model_error};
+use covey_protocol::ids::Name;
 use tempfile::NamedTempFile;
 
+use super::mine::{mine, negatives};
 use super::store;
 use crate::progress::Bar;
 use crate::session::Session;
@@ -30,6 +35,8 @@ Each line of PAIRS is {\"anchor\": \"a question\", \"positive\": \"what answers 
 
 Examples: covey model train --pairs pairs.jsonl --name my-model
           covey model train --pairs pairs.jsonl --name my-minilm --model all-MiniLM-L6-v2 --peft ~/my-minilm-lora
+          covey model train --mine --name my-model
+          covey model train --mine notes,papers --negatives 4 --name my-model
           covey eval ~/sets/mine --model my-model --compare covey-static-en-256";
 
 /// Fine-tune a model on pairs of texts that belong together, on this machine
@@ -41,8 +48,14 @@ Examples: covey model train --pairs pairs.jsonl --name my-model
 #[command(after_help = EXAMPLES)]
 pub struct Train {
     /// The pairs, a file of JSON lines
-    #[arg(long, value_name = "PAIRS")]
-    pairs: PathBuf,
+    #[arg(long, value_name = "PAIRS", required_unless_present = "mine")]
+    pairs: Option<PathBuf>,
+    /// Learn from your own collections: all, or those named, with commas; see `covey model mine`
+    #[arg(long, value_name = "COLLECTION", num_args = 0.., value_delimiter = ',')]
+    mine: Option<Vec<Name>>,
+    /// For each mined pair so many texts of other documents that rank high for it
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "mine", value_parser = negatives())]
+    negatives: u16,
     /// The new model's name
     #[arg(long)]
     name: String,
@@ -133,7 +146,11 @@ impl Train {
         }
         store.check_free(&self.name).map_err(|error| model_error(&error))?;
         let config = self.adapter(base.family);
-        let examples = self.examples()?;
+        let (pairs, mined) = self.pairs(session)?;
+        let rules =
+            PairRules { per_document: self.per_document, held_out: self.held_out, seed: self.seed };
+        let examples = Examples::new(&pairs, &rules);
+        drop(pairs);
         let learner = store
             .learner(&self.model, config.clone(), &examples.texts, self.tokens)
             .map_err(|error| match error {
@@ -171,6 +188,7 @@ impl Train {
             .to_owned(),
             held_out_before: outcome.held_out_before,
             held_out: outcome.held_out,
+            mined,
         })))?;
         if let Some(name) = used {
             session.output.notice(&format!("Use it with: covey model use {name}"));
@@ -196,14 +214,23 @@ impl Train {
         }
     }
 
-    fn examples(&self) -> Result<Examples, ApiError> {
-        let named =
-            |error: &dyn std::fmt::Display| usage(&format!("{}: {error}", self.pairs.display()));
-        let file = File::open(&self.pairs).map_err(|error| named(&error))?;
-        let pairs = Pair::read_lines(BufReader::new(file)).map_err(|error| named(&error))?;
-        let rules =
-            PairRules { per_document: self.per_document, held_out: self.held_out, seed: self.seed };
-        Ok(Examples::new(&pairs, &rules))
+    /// The pairs of the file and those mined, and what was mined.
+    fn pairs(&self, session: &Session<'_>) -> Result<(Vec<Pair>, Option<MineReport>), ApiError> {
+        let mut pairs = match &self.pairs {
+            Some(path) => read(path)?,
+            None => Vec::new(),
+        };
+        let Some(collections) = &self.mine else { return Ok((pairs, None)) };
+        // Text of the person's, for as long as it is read.
+        let cache = session.home.cache_dir();
+        create_dir(cache)?;
+        let folder = tempfile::Builder::new().prefix(".mined-").tempdir_in(cache);
+        let folder = folder.map_err(|error| unwritable(cache, &error))?;
+        let path = folder.path().join("pairs.jsonl");
+        let mut report = mine(session, collections.clone(), &path, self.negatives)?;
+        report.path = None;
+        pairs.append(&mut read(&path)?);
+        Ok((pairs, Some(report)))
     }
 
     fn options(&self, family: Family) -> TrainOptions {
@@ -307,6 +334,12 @@ impl Train {
         }
         store.add_adapted(&base.name, &bytes, &self.name).map_err(|error| model_error(&error))
     }
+}
+
+fn read(path: &Path) -> Result<Vec<Pair>, ApiError> {
+    let named = |error: &dyn std::fmt::Display| usage(&format!("{}: {error}", path.display()));
+    let file = File::open(path).map_err(|error| named(&error))?;
+    Pair::read_lines(BufReader::new(file)).map_err(|error| named(&error))
 }
 
 /// The name that Python users load a model by.

@@ -63,7 +63,8 @@ impl Dense {
             Numbers::Bytes => {
                 let bound = if level.pairs_bytes() { Bound::Pair } else { Bound::Each };
                 let steps = byte_steps(&linear.weight, outputs, bound);
-                Packed::Bytes(Whole::new(&linear, &steps, bytes_of(&linear.weight, &steps, bound)))
+                let bytes = bytes_of(&linear.weight, &steps, bound);
+                Packed::Bytes(Whole::new(&linear, &steps, bytes))
             }
             Numbers::Words => {
                 let steps = word_steps(&linear.weight, outputs);

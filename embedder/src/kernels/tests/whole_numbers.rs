@@ -4,7 +4,7 @@ use super::super::matmul_int::{Panels, Tile, Weight, most_factor};
 use super::super::rows::Activation;
 use super::super::whole::{self, Columns, Scale};
 use super::super::{Level, TILE, WIDTH};
-use super::{assert_close, numbers, wide};
+use super::{assert_close, exact_gelu, numbers, wide};
 
 /// Checks every number of rows of `left`'s entries against `weight`'s, over and over.
 fn check<W: Weight + Into<i32>>(left: &[W::Left], weight: &[W]) {
@@ -169,6 +169,28 @@ fn products_become_the_numbers_they_stand_for() {
             assert_eq!(out[WIDTH], 9.0);
         }
         assert_eq!(out[2 * (WIDTH + 1)..], [9.0; WIDTH + 1], "{level:?}: only as many as scales");
+    }
+}
+
+#[test]
+fn what_is_activated_is_near_enough_to_the_exact_gelu() {
+    let columns = Columns { steps: [0.01; WIDTH], sums: [0; WIDTH], bias: [0.0; WIDTH] };
+    let scales = [Scale { step: 1.0, zero: 0 }; TILE];
+    for level in Level::all() {
+        for first in (-800..800).step_by(TILE * WIDTH) {
+            let tile: Tile = std::array::from_fn(|row| {
+                std::array::from_fn(|i| first + (row * WIDTH + i) as i32)
+            });
+            let mut out = [0.0; TILE * WIDTH];
+            whole::finish(level, &tile, &scales, &columns, Activation::Gelu, &mut out, WIDTH);
+            let inputs: Vec<f32> = tile.as_flattened().iter().map(|&x| x as f32 * 0.01).collect();
+            let expected: Vec<f64> = inputs.iter().map(exact_gelu).collect();
+            for ((x, found), expected) in inputs.iter().zip(out).zip(expected) {
+                let error = (f64::from(found) - expected).abs();
+                let most = if x.abs() < 4.2 { 1e-4 } else { 3e-5 * f64::from(x.abs()) };
+                assert!(error <= most, "{level:?}: {found} for {expected} at {x}");
+            }
+        }
     }
 }
 

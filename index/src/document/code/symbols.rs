@@ -4,6 +4,7 @@ use tree_sitter::{Node, Tree};
 
 use super::super::attributes::{Attributes, tidy};
 use super::super::draft::{MAX_TITLE, Section, join_titles};
+use super::docs::{self, Docs};
 use super::language::Language;
 
 /// Deepest symbol within symbols that gets a section of its own.
@@ -14,14 +15,20 @@ const MAX_NAME: usize = 80;
 const MAX_SYMBOLS: usize = 1 << 16;
 
 /// A section per symbol, in order, with the comments and attributes before it. What stands between
-/// symbols belongs to what is around them.
-pub(super) fn sections(language: Language, tree: &Tree, text: &str) -> Vec<Section> {
-    let mut walk = Walk { language, text, path: Vec::new(), marks: vec![(0, String::new())] };
+/// symbols belongs to what is around them. Also what documents symbols, in the order of these.
+pub(super) fn sections(language: Language, tree: &Tree, text: &str) -> (Vec<Section>, Vec<Docs>) {
+    let (path, marks, docs) = (Vec::new(), vec![(0, String::new())], Vec::new());
+    let mut walk = Walk { language, text, path, marks, docs };
     walk.children(tree.root_node());
+    (cut(walk.marks, text), walk.docs)
+}
+
+/// The sections that begin at these marks.
+fn cut(marks: Vec<(usize, String)>, text: &str) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
-    let ends = walk.marks.iter().skip(1).map(|mark| mark.0).chain([text.len()]);
+    let ends = marks.iter().skip(1).map(|mark| mark.0).chain([text.len()]);
     let ends: Vec<usize> = ends.collect();
-    for ((start, title), end) in walk.marks.into_iter().zip(ends) {
+    for ((start, title), end) in marks.into_iter().zip(ends) {
         let piece = &text[start..end];
         match sections.last_mut() {
             // Blanks alone stay with what is before them.
@@ -50,6 +57,7 @@ struct Walk<'a> {
     path: Vec<String>,
     /// Where sections begin, ascending, and their titles.
     marks: Vec<(usize, String)>,
+    docs: Vec<Docs>,
 }
 
 impl<'a> Walk<'a> {
@@ -60,21 +68,36 @@ impl<'a> Walk<'a> {
         let mut in_symbol = false;
         // Comments and attributes that may belong to what follows: start of the first, end of the last.
         let mut before: Option<(usize, usize)> = None;
+        // Those of them that document it.
+        let mut docs = Vec::new();
         for child in parent.named_children(&mut cursor) {
             let (start, end) = (child.start_byte(), child.end_byte());
             before = before.filter(|before| !self.blank_line(before.1, start));
+            if before.is_none() {
+                docs.clear();
+            }
             if is_comment(child) {
                 // One at the end of a line belongs to that line.
                 if self.starts_line(start) {
                     before = Some((before.map_or(start, |before| before.0), end));
+                    if docs::is_doc(self.language, self.of(child)) {
+                        docs.push(start..end);
+                    }
                 }
                 continue;
             }
             let first = before.take().map_or(start, |before| before.0);
+            let mut docs = std::mem::take(&mut docs);
             if is_transparent(child) && self.path.len() < MAX_DEPTH {
                 self.children(child);
                 in_symbol = true;
             } else if let Some(symbol) = self.symbol(child) {
+                if self.language == Language::Python {
+                    docs.extend(docs::docstring(child));
+                }
+                if !docs.is_empty() {
+                    self.docs.push(Docs { at: first, ranges: docs });
+                }
                 self.path.push(tidy(&symbol.name, MAX_NAME));
                 self.mark(first);
                 if let Some(body) = symbol.body.filter(|_| self.path.len() < MAX_DEPTH) {

@@ -1,11 +1,12 @@
 //! How quick and how exact is the embedder, beside ONNX Runtime and the `tokenizers` crate?
 //!
 //! The report has parts, each a file of its own that measures, makes rows, and turns rows into a table and goals:
-//! [`inference`], [`agreement`], [`statics`] and [`training`]. Another part is another module and another variant of [`rows::Row`].
+//! [`inference`], [`agreement`], [`statics`], [`training`] and [`quality`]. Another part is another module and another variant of [`rows::Row`].
 
 mod agreement;
 mod inference;
 mod peers;
+mod quality;
 mod report;
 mod rows;
 mod statics;
@@ -39,6 +40,12 @@ pub struct Options {
     /// Measure ours alone.
     #[arg(long)]
     no_peers: bool,
+    /// Folders of retrieval sets on which it is measured what models find.
+    #[arg(long)]
+    quality: Vec<PathBuf>,
+    /// Folder of a retrieval set with training questions, on which both families of models are fine-tuned.
+    #[arg(long)]
+    tune: Option<PathBuf>,
     /// Only take a few steps of LoRA on these pairs and print what they took; training is measured so.
     #[arg(long, hide = true)]
     lora_step: Option<PathBuf>,
@@ -55,6 +62,10 @@ pub enum Part {
     Static,
     /// A step of training, beside PyTorch.
     Training,
+    /// What MiniLM finds in each number format, and the built-in model (sets of --quality).
+    Formats,
+    /// What fine-tuning brings (the set of --tune).
+    Tuning,
 }
 
 /// What parts measure with.
@@ -96,8 +107,24 @@ pub fn run(options: &Options, root: &Path) -> Result<()> {
     if wanted(Part::Training) && !options.no_peers {
         measured.extend(training::measure(&bench)?);
     }
+    let mut asked = options.parts.clone();
+    if wanted(Part::Formats) && !options.quality.is_empty() {
+        for folder in &options.quality {
+            measured.extend(quality::formats(folder)?);
+        }
+        asked.push(Part::Formats);
+    }
+    if let Some(folder) = options.tune.as_ref().filter(|_| wanted(Part::Tuning)) {
+        measured.extend(quality::tuned(folder)?);
+        asked.push(Part::Tuning);
+    }
     let mut rows = report::earlier(root)?;
-    rows.retain(|dated| !wanted(dated.row.part()));
+    // What was not measured stays as the last run left it.
+    let replaced = |part: Part| match part {
+        Part::Formats | Part::Tuning => asked.contains(&part),
+        _ => wanted(part),
+    };
+    rows.retain(|dated| !replaced(dated.row.part()));
     let date = today();
     rows.extend(measured.into_iter().map(|row| Dated { date: date.clone(), row }));
     let data = options.data.file_name().unwrap_or_default().to_string_lossy();

@@ -7,8 +7,10 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::rows::{Agreement, Dated, Inference, OURS, Peak, Peft, Row, Static, Training};
-use super::{agreement, inference, statics, training};
+use super::rows::{
+    Agreement, Beside, Dated, Inference, OURS, Peak, Peft, Quality, Row, Static, Training,
+};
+use super::{agreement, inference, quality, statics, training};
 use crate::bench::report::Report;
 
 /// Writes the report; `missing` says why there are no peers, where there should be.
@@ -34,6 +36,7 @@ pub fn write(root: &Path, command: &str, rows: &[Dated], missing: Option<&str>) 
     report.goals.extend(agreement::goals(&bare));
     report.goals.extend(statics::goals(&bare));
     report.goals.extend(training::goals(&bare));
+    report.goals.extend(quality::goals(&bare));
     report.write(root, command, &page(rows, &report.date, missing))?;
     Ok(report)
 }
@@ -99,6 +102,11 @@ fn page(rows: &[Dated], today: &str, missing: Option<&str>) -> String {
         heading(&mut text, "Training", dates);
         let (_, adapters) = of!(Peft);
         self::trainings(&mut text, &trainings, &adapters);
+    }
+    let (dates, found) = of!(Quality);
+    if !found.is_empty() {
+        heading(&mut text, "What models find", dates);
+        self::found(&mut text, &found);
     }
     if let Some(reason) = missing {
         put(&mut text, format_args!("\n## Not measured\n\n- onnxruntime: {reason}"));
@@ -227,6 +235,30 @@ is the most that the process had. `head` is a step of the static model's full ma
                 it.texts,
                 it.without,
             ),
+        );
+    }
+}
+
+fn found(text: &mut String, rows: &[&Quality]) {
+    *text += "\
+nDCG@10 on the test questions. Differences are question by question, with their 95% interval and the probability of as large a one by chance \
+(paired randomisation test, two-sided). Neither the built-in model nor MiniLM's adapter has seen a test question or its judgements; MiniLM itself saw \
+papers' titles and abstracts (S2ORC) among much else.
+
+| set | model | nDCG@10 | difference | p |
+| --- | --- | --- | --- | --- |
+";
+    for it in rows {
+        let (difference, p) = it.beside.as_ref().map_or_else(Default::default, |beside| {
+            let Beside { model, difference, low, high, p, .. } = beside;
+            (
+                format!("{difference:+.4} ({low:+.4} to {high:+.4}) beside {model}"),
+                format!("{p:.5}"),
+            )
+        });
+        put(
+            text,
+            format_args!("| {} | {} | {:.4} | {difference} | {p} |", it.set, it.model, it.ndcg),
         );
     }
 }

@@ -27,6 +27,7 @@ pub enum Row {
     Static(Static),
     Training(Training),
     Peft(Peft),
+    Quality(Quality),
 }
 
 /// What one engine takes for texts of one kind.
@@ -112,6 +113,32 @@ pub struct Peft {
     pub without: f64,
 }
 
+/// What a model finds on the test questions of a set.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Quality {
+    pub set: String,
+    pub questions: u32,
+    pub model: String,
+    /// nDCG@10, the mean over questions.
+    pub ndcg: f64,
+    #[serde(default)]
+    pub beside: Option<Beside>,
+}
+
+/// How that differs from what another model finds.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Beside {
+    pub model: String,
+    /// The mean over questions, and as a share of the other's.
+    pub difference: f64,
+    pub share: f64,
+    /// The 95% interval of the mean.
+    pub low: f64,
+    pub high: f64,
+    /// How probable it is by chance: a paired randomisation test, two-sided.
+    pub p: f64,
+}
+
 impl Row {
     /// The part that measures it.
     pub fn part(&self) -> Part {
@@ -120,6 +147,8 @@ impl Row {
             Self::Agreement(_) => Part::Agreement,
             Self::Static(_) => Part::Static,
             Self::Training(_) | Self::Peft(_) => Part::Training,
+            Self::Quality(it) if it.model.contains(',') => Part::Tuning,
+            Self::Quality(_) => Part::Formats,
         }
     }
 }

@@ -123,8 +123,8 @@ fn row(
     })
 }
 
-/// Records of a file: their text stays below what a file may have.
-const RECORDS: usize = 20_000;
+/// Records of a file: a search extracts the files it recomputes chunks of.
+const RECORDS: usize = 100;
 
 /// The chunks as records.
 fn corpus(set: &Set, place: &Path) -> Result<PathBuf> {
