@@ -66,8 +66,7 @@ impl FastEncoder {
             position.iter_mut().zip(&weights.token_type).for_each(|(p, t)| *p += t);
         }
         let head = width / config.num_attention_heads;
-        // What enters attention is where rounding to bytes hurts most, the more the later: of what it would add to MiniLM's
-        // error in all layers, the first two of six add a sixth.
+        // What enters attention is where rounding to bytes hurts most, the more the later.
         let in_bytes = if level.pairs_bytes() { 0 } else { weights.layers.len() / 3 };
         let entrance = |layer: usize| match numbers {
             Numbers::Bytes if layer >= in_bytes => Numbers::Words,
@@ -276,7 +275,7 @@ fn first_pass(texts: &[&[u32]]) -> usize {
 }
 
 thread_local! {
-    /// Kept from one call to the next: asking the system for memory anew costs a fiftieth of a text's time.
+    /// Kept from one call to the next, as asking the system for memory anew takes time.
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 

@@ -1,6 +1,6 @@
 //! What the latest search found: in a file of the home, so that the next command knows it whether or not a daemon runs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use covey_crypto::Digest;
 use serde::{Deserialize, Serialize};
@@ -115,14 +115,6 @@ impl Latest {
     }
 }
 
-impl LatestResult {
-    /// The file, where it is on this machine.
-    #[must_use]
-    pub fn file(&self) -> Option<PathBuf> {
-        self.path.as_ref().map(PathBuf::from)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -146,7 +138,8 @@ mod tests {
         assert_eq!(Latest::load(&path).expect("reads"), latest);
         assert_eq!(path.metadata().expect("is there").permissions().mode() & 0o777, 0o600);
         assert!(latest.result(0).is_none() && latest.result(2).is_none());
-        assert_eq!(latest.result(1).and_then(LatestResult::file), Some("/n/a.md".into()));
+        let first = latest.result(1).and_then(|result| result.path.as_deref());
+        assert_eq!(first, Some("/n/a.md"));
         for bytes in ["", "{}", "{\"version\":2,\"question\":\"\",\"results\":[]}"] {
             std::fs::write(&path, bytes).expect("writes");
             assert!(matches!(Latest::load(&path), Err(LatestError::Damaged)), "{bytes}");

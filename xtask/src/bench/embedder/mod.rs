@@ -84,7 +84,15 @@ pub fn run(options: &Options, root: &Path) -> Result<()> {
     if let Some(pairs) = &options.lora_step {
         return training::lora_step(pairs);
     }
-    let wanted = |part: Part| options.parts.is_empty() || options.parts.contains(&part);
+    let wanted = |part: Part| {
+        let asked = options.parts.is_empty() || options.parts.contains(&part);
+        asked
+            && match part {
+                Part::Formats => !options.quality.is_empty(),
+                Part::Tuning => options.tune.is_some(),
+                _ => true,
+            }
+    };
     let texts = Texts::read(&options.data)?;
     let (mut peers, mut missing) = (None, None);
     if !options.no_peers && (wanted(Part::Inference) || wanted(Part::Agreement)) {
@@ -107,24 +115,16 @@ pub fn run(options: &Options, root: &Path) -> Result<()> {
     if wanted(Part::Training) && !options.no_peers {
         measured.extend(training::measure(&bench)?);
     }
-    let mut asked = options.parts.clone();
-    if wanted(Part::Formats) && !options.quality.is_empty() {
+    if wanted(Part::Formats) {
         for folder in &options.quality {
             measured.extend(quality::formats(folder)?);
         }
-        asked.push(Part::Formats);
     }
     if let Some(folder) = options.tune.as_ref().filter(|_| wanted(Part::Tuning)) {
         measured.extend(quality::tuned(folder)?);
-        asked.push(Part::Tuning);
     }
     let mut rows = report::earlier(root)?;
-    // What was not measured stays as the last run left it.
-    let replaced = |part: Part| match part {
-        Part::Formats | Part::Tuning => asked.contains(&part),
-        _ => wanted(part),
-    };
-    rows.retain(|dated| !replaced(dated.row.part()));
+    rows.retain(|dated| !wanted(dated.row.part()));
     let date = today();
     rows.extend(measured.into_iter().map(|row| Dated { date: date.clone(), row }));
     let data = options.data.file_name().unwrap_or_default().to_string_lossy();
