@@ -5,14 +5,14 @@ use std::sync::{Arc, OnceLock};
 use crate::{EmbedError, Embedder, StaticModel};
 
 /// Name of the built-in model.
-pub const BUILTIN_NAME: &str = "covey-static-en-256";
+pub const BUILTIN_NAME: &str = "covey-static-en-512";
 
-/// Made by `examples/distill.rs`; assets/NOTICE.md has the command and the licence.
-pub(crate) static BYTES: &[u8] = include_bytes!("../assets/covey-static-en-256.cvst");
+/// Made by `cargo xtask model`; assets/NOTICE.md has the command and the licence.
+pub(crate) static BYTES: &[u8] = include_bytes!("../assets/covey-static-en-512.cvst");
 
 static MODEL: OnceLock<Arc<StaticModel>> = OnceLock::new();
 
-/// The built-in English model: static, 256 dimensions, no IO. The first call checks
+/// The built-in English model: static, 512 dimensions, no IO. The first call checks
 /// and prepares it in some tens of milliseconds; later calls share the result.
 ///
 /// # Errors
@@ -35,7 +35,7 @@ mod tests {
         assert!(BYTES.len() <= 8 * 1024 * 1024, "{}", BYTES.len());
         let (first, second) = (builtin().unwrap(), builtin().unwrap());
         assert!(Arc::ptr_eq(&first, &second));
-        assert_eq!((first.name(), first.dim()), (BUILTIN_NAME, 256));
+        assert_eq!((first.name(), first.dim()), (BUILTIN_NAME, 512));
     }
 
     #[test]
@@ -48,7 +48,7 @@ mod tests {
         ];
         let rows = model.embed(&texts).unwrap();
         let dot = |a: usize, b: usize| -> f32 {
-            (0..256).map(|i| rows[a * 256 + i] * rows[b * 256 + i]).sum()
+            (0..512).map(|i| rows[a * 512 + i] * rows[b * 512 + i]).sum()
         };
         assert!(dot(0, 1) > dot(0, 2) + 0.1, "{} {}", dot(0, 1), dot(0, 2));
         assert!((dot(0, 0) - 1.0).abs() < 1e-5);
@@ -61,7 +61,7 @@ mod tests {
             (0..200).map(|i| format!("note {i} about {}", "rivers and boats ".repeat(i))).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let together = model.embed(&texts).unwrap();
-        for (text, row) in texts.iter().zip(together.chunks(256)) {
+        for (text, row) in texts.iter().zip(together.chunks(512)) {
             assert_eq!(model.embed(&[text]).unwrap(), row);
         }
     }

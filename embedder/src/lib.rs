@@ -5,7 +5,8 @@
 //! [`ModelStore`] (a directory of models that were pulled, verified and recorded).
 //! Two families implement it: [`StaticModel`], which looks tokens up in a table and
 //! takes a weighted mean, and [`BertModel`], MiniLM-class encoders run in f32 or in whole
-//! numbers ([`Precision`]). [`distill()`] makes the first from the second, on `burn`'s flex backend.
+//! numbers ([`Precision`]). [`distill()`] makes the first from the second, on `burn`'s flex backend;
+//! [`distill_and_train`] made the built-in one.
 //!
 //! This crate knows neither the index nor the network, and takes no part in
 //! deciding which model a node or a group uses; it only names models exactly
@@ -37,10 +38,13 @@ use std::ops::Range;
 
 pub use bert::{BertError, BertModel, Precision};
 pub use builtin::{BUILTIN_NAME, builtin};
-pub use distill::{DistillError, DistillOptions, distill};
+pub use distill::{
+    ContrastOptions, ContrastProgress, DistillError, DistillOptions, DistillProgress, TextPair,
+    distill, distill_and_train,
+};
 pub use error::EmbedError;
 pub use id::{ModelId, ParseModelIdError};
-pub use statics::{FormatError, StaticAbout, StaticModel, StaticParts};
+pub use statics::{Bits, FormatError, StaticAbout, StaticModel, StaticParts};
 pub use store::{
     Family, LearnerError, ModelError, ModelInfo, ModelStore, PullProgress, PullSource, PullStage,
     default_cache,

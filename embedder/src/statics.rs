@@ -1,11 +1,12 @@
 //! The `static` family: a table of token vectors, summed and normalised.
 //!
-//! A token's vector is an int8 row times an f32 scale that already holds the token's
+//! A token's vector is a row of whole numbers (one byte each, fewer bits in a file) times an f32 scale that already holds the token's
 //! frequency weight, so the sum of rows is the weighted mean up to its length, which
 //! normalising removes. This is the inference side of Model2Vec (Minish Lab, 2024) with
 //! the weighting of Arora, Liang and Ma, "A simple but tough-to-beat baseline for
 //! sentence embeddings" (ICLR 2017).
 
+mod bits;
 mod format;
 
 use std::borrow::Cow;
@@ -13,6 +14,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+pub use bits::Bits;
 pub use format::FormatError;
 
 use crate::adapter::{Adapter, Shape};
@@ -37,7 +39,9 @@ pub struct StaticParts {
     pub vocabulary: Vec<String>,
     /// One factor per token: quantization step times frequency weight.
     pub scales: Vec<f32>,
-    /// `vocabulary.len() * dim` entries, row-major, one byte each as `i8`.
+    /// Bits that an entry of a row takes in a file.
+    pub bits: Bits,
+    /// `vocabulary.len() * dim` entries, row-major, one byte each as `i8`, that fit `bits`.
     pub rows: Cow<'static, [u8]>,
 }
 
@@ -82,14 +86,14 @@ impl StaticModel {
     /// When the bytes are not a complete, undamaged file of a known version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
         let (mut parts, rows) = format::decode(bytes)?;
-        parts.rows = Cow::Owned(rows.to_vec());
+        parts.rows = Cow::Owned(rows.into_owned());
         Self::new(parts)
     }
 
-    /// The same for bytes that live as long as the program, whose rows are not copied.
+    /// The same for bytes that live as long as the program: rows of whole bytes are not copied.
     pub(crate) fn from_static(bytes: &'static [u8]) -> Result<Self, FormatError> {
         let (mut parts, rows) = format::decode(bytes)?;
-        parts.rows = Cow::Borrowed(rows);
+        parts.rows = rows;
         Self::new(parts)
     }
 

@@ -14,7 +14,7 @@ fn the_builtin_model_is_measured_without_a_node_and_nothing_is_left_behind() {
     };
     assert_eq!(
         (&model["name"], &model["family"]),
-        (&"covey-static-en-256".into(), &"static".into())
+        (&"covey-static-en-512".into(), &"static".into())
     );
     assert!(model["tokens_per_s"].as_f64().is_some_and(|rate| rate > 1e3), "{model}");
     let [path] = model["paths"].as_array().expect("a list").as_slice() else {
@@ -31,7 +31,7 @@ fn the_builtin_model_is_measured_without_a_node_and_nothing_is_left_behind() {
 #[test]
 fn a_report_for_people_names_the_machine_and_the_model() {
     let ada = Person::new("ada");
-    let run = ada.run(&["model", "bench", "--model", "covey-static-en-256", "--seconds", "0.05"]);
+    let run = ada.run(&["model", "bench", "--model", "covey-static-en-512", "--seconds", "0.05"]);
     assert_eq!(run.code, Some(0), "{run:?}");
     for part in ["this machine", "chunks/s", "million tokens/s", "static"] {
         assert!(run.stdout.contains(part), "no {part:?} in {}", run.stdout);

@@ -56,7 +56,7 @@ fn a_model_is_measured_and_its_run_scores_the_same() {
     assert_eq!((&found["queries"], &found["documents"]), (&json!(4), &json!(6)));
     assert_eq!((&found["compared"], &found["per_query"]), (&Value::Null, &json!([])));
     let run = &found["run"];
-    assert_eq!((&run["name"], &run["unanswered"]), (&json!("covey-static-en-256"), &json!(0)));
+    assert_eq!((&run["name"], &run["unanswered"]), (&json!("covey-static-en-512"), &json!(0)));
     assert!(run["model"]["release"].as_str().is_some_and(|it| it.len() == 64), "{run}");
     assert_eq!((&run["measures"][0]["k"], &run["measures"][1]["k"]), (&json!(1), &json!(3)));
     assert_eq!(run["measures"].as_array().map(Vec::len), Some(2));
@@ -69,7 +69,7 @@ fn a_model_is_measured_and_its_run_scores_the_same() {
     let lines: Vec<Vec<&str>> = lines.lines().map(|it| it.split(' ').collect()).collect();
     assert_eq!(lines.len(), 4 * DOCUMENTS.len(), "all of a small corpus");
     assert!(
-        lines.iter().all(|it| it.len() == 6 && it[1] == "Q0" && it[5] == "covey-static-en-256")
+        lines.iter().all(|it| it.len() == 6 && it[1] == "Q0" && it[5] == "covey-static-en-512")
     );
     let again = ada.json(&["eval", text(&set), "--run-in", text(&out), "--k", "1,3"]);
     assert_eq!(again["run"]["measures"], run["measures"]);
@@ -133,7 +133,7 @@ fn a_run_of_another_system_is_scored_and_compared_by_query() {
         assert_eq!(number("better") + number("equal") + number("worse"), 4.0);
     }
     assert_eq!(both["per_query"][0]["compared"][0]["ndcg"], 0.0);
-    let itself = ada.json(&["eval", text(&set), "--compare", "covey-static-en-256"]);
+    let itself = ada.json(&["eval", text(&set), "--compare", "covey-static-en-512"]);
     for it in itself["compared"]["differences"].as_array().expect("a list") {
         assert_eq!(
             (&it["difference"], &it["p"], &it["equal"]),
@@ -150,14 +150,14 @@ fn people_get_a_table() {
     assert_eq!((plain.code, plain.stderr.as_str()), (Some(0), ""), "{plain:?}");
     for words in [
         "set  test, 4 queries, 6 documents\n",
-        "covey-static-en-256\n",
+        "covey-static-en-512\n",
         "nDCG@10",
         "recall@10",
         "MRR@10",
     ] {
         assert!(plain.stdout.contains(words), "{words}: {}", plain.stdout);
     }
-    let both = ada.run(&["eval", text(&set), "--compare", "covey-static-en-256", "--per-query"]);
+    let both = ada.run(&["eval", text(&set), "--compare", "covey-static-en-512", "--per-query"]);
     for words in ["A - B", "95% interval", "randomisation test", "q-kettle", "+0.0000"] {
         assert!(both.stdout.contains(words), "{words}: {}", both.stdout);
     }

@@ -37,7 +37,7 @@ fn a_folder_is_indexed_searched_and_exported_without_a_node() {
     let exported = lines(&out);
     assert_eq!(exported.len(), 2);
     let npy = fs::metadata(ada.dir().join("papers.npy")).expect("is there").len();
-    assert_eq!(npy, 128 + 2 * 256 * 4);
+    assert_eq!(npy, 128 + 2 * 512 * 4);
     assert!(!ada.home().join("state").exists(), "no node was made");
     assert_eq!(ada.fails(&["index", "info", "./nowhere"]).kind, "not_found");
     let none = ada.fails(&["index", "export", "papers", "--out", text(&out)]);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use covey_embedder::{StaticAbout, StaticModel, StaticParts};
+use covey_embedder::{Bits, StaticAbout, StaticModel, StaticParts};
 use covey_tests::{Lab, Person};
 use serde_json::json;
 
@@ -20,6 +20,7 @@ fn tiny_model(person: &Person) -> String {
         max_tokens: 64,
         vocabulary: vocabulary.map(str::to_owned).to_vec(),
         scales: vec![0.01; vocabulary.len()],
+        bits: Bits::WHOLE,
         rows: Cow::Owned(rows),
     });
     let bytes = model.expect("a valid model").to_bytes().expect("encodes");
@@ -54,7 +55,7 @@ fn a_mixed_model_is_named_and_says_what_to_do() {
     // Ben himself finds his own, with the model they have.
     assert_eq!(ben.json(&["search", "kettle"])["results"][0]["from"][0]["member"], "you");
 
-    ben.json(&["model", "use", "covey-static-en-256"]);
+    ben.json(&["model", "use", "covey-static-en-512"]);
     ben.json(&["reindex"]);
     assert_eq!(Lab::outcome(&ada.search("lab", "kettle"), "ben")["outcome"], "answered");
 }

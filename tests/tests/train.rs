@@ -52,7 +52,7 @@ fn a_model_learns_what_belongs_together_and_is_used() {
     let adapter = ada.dir().join("learnt.safetensors");
     let reply = train(&ada, &["--name", "learnt", "--adapter-out", text(&adapter)]);
     assert_eq!((&reply["type"], &reply["adapter"]), (&json!("trained"), &json!("head")));
-    assert_eq!(reply["parameters"], 256 * 256);
+    assert_eq!(reply["parameters"], 512 * 512);
     assert!(reply["held_out_pairs"].as_u64().is_some_and(|count| count > 5), "{reply}");
     let (before, after) = (loss(&reply, "held_out_before"), loss(&reply, "held_out"));
     assert!(after < before, "{before} to {after}");

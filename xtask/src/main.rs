@@ -1,7 +1,8 @@
-//! Chores of the workspace: `cargo xtask ci` and `cargo xtask bench NAME`.
+//! Chores of the workspace: `cargo xtask ci`, `cargo xtask bench NAME` and `cargo xtask model`.
 #![forbid(unsafe_code)]
 
 mod bench;
+mod model;
 mod tidy;
 
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ enum Chore {
     /// Measure something and write docs/benchmarks/NAME.json and NAME.md.
     #[command(subcommand)]
     Bench(Bench),
+    /// Make the built-in model again.
+    Model(model::Options),
 }
 
 #[derive(Subcommand)]
@@ -42,6 +45,7 @@ enum Bench {
 
 fn main() -> Result<()> {
     match Arguments::parse().chore {
+        Chore::Model(options) => model::run(&options, &root()),
         Chore::Ci => ci(),
         Chore::Tidy => tidy::report(&root()),
         Chore::Bench(Bench::Adopt(options)) => bench::adopt::run(&options, &root()),

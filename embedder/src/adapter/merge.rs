@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::layout::{Place, Shape, TOKEN_WEIGHTS, WHOLE};
 use super::{Adapter, AdapterConfig};
 use crate::distill::quantize;
-use crate::statics::StaticParts;
+use crate::statics::{Bits, StaticParts};
 
 impl Adapter {
     /// `A` (`[rank, inputs]`) and `B` (`[outputs, rank]`) of the `number`th projection.
@@ -99,6 +99,7 @@ impl Adapter {
             max_tokens: parts.max_tokens,
             vocabulary: parts.vocabulary.clone(),
             scales: rows.iter().map(|(scale, _)| *scale).collect(),
+            bits: Bits::WHOLE,
             rows: Cow::Owned(rows.into_iter().flat_map(|(_, bytes)| bytes).collect()),
         }
     }

@@ -1,5 +1,7 @@
 //! Principal components of a few hundred columns: covariance, then cyclic Jacobi.
 
+use rayon::prelude::*;
+
 /// Sweeps after which rotation stops even if something remains; about ten suffice.
 const SWEEPS: usize = 60;
 
@@ -21,24 +23,25 @@ pub(super) fn whitened(matrix: &[f32], width: usize, keep: usize) -> Vec<f32> {
     let mut matrix = matrix.to_vec();
     centre(&mut matrix, width);
     let components = components(covariance(&matrix, width), width);
-    let mut out = Vec::with_capacity(matrix.len() / width * keep);
-    for row in matrix.chunks_exact(width) {
-        out.extend(components[..keep].iter().map(|(variance, direction)| {
+    let mut out = vec![0.0; matrix.len() / width * keep];
+    out.par_chunks_mut(keep).zip(matrix.par_chunks_exact(width)).for_each(|(out, row)| {
+        for (out, (variance, direction)) in out.iter_mut().zip(&components) {
             let dot: f64 = direction.iter().zip(row).map(|(d, &x)| d * f64::from(x)).sum();
             // A direction without variance holds nothing but rounding.
-            if *variance > 1e-12 { (dot / variance.sqrt()) as f32 } else { 0.0 }
-        }));
-    }
+            *out = if *variance > 1e-12 { (dot / variance.sqrt()) as f32 } else { 0.0 };
+        }
+    });
     out
 }
 
 fn covariance(centred: &[f32], width: usize) -> Vec<f64> {
     let mut sums = vec![0.0_f64; width * width];
-    for row in centred.chunks_exact(width) {
-        for (sums, &x) in sums.chunks_exact_mut(width).zip(row) {
-            sums.iter_mut().zip(row).for_each(|(sum, &y)| *sum += f64::from(x) * f64::from(y));
+    sums.par_chunks_exact_mut(width).enumerate().for_each(|(at, sums)| {
+        for row in centred.chunks_exact(width) {
+            let x = f64::from(row[at]);
+            sums.iter_mut().zip(row).for_each(|(sum, &y)| *sum += x * f64::from(y));
         }
-    }
+    });
     let count = (centred.len() / width).max(1) as f64;
     sums.iter().map(|sum| sum / count).collect()
 }

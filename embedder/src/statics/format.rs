@@ -1,17 +1,20 @@
-//! The static model file: docs/spec/static-model-format.md, version 1.
+//! The static model file: docs/spec/static-model-format.md, versions 1 and 2.
 //!
 //! A fixed header gives every length, the total must come out exactly, and a SHA-256
-//! ends the file. Nothing is allocated before the checksum holds.
+//! ends the file. Nothing is allocated before the checksum holds. Rows of whole bytes are
+//! written as version 1, which every release reads; fewer bits take version 2.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use super::bits::{self, Bits};
 use super::{StaticAbout, StaticParts};
 use crate::id::sha256;
 
 const MAGIC: [u8; 8] = *b"COVEYSTM";
-const VERSION: u32 = 1;
-const HEADER: usize = 64;
+const WHOLE_BYTES: u32 = 1;
+const PACKED: u32 = 2;
+const HEADER: usize = 68;
 const CHECKSUM: usize = 32;
 const MAX_DIM: usize = 4_096;
 const MAX_TOKEN_LIMIT: usize = 65_536;
@@ -42,6 +45,9 @@ pub enum FormatError {
     /// A scale is negative, infinite or not a number.
     #[error("the scale of token {0} is not a finite, non-negative number")]
     Scale(usize),
+    /// A row has an entry that its number of bits cannot hold.
+    #[error("the row of token {0} has an entry of more bits than the file's entries have")]
+    Entry(usize),
 }
 
 pub(super) fn check(parts: &StaticParts) -> Result<(), FormatError> {
@@ -64,6 +70,11 @@ pub(super) fn check(parts: &StaticParts) -> Result<(), FormatError> {
     if let Some(token) = parts.scales.iter().position(|s| !s.is_finite() || *s < 0.0) {
         return Err(FormatError::Scale(token));
     }
+    // Without an early end within a row, which takes many entries at once.
+    let fit = |row: &[u8]| row.iter().fold(true, |fit, x| fit & parts.bits.hold(x.cast_signed()));
+    if let Some(token) = parts.rows.chunks(parts.dim).position(|row| !fit(row)) {
+        return Err(FormatError::Entry(token));
+    }
     let mut seen = BTreeSet::new();
     for token in &parts.vocabulary {
         if token.is_empty() || token.contains('\n') || !seen.insert(token) {
@@ -83,10 +94,15 @@ pub(super) fn encode(parts: &StaticParts) -> Result<Vec<u8>, FormatError> {
     out.extend_from_slice(&MAGIC);
     let lengths =
         [parts.dim, parts.max_tokens, parts.vocabulary.len(), about.len(), vocabulary.len()];
-    out.extend_from_slice(&VERSION.to_le_bytes());
+    let whole = parts.bits == Bits::WHOLE;
+    let version = if whole { WHOLE_BYTES } else { PACKED };
+    out.extend_from_slice(&version.to_le_bytes());
     for length in lengths {
         let length = u32::try_from(length).map_err(|_| FormatError::Length("header"))?;
         out.extend_from_slice(&length.to_le_bytes());
+    }
+    if !whole {
+        out.extend_from_slice(&u32::from(parts.bits.get()).to_le_bytes());
     }
     out.extend_from_slice(&parts.root_weights);
     out.extend_from_slice(&about);
@@ -94,30 +110,42 @@ pub(super) fn encode(parts: &StaticParts) -> Result<Vec<u8>, FormatError> {
     for scale in &parts.scales {
         out.extend_from_slice(&scale.to_le_bytes());
     }
-    out.extend_from_slice(&parts.rows);
+    if whole {
+        out.extend_from_slice(&parts.rows);
+    } else {
+        bits::pack(&parts.rows, parts.bits, &mut out);
+    }
     let checksum = sha256(&out);
     out.extend_from_slice(&checksum);
     Ok(out)
 }
 
-/// Reads all but the rows, which are returned as a slice for the caller to own or borrow.
-pub(super) fn decode(bytes: &[u8]) -> Result<(StaticParts, &[u8]), FormatError> {
+/// Reads a file. Rows of whole bytes are borrowed from it, packed ones are unpacked.
+pub(super) fn decode(bytes: &[u8]) -> Result<(StaticParts, Cow<'_, [u8]>), FormatError> {
     let mut input = Reader { rest: bytes };
     if input.take(8, "magic").map_err(|_| FormatError::Magic)? != MAGIC {
         return Err(FormatError::Magic);
     }
-    match input.number("version")? {
-        1 => {}
-        other => return Err(FormatError::Version(u32::try_from(other).unwrap_or(u32::MAX))),
+    let version = u32::try_from(input.number("version")?).unwrap_or(u32::MAX);
+    if !matches!(version, WHOLE_BYTES | PACKED) {
+        return Err(FormatError::Version(version));
     }
     let dim = input.bounded(MAX_DIM, "dimensions")?;
     let max_tokens = input.bounded(MAX_TOKEN_LIMIT, "token limit")?;
     let tokens = input.bounded(MAX_VOCABULARY, "vocabulary")?;
     let about = input.bounded(MAX_ABOUT, "description")?;
     let vocabulary = input.number("vocabulary")?;
+    let width = match version {
+        PACKED => {
+            let packed = u8::try_from(input.number("bits")?).ok().and_then(Bits::packed);
+            packed.ok_or(FormatError::Length("bits"))?
+        }
+        _ => Bits::WHOLE,
+    };
     let root_weights = input.take(32, "root weights")?;
 
-    let body = [about, vocabulary, tokens * 4, tokens * dim, CHECKSUM];
+    let packed = width.bytes(tokens * dim);
+    let body = [about, vocabulary, tokens * 4, packed, CHECKSUM];
     if body.iter().sum::<usize>() != input.rest.len() {
         return Err(FormatError::Length("the lengths do not add up to the file's"));
     }
@@ -136,11 +164,23 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(StaticParts, &[u8]), FormatError> 
     }
     let (scales, _) = input.take(tokens * 4, "scales")?.as_chunks::<4>();
     let scales = scales.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    let rows = input.take(tokens * dim, "rows")?;
+    let rows = input.take(packed, "rows")?;
+    let rows = match version {
+        PACKED => Cow::Owned(bits::unpack(rows, width, tokens * dim)?),
+        _ => Cow::Borrowed(rows),
+    };
     let root_weights = root_weights.try_into().map_err(|_| FormatError::Length("root weights"))?;
     let rows_later = Cow::Borrowed([].as_slice());
-    let parts =
-        StaticParts { about, root_weights, dim, max_tokens, vocabulary, scales, rows: rows_later };
+    let parts = StaticParts {
+        about,
+        root_weights,
+        dim,
+        max_tokens,
+        vocabulary,
+        scales,
+        bits: width,
+        rows: rows_later,
+    };
     Ok((parts, rows))
 }
 

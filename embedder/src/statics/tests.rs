@@ -8,6 +8,7 @@ fn toy() -> StaticParts {
         max_tokens: 4,
         vocabulary: ["red", "blue", "##ish"].map(String::from).to_vec(),
         scales: vec![0.5, 1.0, 0.25],
+        bits: Bits::WHOLE,
         rows: Cow::Owned([4_i8, 0, 0, -3, 8, 8].map(i8::cast_unsigned).to_vec()),
     }
 }
@@ -30,14 +31,50 @@ fn a_text_is_the_normalised_weighted_sum_of_its_tokens() {
     check("who who who blue red", [0.0, -1.0]);
 }
 
+fn packed() -> StaticParts {
+    StaticParts { bits: Bits::new(5).unwrap(), ..toy() }
+}
+
 #[test]
 fn bytes_round_trip_and_keep_the_id() {
-    let model = StaticModel::new(toy()).unwrap();
-    let bytes = model.to_bytes().unwrap();
-    let again = StaticModel::from_bytes(&bytes).unwrap();
-    assert_eq!(again.parts(), model.parts());
-    assert_eq!(again.id(), model.id());
-    assert_eq!(again.to_bytes().unwrap(), bytes);
+    for (parts, version) in [(toy(), 1), (packed(), 2)] {
+        let model = StaticModel::new(parts).unwrap();
+        let bytes = model.to_bytes().unwrap();
+        assert_eq!(bytes[8], version);
+        let again = StaticModel::from_bytes(&bytes).unwrap();
+        assert_eq!(again.parts(), model.parts());
+        assert_eq!(again.id(), model.id());
+        assert_eq!(again.to_bytes().unwrap(), bytes);
+    }
+}
+
+#[test]
+fn how_rows_are_stored_is_no_part_of_the_id() {
+    let [whole, packed] = [toy(), packed()].map(|parts| StaticModel::new(parts).unwrap());
+    assert_eq!(whole.id(), packed.id());
+    assert_eq!(whole.embed(&["redish blue"]).unwrap(), packed.embed(&["redish blue"]).unwrap());
+    // Six entries of 5 bits take 4 bytes, and a header of version 2 has a number more.
+    let lengths = [&whole, &packed].map(|model| model.to_bytes().unwrap().len());
+    assert_eq!(lengths[1], lengths[0] - 6 + 4 + 4);
+}
+
+#[test]
+fn packed_files_are_checked() {
+    let bytes = StaticModel::new(packed()).unwrap().to_bytes().unwrap();
+    // With a right checksum, so that what comes after it is reached.
+    let signed = |change: &dyn Fn(&mut [u8])| {
+        let mut content = bytes[..bytes.len() - 32].to_vec();
+        change(&mut content);
+        let checksum = sha256(&content);
+        StaticModel::from_bytes(&[content, checksum.to_vec()].concat()).err()
+    };
+    assert!(signed(&|_| {}).is_none());
+    for bits in [0, 1, 6, 8, 9, 255] {
+        let refused = signed(&|content| content[32] = bits);
+        assert!(matches!(refused, Some(FormatError::Length(_))), "{bits} bits");
+    }
+    let spare = signed(&|content| *content.last_mut().unwrap() |= 0x80);
+    assert!(matches!(spare, Some(FormatError::Length("bits after the last row are not zero"))));
 }
 
 #[test]
@@ -64,17 +101,20 @@ fn ids_follow_the_content_and_not_the_description() {
 #[test]
 fn every_cut_and_every_flipped_bit_is_noticed() {
     let bytes = StaticModel::new(toy()).unwrap().to_bytes().unwrap();
-    for length in 0..bytes.len() {
-        assert!(StaticModel::from_bytes(&bytes[..length]).is_err(), "cut to {length}");
+    let packed = StaticModel::new(packed()).unwrap().to_bytes().unwrap();
+    for bytes in [bytes, packed] {
+        for length in 0..bytes.len() {
+            assert!(StaticModel::from_bytes(&bytes[..length]).is_err(), "cut to {length}");
+        }
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(StaticModel::from_bytes(&damaged).is_err(), "bit {bit}");
+        }
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert!(StaticModel::from_bytes(&longer).is_err());
     }
-    for bit in 0..bytes.len() * 8 {
-        let mut damaged = bytes.clone();
-        damaged[bit / 8] ^= 1 << (bit % 8);
-        assert!(StaticModel::from_bytes(&damaged).is_err(), "bit {bit}");
-    }
-    let mut longer = bytes.clone();
-    longer.push(0);
-    assert!(StaticModel::from_bytes(&longer).is_err());
 }
 
 #[test]
@@ -89,6 +129,7 @@ fn parts_that_do_not_fit_together_are_refused() {
     assert!(refused(&|parts| parts.max_tokens = 0).contains("token limit"));
     assert!(refused(&|parts| parts.scales.truncate(2)).contains("scales"));
     assert!(refused(&|parts| parts.rows.to_mut().truncate(5)).contains("rows"));
+    assert!(refused(&|parts| parts.bits = Bits::new(4).unwrap()).contains("token 2"));
     assert!(refused(&|parts| parts.scales[1] = f32::NAN).contains("token 1"));
     assert!(refused(&|parts| parts.scales[2] = -1.0).contains("token 2"));
     assert!(refused(&|parts| parts.vocabulary[1] = "red".into()).contains("repeated"));
@@ -100,8 +141,8 @@ fn parts_that_do_not_fit_together_are_refused() {
 fn version_and_magic_are_told_apart() {
     let bytes = StaticModel::new(toy()).unwrap().to_bytes().unwrap();
     let mut newer = bytes.clone();
-    newer[8] = 2;
-    assert!(matches!(StaticModel::from_bytes(&newer), Err(FormatError::Version(2))));
+    newer[8] = 3;
+    assert!(matches!(StaticModel::from_bytes(&newer), Err(FormatError::Version(3))));
     assert!(matches!(StaticModel::from_bytes(b"\x89PNG\r\n\x1a\nrest"), Err(FormatError::Magic)));
     assert!(matches!(StaticModel::from_bytes(b""), Err(FormatError::Magic)));
 }

@@ -7,7 +7,7 @@ use super::install::Installer;
 use super::pinned::{Package, Pinned, PinnedFile};
 use super::*;
 use crate::id::sha256;
-use crate::statics::StaticAbout;
+use crate::statics::{Bits, StaticAbout};
 use crate::{Embedder, FormatError, StaticParts};
 
 fn toy(name: &str, entry: u8) -> StaticModel {
@@ -19,6 +19,7 @@ fn toy(name: &str, entry: u8) -> StaticModel {
         max_tokens: 8,
         vocabulary: vec!["red".into(), "blue".into()],
         scales: vec![1.0, 1.0],
+        bits: Bits::WHOLE,
         rows: Cow::Owned(vec![entry, 0, 0, 1]),
     })
     .unwrap()

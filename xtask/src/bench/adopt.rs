@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use covey_embedder::eval::{Set, ndcg, recall};
-use covey_embedder::{Embedder, StaticModel};
+use covey_embedder::{Bits, Embedder, StaticModel};
 use covey_index::{Collection, Disk, Encoder, SearchOptions, Settings, UpdateOptions};
 use covey_node::models::ModelHandle;
 use serde_json::json;
@@ -33,7 +33,7 @@ const PARTS: usize = 8;
 /// Largest change of recall@10 until the move is over.
 const TOLERANCE: f64 = 0.01;
 /// The built-in model, as a file.
-const MODEL: &str = "embedder/assets/covey-static-en-256.cvst";
+const MODEL: &str = "embedder/assets/covey-static-en-512.cvst";
 
 /// Options of `cargo xtask bench adopt`.
 #[derive(Args)]
@@ -177,6 +177,10 @@ fn releases(file: &Path, change: i8) -> Result<[Arc<dyn Encoder>; 2]> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let first = StaticModel::from_bytes(&bytes)?;
     let mut parts = first.parts().clone();
+    // Whole bytes, as training gives, so that the change is as fine.
+    let finer = Bits::WHOLE.largest() / parts.bits.largest();
+    parts.scales.iter_mut().for_each(|scale| *scale /= f32::from(finer));
+    parts.bits = Bits::WHOLE;
     let span = 2 * u64::from(change.unsigned_abs()) + 1;
     let mut state = 1u64;
     for entry in parts.rows.to_mut() {
@@ -184,8 +188,8 @@ fn releases(file: &Path, change: i8) -> Result<[Arc<dyn Encoder>; 2]> {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let drawn = (state >> 40) % span;
-        let moved =
-            i64::from(entry.cast_signed()) + drawn as i64 - i64::from(change.unsigned_abs());
+        let moved = i64::from(entry.cast_signed()) * i64::from(finer) + drawn as i64
+            - i64::from(change.unsigned_abs());
         *entry = (moved.clamp(-127, 127) as i8).cast_unsigned();
     }
     let second = StaticModel::new(parts)?;

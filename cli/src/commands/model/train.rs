@@ -37,7 +37,7 @@ Examples: covey model train --pairs pairs.jsonl --name my-model
           covey model train --pairs pairs.jsonl --name my-minilm --model all-MiniLM-L6-v2 --peft ~/my-minilm-lora
           covey model train --mine --name my-model
           covey model train --mine notes,papers --negatives 4 --name my-model
-          covey eval ~/sets/mine --model my-model --compare covey-static-en-256";
+          covey eval ~/sets/mine --model my-model --compare covey-static-en-512";
 
 /// Fine-tune a model on pairs of texts that belong together, on this machine
 ///

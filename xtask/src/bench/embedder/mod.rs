@@ -23,7 +23,7 @@ use covey_embedder::bench::Threads;
 use self::peers::Peers;
 use self::rows::{Dated, Row};
 use self::texts::Texts;
-use crate::bench::report::today;
+use crate::bench::report::{Report, today};
 
 /// Options of `cargo xtask bench embedder`.
 #[derive(Args)]
@@ -79,6 +79,36 @@ struct Bench<'a> {
     rounds: u32,
 }
 
+/// The report as far as it has come: written after every part, so that a run cut short has lost only the part it was at.
+struct Kept<'a> {
+    root: &'a Path,
+    command: String,
+    missing: Option<String>,
+    rows: Vec<Dated>,
+    /// Parts that have rows of this run.
+    begun: Vec<Part>,
+}
+
+impl Kept<'_> {
+    /// Adds rows; those of an earlier run go when the first of their part come.
+    fn add(&mut self, rows: Vec<Row>) -> Result<()> {
+        let date = today();
+        for row in rows {
+            let part = row.part();
+            if !self.begun.contains(&part) {
+                self.rows.retain(|dated| dated.row.part() != part);
+                self.begun.push(part);
+            }
+            self.rows.push(Dated { date: date.clone(), row });
+        }
+        self.write().map(drop)
+    }
+
+    fn write(&self) -> Result<Report> {
+        report::write(self.root, &self.command, &self.rows, self.missing.as_deref())
+    }
+}
+
 /// Runs the benchmark and writes docs/benchmarks/embedder.{json,md}.
 pub fn run(options: &Options, root: &Path) -> Result<()> {
     if let Some(pairs) = &options.lora_step {
@@ -102,34 +132,30 @@ pub fn run(options: &Options, root: &Path) -> Result<()> {
         }
     }
     let mut bench = Bench { root, texts, peers, one: Threads::new(1)?, rounds: options.rounds };
-    let mut measured: Vec<Row> = Vec::new();
+    let data = options.data.file_name().unwrap_or_default().to_string_lossy();
+    let command = format!("cargo xtask bench embedder --data {data}");
+    let mut kept = Kept { root, command, missing, rows: report::earlier(root)?, begun: Vec::new() };
     if wanted(Part::Inference) {
-        measured.extend(inference::measure(&mut bench)?);
+        kept.add(inference::measure(&mut bench)?)?;
     }
     if wanted(Part::Agreement) {
-        measured.extend(agreement::measure(&mut bench)?);
+        kept.add(agreement::measure(&mut bench)?)?;
     }
     if wanted(Part::Static) {
-        measured.extend(statics::measure(&bench)?);
+        kept.add(statics::measure(&bench)?)?;
     }
     if wanted(Part::Training) && !options.no_peers {
-        measured.extend(training::measure(&bench)?);
+        kept.add(training::measure(&bench)?)?;
     }
     if wanted(Part::Formats) {
         for folder in &options.quality {
-            measured.extend(quality::formats(folder)?);
+            kept.add(quality::formats(folder)?)?;
         }
     }
     if let Some(folder) = options.tune.as_ref().filter(|_| wanted(Part::Tuning)) {
-        measured.extend(quality::tuned(folder)?);
+        quality::tuned(folder, &mut |row| kept.add(vec![row]))?;
     }
-    let mut rows = report::earlier(root)?;
-    rows.retain(|dated| !wanted(dated.row.part()));
-    let date = today();
-    rows.extend(measured.into_iter().map(|row| Dated { date: date.clone(), row }));
-    let data = options.data.file_name().unwrap_or_default().to_string_lossy();
-    let command = format!("cargo xtask bench embedder --data {data}");
-    let report = report::write(root, &command, &rows, missing.as_deref())?;
+    let report = kept.write()?;
     for goal in &report.goals {
         let met = if goal.met { "met" } else { "MISSED" };
         println!("{met}: {} {:.4} ({})", goal.name, goal.value, goal.goal);

@@ -38,22 +38,22 @@ pub fn formats(folder: &Path) -> Result<Vec<Row>> {
     let set = Set::read(folder, "test")?;
     let store = testing::store_with_minilm().context("MiniLM cannot be fetched, see above")?;
     let name = name_of(folder);
-    let mut rows =
-        vec![row(&name, BUILTIN_NAME, &values(&*store.load(BUILTIN_NAME)?, &set)?, None)];
+    let builtin = values(&*store.load(BUILTIN_NAME)?, &set)?;
+    let mut rows = vec![Row::Quality(quality(&name, BUILTIN_NAME, &builtin, None))];
     let mut floats = None;
     for precision in [Precision::F32, Precision::Int16, Precision::Int8] {
         let model = store.load_with(testing::MINILM_NAME, precision)?;
         let values = values(&*model, &set)?;
         let label = format!("{} {}", testing::MINILM_NAME, precision.name());
         let beside = floats.as_ref().map(|floats| (Precision::F32.name(), floats));
-        rows.push(row(&name, &label, &values, beside));
+        rows.push(Row::Quality(quality(&name, &label, &values, beside)));
         floats.get_or_insert(values);
     }
     Ok(rows)
 }
 
-/// Both families, fine-tuned on the training questions of a set.
-pub fn tuned(folder: &Path) -> Result<Vec<Row>> {
+/// Both families, fine-tuned on the training questions of a set. Each row is handed over as it comes.
+pub fn tuned(folder: &Path, keep: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
     let set = Set::read(folder, "test")?;
     let pairs = pairs(folder)?;
     let models = tempfile::tempdir()?;
@@ -62,19 +62,20 @@ pub fn tuned(folder: &Path) -> Result<Vec<Row>> {
     let cache = covey_embedder::default_cache().context("there is no folder for models")?;
     let source = covey_embedder::PullSource::Directory(cache.join(testing::MINILM_NAME));
     store.pull(&source, &mut |_| ())?;
-    let mut rows = Vec::new();
     for base in [BUILTIN_NAME, testing::MINILM_NAME] {
         let before = values(&*store.load(base)?, &set)?;
-        rows.push(row(&name_of(folder), &format!("{base}, {BEFORE}"), &before, None));
+        let label = format!("{base}, {BEFORE}");
+        keep(Row::Tuning(quality(&name_of(folder), &label, &before, None)))?;
         for seed in 0..SEEDS {
             let name = format!("tuned-{seed}-{}", base.len());
             tune(&store, base, &name, &pairs, seed)?;
             let after = values(&*store.load(&name)?, &set)?;
             let label = format!("{base}, fine-tuned on the training questions, seed {seed}");
-            rows.push(row(&name_of(folder), &label, &after, Some((BEFORE, &before))));
+            let beside = Some((BEFORE, &before));
+            keep(Row::Tuning(quality(&name_of(folder), &label, &after, beside)))?;
         }
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// Trains an adapter of `base` and adds the model with it as `name`.
@@ -137,7 +138,7 @@ fn values(model: &dyn Embedder, set: &Set) -> Result<Values> {
     Ok(measured.into_iter().map(|(query, measures)| (query, measures.ndcg)).collect())
 }
 
-fn row(set: &str, model: &str, values: &Values, beside: Option<(&str, &Values)>) -> Row {
+fn quality(set: &str, model: &str, values: &Values, beside: Option<(&str, &Values)>) -> Quality {
     let beside = beside.and_then(|(name, others)| {
         let differences: Vec<f64> =
             values.iter().map(|(query, value)| value - others.get(query).unwrap_or(&0.0)).collect();
@@ -152,13 +153,13 @@ fn row(set: &str, model: &str, values: &Values, beside: Option<(&str, &Values)>)
             p: it.p,
         })
     });
-    Row::Quality(Quality {
+    Quality {
         set: set.to_owned(),
         questions: values.len() as u32,
         model: model.to_owned(),
         ndcg: values.values().sum::<f64>() / values.len().max(1) as f64,
         beside,
-    })
+    }
 }
 
 fn name_of(folder: &Path) -> String {
@@ -169,14 +170,17 @@ fn name_of(folder: &Path) -> String {
 pub fn goals(rows: &[Row]) -> Vec<Goal> {
     let mut goals = Vec::new();
     for row in rows {
-        let Row::Quality(Quality { set, model, beside: Some(beside), .. }) = row else { continue };
-        if beside.model == BEFORE {
-            let lifts = if beside.difference > 0.0 { beside.p } else { 1.0 };
-            let name = format!("{set}: {model}: probability that it is no better than before");
-            goals.push(at_most(name, lifts, CHANCE));
-        } else {
-            let name = format!("{set}: {model}: nDCG@10 beside {}'s", beside.model);
-            goals.push(at_least(name, 1.0 + beside.share, 1.0 - COST));
+        match row {
+            Row::Tuning(Quality { set, model, beside: Some(beside), .. }) => {
+                let lifts = if beside.difference > 0.0 { beside.p } else { 1.0 };
+                let name = format!("{set}: {model}: probability that it is no better than before");
+                goals.push(at_most(name, lifts, CHANCE));
+            }
+            Row::Quality(Quality { set, model, beside: Some(beside), .. }) => {
+                let name = format!("{set}: {model}: nDCG@10 beside {}'s", beside.model);
+                goals.push(at_least(name, 1.0 + beside.share, 1.0 - COST));
+            }
+            _ => (),
         }
     }
     goals
@@ -193,12 +197,12 @@ mod tests {
     #[test]
     fn a_model_is_held_against_another_question_by_question() {
         let (first, second) = (values([0.5, 0.2, 0.8]), values([0.5, 0.1, 0.9]));
-        let Row::Quality(it) = row("s", "m int8", &second, Some(("f32", &first))) else { panic!() };
+        let it = quality("s", "m int8", &second, Some(("f32", &first)));
         let beside = it.beside.clone().expect("compared");
         assert!((it.ndcg - 0.5).abs() < 1e-12 && beside.difference.abs() < 1e-12);
-        let worse = row("s", "m int8", &values([0.4, 0.1, 0.8]), Some(("f32", &first)));
-        let alone = row("s", "m f32", &first, None);
-        let found = goals(&[Row::Quality(it), worse, alone]);
+        let worse = quality("s", "m int8", &values([0.4, 0.1, 0.8]), Some(("f32", &first)));
+        let alone = quality("s", "m f32", &first, None);
+        let found = goals(&[it, worse, alone].map(Row::Quality));
         assert_eq!(found.iter().map(|goal| goal.met).collect::<Vec<_>>(), [true, false]);
     }
 
@@ -206,9 +210,9 @@ mod tests {
     fn what_is_worse_than_before_is_no_lift_however_sure() {
         let lifted: Values = (0..50).map(|i| (i.to_string(), 0.5 + f64::from(i) / 1e3)).collect();
         let before: Values = (0..50).map(|i| (i.to_string(), 0.4)).collect();
-        let better = row("s", "m", &lifted, Some((BEFORE, &before)));
-        let worse = row("s", "m", &before, Some((BEFORE, &lifted)));
-        let found = goals(&[better, worse]);
+        let better = quality("s", "m", &lifted, Some((BEFORE, &before)));
+        let worse = quality("s", "m", &before, Some((BEFORE, &lifted)));
+        let found = goals(&[better, worse].map(Row::Tuning));
         assert!(found[0].met && !found[1].met, "{found:?}");
     }
 

@@ -108,6 +108,12 @@ fn page(rows: &[Dated], today: &str, missing: Option<&str>) -> String {
         heading(&mut text, "What models find", dates);
         self::found(&mut text, &found);
     }
+    let (dates, tuned) = of!(Tuning);
+    if !tuned.is_empty() {
+        heading(&mut text, "What fine-tuning brings", dates);
+        text += TUNING;
+        table(&mut text, &tuned);
+    }
     if let Some(reason) = missing {
         put(&mut text, format_args!("\n## Not measured\n\n- onnxruntime: {reason}"));
     }
@@ -244,7 +250,17 @@ fn found(text: &mut String, rows: &[&Quality]) {
 nDCG@10 on the test questions. Differences are question by question, with their 95% interval and the probability of as large a one by chance \
 (paired randomisation test, two-sided). The built-in model has seen neither set in training; MiniLM saw \
 papers' titles and abstracts (S2ORC) among much else.
+";
+    table(text, rows);
+}
 
+const TUNING: &str = "\
+Adapters trained on the set's training questions and their documents, never on its test questions, beside the model without them, as above: \
+LoRA (rank 8 on queries and values, 150 steps of 32 pairs) for the transformer, a linear map with weights of tokens for the static model.
+";
+
+fn table(text: &mut String, rows: &[&Quality]) {
+    *text += "
 | set | model | nDCG@10 | difference | p |
 | --- | --- | --- | --- | --- |
 ";

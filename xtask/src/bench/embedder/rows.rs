@@ -28,6 +28,8 @@ pub enum Row {
     Training(Training),
     Peft(Peft),
     Quality(Quality),
+    /// The same before and after fine-tuning.
+    Tuning(Quality),
 }
 
 /// What one engine takes for texts of one kind.
@@ -147,8 +149,8 @@ impl Row {
             Self::Agreement(_) => Part::Agreement,
             Self::Static(_) => Part::Static,
             Self::Training(_) | Self::Peft(_) => Part::Training,
-            Self::Quality(it) if it.model.contains(',') => Part::Tuning,
             Self::Quality(_) => Part::Formats,
+            Self::Tuning(_) => Part::Tuning,
         }
     }
 }

@@ -76,7 +76,7 @@ pub fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
 
 /// The same tokenizer from the crate.
 fn reference(bench: &Bench<'_>) -> Result<Tokenizer> {
-    let file = bench.root.join("embedder/assets/covey-static-en-256.cvst");
+    let file = bench.root.join("embedder/assets/covey-static-en-512.cvst");
     let model = StaticModel::from_bytes(&std::fs::read(file)?)?;
     let vocabulary = model.parts().vocabulary.iter().cloned().chain(["[UNK]".to_owned()]);
     let said = |error: tokenizers::Error| anyhow!("the tokenizers crate: {error}");
