@@ -204,7 +204,7 @@ mod tests {
         let mut rng = ChaCha20Rng::seed_from_u64(2);
         let secret = RoundSecret::draw(&mut rng);
         let mut refused = |threshold, places: &[u32]| {
-            deal(&secret, threshold, places, &mut rng).err().expect("refused")
+            deal(&secret, threshold, places, &mut rng).expect_err("refused")
         };
         assert_eq!(refused(0, &[1]), ShamirError::Threshold { threshold: 0, shares: 1 });
         assert_eq!(refused(3, &[1, 2]), ShamirError::Threshold { threshold: 3, shares: 2 });
