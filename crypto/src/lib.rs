@@ -19,7 +19,7 @@ mod sign;
 pub use digest::{Digest, DigestStream, ParseDigestError};
 pub use kdf::derive_key;
 pub use mask::MaskStream;
-pub use merkle::{MerkleTree, is_leaf};
+pub use merkle::{MerkleTree, are_leaves};
 pub use round_key::{InvalidRoundKey, RoundPublic, RoundSecret};
 pub use seal::{SEAL_OVERHEAD, Unopened, open, seal};
 pub use secret::Secret32;

@@ -48,41 +48,65 @@ impl MerkleTree {
         seal(self.len(), top.unwrap_or(&Digest::ZERO))
     }
 
-    /// The siblings on the way from leaf `index` to the top; `None` if there is no such leaf.
-    pub fn proof(&self, index: usize) -> Option<Vec<Digest>> {
-        if index >= self.len() {
+    /// What proves the leaves at `indices`, which rise: the siblings on the ways to the top that do
+    /// not follow from the leaves themselves, level by level from the left. `None` if an index is
+    /// none or they do not rise.
+    pub fn proof(&self, indices: &[usize]) -> Option<Vec<Digest>> {
+        if !rises(indices.iter().copied(), self.len()) {
             return None;
         }
-        let siblings = self.levels.iter().enumerate().filter_map(|(height, level)| {
-            let at = index >> height;
-            level.get(at ^ 1).filter(|_| level.len() > 1).copied()
-        });
-        Some(siblings.collect())
+        let mut known = indices.to_vec();
+        let mut proof = Vec::new();
+        for level in self.levels.iter().take(self.levels.len() - 1) {
+            let missing = |at: &usize| known.binary_search(&(at ^ 1)).is_err();
+            proof.extend(known.iter().filter(|at| missing(at)).filter_map(|at| level.get(at ^ 1)));
+            known.iter_mut().for_each(|at| *at /= 2);
+            known.dedup();
+        }
+        Some(proof)
     }
 }
 
-/// Whether `content` is leaf `index` of `count` under `root`, by the siblings in `proof`.
-pub fn is_leaf(
+/// Whether all of `leaves`, places and contents in rising order, are among the `count` leaves
+/// under `root`, by a proof that [`MerkleTree::proof`] made for these places.
+pub fn are_leaves(
     root: &Digest,
     count: usize,
-    index: usize,
-    content: Digest,
+    leaves: &[(usize, Digest)],
     proof: &[Digest],
 ) -> bool {
-    if index >= count {
+    if leaves.is_empty() || !rises(leaves.iter().map(|(at, _)| *at), count) {
         return false;
     }
     let mut siblings = proof.iter();
-    let (mut at, mut width, mut digest) = (index, count, leaf(content));
+    let mut known: Vec<(usize, Digest)> =
+        leaves.iter().map(|(at, content)| (*at, leaf(*content))).collect();
+    let mut width = count;
     while width > 1 {
-        if at ^ 1 < width {
-            let Some(sibling) = siblings.next() else { return false };
-            digest = if at % 2 == 0 { node(&digest, sibling) } else { node(sibling, &digest) };
+        let mut above = Vec::with_capacity(known.len());
+        let mut level = known.iter().peekable();
+        while let Some((at, digest)) = level.next() {
+            let digest = if at ^ 1 >= width {
+                *digest
+            } else if let Some((_, right)) = level.next_if(|(next, _)| *next == at ^ 1) {
+                node(digest, right)
+            } else {
+                match siblings.next() {
+                    Some(sibling) if at % 2 == 0 => node(digest, sibling),
+                    Some(sibling) => node(sibling, digest),
+                    None => return false,
+                }
+            };
+            above.push((at / 2, digest));
         }
-        at /= 2;
+        known = above;
         width = width.div_ceil(2);
     }
-    siblings.next().is_none() && seal(count, &digest) == *root
+    siblings.next().is_none() && known.iter().all(|(_, top)| seal(count, top) == *root)
+}
+
+fn rises(places: impl Iterator<Item = usize> + Clone, count: usize) -> bool {
+    places.clone().is_sorted_by(|a, b| a < b) && places.last().is_none_or(|last| last < count)
 }
 
 fn leaf(content: Digest) -> Digest {
@@ -102,30 +126,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_leaf_of_every_small_tree_is_proven_at_its_place_only() {
-        for count in 1..20_usize {
-            let leaves: Vec<Digest> = (0..count).map(|i| Digest::sha256(&[i as u8])).collect();
-            let tree = MerkleTree::new(leaves.clone());
+    fn every_set_of_leaves_of_every_small_tree_is_proven_at_its_places_only() {
+        for count in 1..10_usize {
+            let contents: Vec<Digest> = (0..count).map(|i| Digest::sha256(&[i as u8])).collect();
+            let tree = MerkleTree::new(contents.clone());
             let root = tree.root();
-            for (index, content) in leaves.iter().enumerate() {
-                let proof = tree.proof(index).expect("a leaf");
-                assert!(is_leaf(&root, count, index, *content, &proof));
-                assert!(!is_leaf(&root, count, index, Digest::ZERO, &proof));
-                assert!(!is_leaf(&root, count + 1, index, *content, &proof));
-                assert!(!is_leaf(&Digest::ZERO, count, index, *content, &proof));
-                for other in (0..count + 2).filter(|other| *other != index) {
-                    assert!(!is_leaf(&root, count, other, *content, &proof));
-                }
-                let longer = [proof.as_slice(), &[Digest::ZERO]].concat();
-                assert!(!is_leaf(&root, count, index, *content, &longer));
+            for chosen in 1..1_usize << count {
+                let places: Vec<usize> = (0..count).filter(|at| chosen >> at & 1 == 1).collect();
+                let leaves: Vec<_> = places.iter().map(|at| (*at, contents[*at])).collect();
+                let proof = tree.proof(&places).expect("leaves");
+                let holds =
+                    |root, count, leaves: &[_], proof: &[_]| are_leaves(root, count, leaves, proof);
+                assert!(holds(&root, count, &leaves, &proof));
+                assert!(!holds(&Digest::ZERO, count, &leaves, &proof));
+                assert!(!holds(&root, count + 1, &leaves, &proof));
+                assert!(!holds(&root, count, &leaves, &[proof.as_slice(), &[root]].concat()));
                 if let Some((_, shorter)) = proof.split_last() {
-                    assert!(!is_leaf(&root, count, index, *content, shorter));
+                    assert!(!holds(&root, count, &leaves, shorter));
+                }
+                for at in 0..leaves.len() {
+                    let mut bent = leaves.clone();
+                    bent[at].1 = Digest::ZERO;
+                    assert!(!holds(&root, count, &bent, &proof));
+                    let mut moved = leaves.clone();
+                    moved[at].0 += 1;
+                    assert!(!holds(&root, count, &moved, &proof));
                 }
             }
-            assert!(tree.proof(count).is_none());
+            assert!(tree.proof(&[count]).is_none() && tree.proof(&[0, 0]).is_none());
         }
         let empty = MerkleTree::new([]);
-        assert!(empty.is_empty() && !is_leaf(&empty.root(), 0, 0, Digest::ZERO, &[]));
+        assert!(empty.is_empty() && !are_leaves(&empty.root(), 0, &[], &[]));
+    }
+
+    #[test]
+    fn neighbours_share_their_proof() {
+        let tree = MerkleTree::new((0..1024_u32).map(|i| Digest::sha256(&i.to_le_bytes())));
+        assert_eq!(tree.proof(&[5]).expect("a leaf").len(), 10);
+        assert_eq!(tree.proof(&[4, 5, 6, 7]).expect("leaves").len(), 8);
+        assert_eq!(tree.proof(&(0..1024).collect::<Vec<_>>()), Some(vec![]));
     }
 
     #[test]

@@ -256,7 +256,7 @@ fn sparse() -> (Vec<NodeId>, Sharing, Clients<Choosing>) {
         let mut doubled = choice.neighbours.clone();
         doubled[1] = doubled[0];
         let mut own = choice.neighbours.clone();
-        own[0] = place.own.seat;
+        own[0] = place.seat;
         own.sort();
         for bad in [refuse(&choice.neighbours[1..]), refuse(&doubled), refuse(&own)] {
             assert_eq!(clients(cohort.seated.choose(&id, bad), &id), Check::Choice);
@@ -270,17 +270,14 @@ fn sparse() -> (Vec<NodeId>, Sharing, Clients<Choosing>) {
 
 #[test]
 fn a9_a10_neighbours_that_were_not_drawn() {
-    let changes: [Lie<Neighbours>; 6] = [
-        (Check::Neighbours, |n| drop(n.chosen.pop())),
-        (Check::Neighbours, |n| n.chosen.swap(0, 1)),
-        (Check::Neighbours, |n| n.choosing.insert(0, n.chosen[0].clone())),
-        (Check::Neighbours, |n| {
-            let mut first = n.choosing[0].clone();
-            first.seat = Seat(0);
-            n.choosing.push(first);
-        }),
-        (Check::Proof, |n| n.chosen[1].proof[0] = Digest::ZERO),
-        (Check::Proof, |n| n.chosen[1].advertisement = n.chosen[0].advertisement),
+    let changes: [Lie<Neighbours>; 7] = [
+        (Check::Neighbours, |n| n.keys.truncate(3)),
+        (Check::Neighbours, |n| n.keys.swap(0, 1)),
+        (Check::Neighbours, |n| n.keys.insert(0, n.keys[0])),
+        (Check::Neighbours, |n| n.choosing.extend((0..SPARSE).map(Seat))),
+        (Check::Neighbours, |n| n.choosing = vec![Seat(9)]),
+        (Check::Proof, |n| n.proof[0] = Digest::ZERO),
+        (Check::Proof, |n| n.keys[1].1 = n.keys[0].1),
     ];
     for (check, change) in changes {
         let (ids, sharing, mut choosing) = sparse();

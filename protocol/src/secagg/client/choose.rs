@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use covey_crypto::{Digest, is_leaf};
+use covey_crypto::{Digest, are_leaves};
 use rand_core::{CryptoRng, Rng};
 
 use super::enrol::{Enrolled, Own, Peer};
@@ -14,7 +14,7 @@ use crate::ids::NodeId;
 use crate::limits::MAX_NEIGHBOURS;
 use crate::secagg::Seat;
 use crate::secagg::fault::{Check, Fault};
-use crate::wire::v1::secagg::{Choice, Listing, Neighbours, RosterHead};
+use crate::wire::v1::secagg::{Choice, Neighbours, RosterHead};
 
 /// A client that has drawn its neighbours and waits for their keys.
 #[derive(Debug)]
@@ -52,26 +52,26 @@ impl Choosing {
         neighbours: &Neighbours,
         eligible: impl Fn(&NodeId) -> bool,
     ) -> Result<Enrolled, Fault> {
-        let Neighbours { chosen, choosing, mutual } = neighbours;
-        let drew = chosen.iter().map(|listing| listing.seat).eq(self.chosen.iter().copied());
-        let rising =
-            choosing.is_sorted_by(|a, b| a.seat < b.seat) && mutual.is_sorted_by(|a, b| a < b);
-        let strangers = choosing
-            .iter()
-            .all(|listing| listing.seat != self.own.seat && !self.chosen.contains(&listing.seat));
-        let known = mutual.iter().all(|seat| self.chosen.contains(seat));
-        let count = chosen.len() + choosing.len();
-        if !(drew && rising && strangers && known && count <= self.most()) {
+        let Neighbours { keys, proof, choosing } = neighbours;
+        let dealers: BTreeSet<Seat> = choosing.iter().copied().collect();
+        let expected: BTreeSet<Seat> = self.chosen.union(&dealers).copied().collect();
+        let right = keys.iter().map(|(seat, _)| *seat).eq(expected)
+            && choosing.is_sorted_by(|a, b| a < b)
+            && !dealers.contains(&self.own.seat)
+            && keys.len() <= self.most();
+        if !right {
             return Err(Fault::coordinator(Check::Neighbours));
         }
-        let mut peers = BTreeMap::new();
-        for listing in chosen.iter().chain(choosing) {
-            listing.check(&self.head)?;
-            listing.advertisement.check(&self.terms, &eligible)?;
-            peers.insert(listing.seat, Peer::of(&listing.advertisement));
+        let leaves: Vec<(usize, Digest)> =
+            keys.iter().map(|(seat, keys)| (seat.index(), keys.digest())).collect();
+        if !are_leaves(&self.head.root, self.head.cohort as usize, &leaves, proof) {
+            return Err(Fault::coordinator(Check::Proof));
         }
-        let dealers = choosing.iter().map(|listing| listing.seat).chain(mutual.iter().copied());
-        let dealers = dealers.collect();
+        let mut peers = BTreeMap::new();
+        for (seat, keys) in keys {
+            keys.check(&self.terms, &eligible)?;
+            peers.insert(*seat, Peer::of(keys));
+        }
         Ok(Enrolled { own: self.own, shareholders: self.chosen, dealers, peers })
     }
 
@@ -79,18 +79,6 @@ impl Choosing {
     /// ever happens, and bounds what a server can make a client compute.
     fn most(&self) -> usize {
         (6 * self.own.thresholds.shareholders as usize).min(MAX_NEIGHBOURS)
-    }
-}
-
-impl Listing {
-    /// Whether this is under the root that was signed (A9).
-    pub(super) fn check(&self, head: &RosterHead) -> Result<(), Fault> {
-        let (count, index) = (head.cohort as usize, self.seat.index());
-        if is_leaf(&head.root, count, index, self.advertisement.digest(), &self.proof) {
-            Ok(())
-        } else {
-            Err(Fault::coordinator(Check::Proof))
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Phase 1: keys for one round.
 
-use covey_crypto::{Digest, RoundSecret, SecretKey};
+use covey_crypto::{Digest, MerkleTree, RoundPublic, RoundSecret, SecretKey, are_leaves};
 use rand_core::CryptoRng;
 
 use super::choose::Choosing;
@@ -10,7 +10,6 @@ use crate::secagg::fault::{Check, Fault};
 use crate::secagg::keys::{KEYS, ROSTER, Transcript};
 use crate::secagg::{Demands, Parameters, Seat, Terms, Thresholds, Topology};
 use crate::wire::v1::secagg::{Advertisement, Choice, Place, Roster, RosterHead};
-use covey_crypto::MerkleTree;
 
 /// A client that has made its keys and waits for the cohort.
 #[derive(Debug)]
@@ -82,19 +81,19 @@ impl Joining {
     /// Sparse graph: takes the cohort's root and draws neighbours, whose choice goes to the server.
     ///
     /// # Errors
-    /// A2 to A4, A6 or A9.
+    /// A2 to A6.
     pub fn place(
         self,
         place: &Place,
         rng: &mut impl CryptoRng,
     ) -> Result<(Choosing, Choice), Fault> {
         let (transcript, thresholds) = self.head(&place.head, Topology::Sparse)?;
-        if place.own.advertisement != self.advertisement {
+        let leaf = [(place.seat.index(), self.advertisement.digest())];
+        if !are_leaves(&place.head.root, place.head.cohort as usize, &leaf, &place.proof) {
             return Err(Fault::coordinator(Check::OwnKeys));
         }
-        place.own.check(&place.head)?;
         let terms = self.terms;
-        let own = self.own(transcript, thresholds, place.own.seat);
+        let own = self.own(transcript, thresholds, place.seat);
         Ok(Choosing::draw(own, terms, place.head, rng))
     }
 
@@ -138,11 +137,7 @@ impl Advertisement {
         Self { client, seal, mask, signature }
     }
 
-    fn signed(
-        terms: &Digest,
-        seal: &covey_crypto::RoundPublic,
-        mask: &covey_crypto::RoundPublic,
-    ) -> [u8; 96] {
+    fn signed(terms: &Digest, seal: &RoundPublic, mask: &RoundPublic) -> [u8; 96] {
         let mut bytes = [0; 96];
         bytes[..32].copy_from_slice(terms.as_bytes());
         bytes[32..64].copy_from_slice(seal.as_bytes());

@@ -9,7 +9,7 @@ use crate::ids::NodeId;
 use crate::secagg::fault::{Check, Fault};
 use crate::secagg::keys::{ROSTER, Transcript};
 use crate::secagg::{Parameters, Seat, Terms, Thresholds, Topology};
-use crate::wire::v1::secagg::{Advertisement, Choice, Listing, Place, Roster, RosterHead};
+use crate::wire::v1::secagg::{Advertisement, Choice, Place, Roster, RosterHead};
 
 /// A server that gathers keys.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl Seated {
     /// Sparse graph: a client's place under the root; `None` for anybody else.
     pub fn place(&self, client: &NodeId) -> Option<Place> {
         let seat = self.cohort.seat(client).ok()?;
-        Some(Place { head: self.head, own: listing(&self.cohort, &self.tree, seat)? })
+        Some(Place { head: self.head, seat, proof: self.tree.proof(&[seat.index()])? })
     }
 
     /// Sparse graph: takes the neighbours that `from` drew.
@@ -176,11 +176,6 @@ impl Seated {
         }
         Ok(Sharing::new(cohort, tree, shareholders))
     }
-}
-
-pub(super) fn listing(cohort: &Cohort, tree: &MerkleTree, seat: Seat) -> Option<Listing> {
-    let advertisement = *cohort.cohort.get(seat.index())?;
-    Some(Listing { seat, advertisement, proof: tree.proof(seat.index())? })
 }
 
 /// A message that came before: fine if it is the same, else A21.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use covey_crypto::MerkleTree;
 
-use super::gather::{Cohort, listing, same};
+use super::gather::{Cohort, same};
 use super::sum::Summing;
 use crate::ids::NodeId;
 use crate::secagg::client::signed;
@@ -66,16 +66,12 @@ impl Sharing {
             return None;
         }
         let chosen = self.graph.shareholders.get(&seat)?;
-        let none = BTreeSet::new();
-        let dealers = self.graph.dealers.get(&seat).unwrap_or(&none);
-        let list = |seat: &Seat| listing(&self.cohort, &self.tree, *seat);
-        let (mutual, choosing): (Vec<Seat>, Vec<Seat>) =
-            dealers.iter().partition(|dealer| chosen.binary_search(dealer).is_ok());
-        Some(Neighbours {
-            chosen: chosen.iter().filter_map(list).collect(),
-            choosing: choosing.iter().filter_map(list).collect(),
-            mutual,
-        })
+        let choosing: Vec<Seat> =
+            self.graph.dealers.get(&seat).into_iter().flatten().copied().collect();
+        let all: BTreeSet<Seat> = chosen.iter().chain(&choosing).copied().collect();
+        let indices: Vec<usize> = all.iter().map(|seat| seat.index()).collect();
+        let keys = all.iter().map(|seat| (*seat, self.cohort.cohort[seat.index()])).collect();
+        Some(Neighbours { keys, proof: self.tree.proof(&indices)?, choosing })
     }
 
     /// Takes the shares that `from` dealt.

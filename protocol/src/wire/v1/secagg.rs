@@ -51,25 +51,16 @@ pub struct Roster {
     pub cohort: Vec<Advertisement>,
 }
 
-/// An advertisement that can be checked against a root.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listing {
-    /// Where in the cohort.
-    pub seat: Seat,
-    /// The keys.
-    pub advertisement: Advertisement,
-    /// The siblings up to the root.
-    #[serde(deserialize_with = "bounded::list::<MAX_PROOF, _, _>")]
-    pub proof: Vec<Digest>,
-}
-
 /// Server to one client, on a sparse graph: where it sits under the root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// What all clients get.
     pub head: RosterHead,
-    /// The client's own listing.
-    pub own: Listing,
+    /// The client's seat.
+    pub seat: Seat,
+    /// What proves that its own keys are there.
+    #[serde(deserialize_with = "bounded::list::<MAX_PROOF, _, _>")]
+    pub proof: Vec<Digest>,
 }
 
 /// Client to server, on a sparse graph: the neighbours it drew.
@@ -83,15 +74,15 @@ pub struct Choice {
 /// Server to one client, on a sparse graph: the keys of its neighbours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Neighbours {
-    /// Those it chose, in rising order.
+    /// Those it chose and those who chose it, in rising order.
     #[serde(deserialize_with = "bounded::list::<MAX_NEIGHBOURS, _, _>")]
-    pub chosen: Vec<Listing>,
-    /// Those who chose it and whom it did not choose, in rising order.
+    pub keys: Vec<(Seat, Advertisement)>,
+    /// What proves that all of them are under the root.
+    #[serde(deserialize_with = "bounded::list::<{ MAX_NEIGHBOURS * MAX_PROOF }, _, _>")]
+    pub proof: Vec<Digest>,
+    /// Those who chose it, in rising order.
     #[serde(deserialize_with = "bounded::list::<MAX_NEIGHBOURS, _, _>")]
-    pub choosing: Vec<Listing>,
-    /// Those it chose who chose it as well, in rising order.
-    #[serde(deserialize_with = "bounded::list::<MAX_NEIGHBOURS, _, _>")]
-    pub mutual: Vec<Seat>,
+    pub choosing: Vec<Seat>,
 }
 
 /// Client to server: shares for its shareholders.
