@@ -87,6 +87,16 @@ checked! {
     ClipNorm, "the clip norm", "finite and above 0", |value| value.is_finite() && value > 0.0
 }
 
+impl Epsilon {
+    /// Nothing learnt.
+    pub const ZERO: Self = Self(0.0);
+}
+
+impl Rho {
+    /// Nothing spent.
+    pub const ZERO: Self = Self(0.0);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
