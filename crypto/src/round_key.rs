@@ -28,13 +28,13 @@ impl RoundSecret {
     /// The public half.
     pub fn public(&self) -> RoundPublic {
         let point = &self.0 * RISTRETTO_BASEPOINT_TABLE;
-        RoundPublic { bytes: point.compress().to_bytes() }
+        RoundPublic { bytes: point.compress().to_bytes(), point }
     }
 
     /// What the holders of the two secrets, and nobody else, can compute: the shared point's
     /// encoding. It is no key yet: derive one from it ([`crate::derive_key`]).
     pub fn agree(&self, other: &RoundPublic) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new((other.point() * self.0).compress().to_bytes())
+        Zeroizing::new((other.point * self.0).compress().to_bytes())
     }
 
     /// The scalar's 32 bytes, for deriving a key from it or keeping it.
@@ -49,11 +49,21 @@ impl fmt::Debug for RoundSecret {
     }
 }
 
-/// The public half: the canonical encoding of a group element that is not the identity.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// The public half: the canonical encoding of a group element that is not the identity, and the
+/// element, which takes a square root to find.
+#[derive(Clone, Copy)]
 pub struct RoundPublic {
     bytes: [u8; 32],
+    point: RistrettoPoint,
 }
+
+impl PartialEq for RoundPublic {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for RoundPublic {}
 
 /// Bytes that encode no element of ristretto255, or the identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -67,16 +77,12 @@ impl RoundPublic {
     /// [`InvalidRoundKey`] otherwise.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, InvalidRoundKey> {
         let point = CompressedRistretto(bytes).decompress().ok_or(InvalidRoundKey)?;
-        if point.is_identity() { Err(InvalidRoundKey) } else { Ok(Self { bytes }) }
+        if point.is_identity() { Err(InvalidRoundKey) } else { Ok(Self { bytes, point }) }
     }
 
     /// The 32 bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.bytes
-    }
-
-    fn point(&self) -> RistrettoPoint {
-        CompressedRistretto(self.bytes).decompress().expect("checked when it was made")
     }
 }
 

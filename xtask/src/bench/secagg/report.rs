@@ -86,8 +86,8 @@ fn goals(rows: &[Row]) -> Vec<Goal> {
 const INTRODUCTION: &str = "\
 # Secure sums beside Flower's
 
-A whole round in one process, both roles, without a network: keys, shares, masked vectors, survivors, unmasking. Times are CPU time. A client's \
-is the mean over the cohort and all phases; unmasking is the server's from the arrival of the opened shares to the sum. Those who are gone have \
+A whole round in one process, both roles, without a network: keys, shares, masked vectors, survivors, unmasking. Times are CPU time. Ours include encoding what is sent \
+and decoding what is received. A client's is the mean over the cohort and all phases; unmasking is the server's from the arrival of the opened shares to the sum. Those who are gone have \
 dealt their shares and send nothing after.
 
 Flower's SecAgg+ is run as it is shipped, in one process too; its server and clients hand messages to each other through its own encoding, \

@@ -9,9 +9,12 @@ use covey_protocol::ids::{GroupId, ModelId, NodeId};
 use covey_protocol::secagg::client::{Agreed, Dealt, Enrolled, Joining, Masked, Masking};
 use covey_protocol::secagg::server::{Gathering, Seated, Sharing, Summing};
 use covey_protocol::secagg::{Bounds, Demands, Parameters, Terms, Topology};
-use covey_protocol::wire::encode;
+use covey_protocol::wire::v1::secagg::{Roster, Upload};
+use covey_protocol::wire::{decode, encode};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::rows::Round;
 use crate::bench::index::meter::cpu;
@@ -45,8 +48,29 @@ fn timed<T>(to: &mut Duration, work: impl FnOnce() -> T) -> T {
     done
 }
 
-fn size<T: serde::Serialize>(message: &T) -> u64 {
-    encode(message).len() as u64
+/// A message on its way: encoded in the sender's time, decoded in the receiver's.
+fn sent<T: Serialize + DeserializeOwned>(
+    message: &T,
+    sender: &mut Duration,
+    receiver: &mut Duration,
+    count: &mut u64,
+) -> Result<T> {
+    let bytes = timed(sender, || encode(message));
+    *count += bytes.len() as u64;
+    Ok(timed(receiver, || decode(&bytes, MOST))?)
+}
+
+/// Longer than any message but a vector.
+const MOST: usize = 16 << 20;
+
+impl Spent {
+    fn up<T: Serialize + DeserializeOwned>(&mut self, message: &T) -> Result<T> {
+        sent(message, &mut self.clients, &mut self.server, &mut self.up)
+    }
+
+    fn down<T: Serialize + DeserializeOwned>(&mut self, message: &T) -> Result<T> {
+        sent(message, &mut self.server, &mut self.clients, &mut self.down)
+    }
 }
 
 type Clients<T> = BTreeMap<NodeId, T>;
@@ -75,14 +99,15 @@ pub fn run(case: &Case) -> Result<Round> {
     let mut masked = Clients::new();
     for (id, client) in dealt {
         let inbox = timed(&mut spent.server, || summing.inbox(&id)).expect("it dealt");
-        spent.down += size(&inbox);
+        let inbox = spent.down(&inbox)?;
         let masking = timed(&mut spent.clients, || client.inbox(&inbox))?.0;
         if gone.contains(&id) {
             continue;
         }
         let (client, upload, bytes) =
             timed(&mut spent.clients, || mask(masking, &keys[&id], &vector))?;
-        spent.up += size(&upload) + bytes.len() as u64;
+        let upload = spent.up(&upload)?;
+        spent.up += bytes.len() as u64;
         timed(&mut spent.server, || summing.accept(&id, &upload, &bytes))?;
         masked.insert(id, client);
     }
@@ -130,7 +155,7 @@ fn gather(
     })?;
     let mut joining = Clients::new();
     for (id, (client, keys)) in joined {
-        spent.up += size(&keys);
+        let keys = spent.up(&keys)?;
         timed(&mut spent.server, || gathering.advertise(&id, keys))?;
         joining.insert(id, client);
     }
@@ -147,9 +172,10 @@ fn enrol(
     let clients = joining.len() as f64;
     let mut enrolled = Clients::new();
     if topology == Topology::Complete {
-        let roster = timed(&mut spent.server, || seated.roster());
+        let bytes = timed(&mut spent.server, || encode(&seated.roster()));
         for (id, client) in joining {
-            spent.down += size(&roster);
+            spent.down += bytes.len() as u64;
+            let roster: Roster = timed(&mut spent.clients, || decode(&bytes, MOST))?;
             enrolled.insert(id, timed(&mut spent.clients, || client.roster(&roster, |_| true))?);
         }
         return Ok((timed(&mut spent.server, || seated.close())?, enrolled, clients - 1.0));
@@ -157,9 +183,9 @@ fn enrol(
     let mut choosing = Clients::new();
     for (id, client) in joining {
         let place = timed(&mut spent.server, || seated.place(&id)).expect("it is in the cohort");
+        let place = spent.down(&place)?;
         let (client, choice) = timed(&mut spent.clients, || client.place(&place, rng))?;
-        spent.down += size(&place);
-        spent.up += size(&choice);
+        let choice = spent.up(&choice)?;
         timed(&mut spent.server, || seated.choose(&id, choice))?;
         choosing.insert(id, client);
     }
@@ -168,7 +194,7 @@ fn enrol(
     for (id, client) in choosing {
         let neighbours = timed(&mut spent.server, || sharing.neighbours(&id)).expect("it chose");
         known += neighbours.keys.len();
-        spent.down += size(&neighbours);
+        let neighbours = spent.down(&neighbours)?;
         let client = timed(&mut spent.clients, || client.neighbours(&neighbours, |_| true))?;
         enrolled.insert(id, client);
     }
@@ -185,7 +211,7 @@ fn deal(
     let mut dealt = Clients::new();
     for (id, client) in enrolled {
         let (client, dealing) = timed(&mut spent.clients, || client.deal(&keys[&id], rng));
-        spent.up += size(&dealing);
+        let dealing = spent.up(&dealing)?;
         timed(&mut spent.server, || sharing.deal(&id, dealing))?;
         dealt.insert(id, client);
     }
@@ -196,7 +222,7 @@ fn mask(
     mut masking: Masking,
     key: &SecretKey,
     vector: &[u32],
-) -> Result<(Masked, covey_protocol::wire::v1::secagg::Upload, Vec<u8>)> {
+) -> Result<(Masked, Upload, Vec<u8>)> {
     let bytes = masking.next(vector)?;
     let (masked, upload) = masking.finish(key)?;
     Ok((masked, upload, bytes))
@@ -212,20 +238,19 @@ fn finish(
     let mut surviving = timed(&mut spent.server, || summing.close(coordinator))?;
     let mut agreed: Clients<Agreed> = Clients::new();
     for (id, client) in masked {
-        let survivors = surviving.survivors();
-        spent.down += size(survivors);
+        let survivors = spent.down(surviving.survivors())?;
         let (client, agreement) =
-            timed(&mut spent.clients, || client.survivors(survivors, &keys[&id]))?;
-        spent.up += size(&agreement);
+            timed(&mut spent.clients, || client.survivors(&survivors, &keys[&id]))?;
+        let agreement = spent.up(&agreement)?;
         timed(&mut spent.server, || surviving.agree(&id, agreement))?;
         agreed.insert(id, client);
     }
     let mut unmasking = timed(&mut spent.server, || surviving.close())?;
     for (id, client) in agreed {
         let agreements = timed(&mut spent.server, || unmasking.agreements(&id)).expect("survived");
-        spent.down += size(&agreements);
+        let agreements = spent.down(&agreements)?;
         let opening = timed(&mut spent.clients, || client.agreements(&agreements))?;
-        spent.up += size(&opening);
+        let opening = sent(&opening, &mut spent.clients, &mut spent.unmask, &mut spent.up)?;
         timed(&mut spent.unmask, || unmasking.open(&id, opening))?;
     }
     Ok(timed(&mut spent.unmask, || unmasking.finish())?.sum)
