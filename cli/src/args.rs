@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::commands::{
-    audit, backup, collections, daemon, eval, group, index, init, logs, model, open, search,
-    service, tune, watch,
+    audit, backup, collections, daemon, eval, group, index, init, logs, model, open, privacy,
+    search, service, tune, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -101,6 +101,8 @@ pub enum Command {
     #[command(subcommand)]
     Model(model::Model),
     Eval(eval::Eval),
+    #[command(subcommand)]
+    Privacy(privacy::Privacy),
     /// Write identity and state to one file
     Backup(backup::Backup),
     /// Bring identity and state back from a backup, into an empty home

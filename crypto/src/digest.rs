@@ -36,6 +36,14 @@ impl Digest {
         Self(hash.finalize().into())
     }
 
+    /// Starts a digest of one long part, handed over in pieces, under `domain`.
+    pub fn stream(domain: &str) -> DigestStream {
+        let mut hash = Sha256::new();
+        hash.update((domain.len() as u64).to_le_bytes());
+        hash.update(domain.as_bytes());
+        DigestStream { hash, length: 0 }
+    }
+
     /// Plain SHA-256 of `bytes`, as `sha256sum` prints it.
     pub fn sha256(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
@@ -44,6 +52,34 @@ impl Digest {
     /// The first eight hex digits, for people.
     pub fn short(&self) -> String {
         HEXLOWER.encode(&self.0[..4])
+    }
+}
+
+/// A digest in the making ([`Digest::stream`]). How the part was cut into pieces makes no difference.
+#[derive(Clone)]
+pub struct DigestStream {
+    hash: Sha256,
+    length: u64,
+}
+
+impl DigestStream {
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.hash.update(piece);
+        self.length += piece.len() as u64;
+    }
+
+    /// The digest of domain, part and the part's length (which comes last, unlike in
+    /// [`Digest::of`], as it is not known before).
+    pub fn finish(mut self) -> Digest {
+        self.hash.update(self.length.to_le_bytes());
+        Digest(self.hash.finalize().into())
+    }
+}
+
+impl fmt::Debug for DigestStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DigestStream({} bytes)", self.length)
     }
 }
 
@@ -103,6 +139,20 @@ mod tests {
         assert_ne!(joined, Digest::of("d", &[b"a", b"bc"]));
         assert_ne!(joined, Digest::of("e", &[b"ab", b"c"]));
         assert_eq!(joined, Digest::of("d", &[b"ab", b"c"]));
+    }
+
+    #[test]
+    fn a_stream_counts_its_bytes_and_not_its_pieces() {
+        let of = |domain, pieces: &[&[u8]]| {
+            let mut stream = Digest::stream(domain);
+            pieces.iter().for_each(|piece| stream.update(piece));
+            stream.finish()
+        };
+        let whole = of("d", &[b"abc"]);
+        assert_eq!(whole, of("d", &[b"a", b"", b"bc"]));
+        assert_ne!(whole, of("e", &[b"abc"]));
+        assert_ne!(whole, of("da", &[b"bc"]));
+        assert_ne!(whole, of("d", &[b"ab"]));
     }
 
     #[test]

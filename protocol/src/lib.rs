@@ -4,12 +4,14 @@
 //! time and, where it needs one, a generator, and returns effects. The async shells that carry
 //! those effects out live in `covey-node`.
 //!
-//! Start from [`group::Log`] (the signed membership log, docs/spec/group.md) and
-//! [`search`] (the federated query, docs/spec/search.md); [`wire`] has the encoding.
+//! Start from [`group::Log`] (the signed membership log, docs/spec/group.md), [`search`] (the
+//! federated query, docs/spec/search.md) or [`secagg`] (sums of vectors that nobody sees,
+//! docs/spec/secagg.md); [`wire`] has the encoding.
 #![forbid(unsafe_code)]
 
 pub mod group;
 pub mod ids;
 pub mod limits;
 pub mod search;
+pub mod secagg;
 pub mod wire;

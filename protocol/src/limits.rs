@@ -56,3 +56,14 @@ pub const MAX_INVITE_CODE: usize = 8 * 1024;
 pub const MAX_RELEASES: usize = 4;
 /// Most peers one question is sent to.
 pub const MAX_ASKED: usize = 256;
+
+/// Most clients of one secure aggregation.
+pub const MAX_COHORT: u32 = 16_384;
+/// Most clients of one secure aggregation in which everybody shares with everybody.
+pub const MAX_COMPLETE_COHORT: u32 = 512;
+/// Most neighbours one client has in a secure aggregation, chosen by it and choosing it.
+pub const MAX_NEIGHBOURS: usize = 1_024;
+/// Most entries of one securely aggregated vector.
+pub const MAX_ENTRIES: u32 = 25_000_000;
+/// Most siblings in a proof that a client is in a cohort: the height of a tree of [`MAX_COHORT`].
+pub const MAX_PROOF: usize = 14;

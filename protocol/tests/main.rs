@@ -6,5 +6,8 @@ mod group_model;
 mod group_sync;
 mod search_answerer;
 mod search_asker;
+mod secagg_attacks;
+mod secagg_round;
+mod secagg_vectors;
 mod vectors;
 mod wire;

@@ -179,7 +179,7 @@ pub fn search_replies() -> Vec<SearchReply> {
     all
 }
 
-fn pinned(file: &str, made: &Value) {
+pub fn pinned(file: &str, made: &Value) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors").join(file);
     let text = format!("{made:#}\n");
     if std::env::var_os("UPDATE_VECTORS").is_some() {
@@ -189,7 +189,7 @@ fn pinned(file: &str, made: &Value) {
     assert_eq!(kept, text, "{file}: the bytes on the wire have changed");
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(bytes)
 }
 

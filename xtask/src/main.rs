@@ -41,6 +41,10 @@ enum Bench {
     Federated(bench::federated::Options),
     /// Size, recall, time and memory of the index beside other engines.
     Index(Box<bench::index::Options>),
+    /// Epsilon beside dp-accounting, and exact noise beside OpenDP.
+    Privacy(bench::privacy::Options),
+    /// What a secure sum costs clients and server, beside Flower's SecAgg+.
+    Secagg(bench::secagg::Options),
 }
 
 fn main() -> Result<()> {
@@ -52,6 +56,8 @@ fn main() -> Result<()> {
         Chore::Bench(Bench::Embedder(options)) => bench::embedder::run(&options, &root()),
         Chore::Bench(Bench::Federated(options)) => bench::federated::run(&options, &root()),
         Chore::Bench(Bench::Index(options)) => bench::index::run(&options, &root()),
+        Chore::Bench(Bench::Privacy(options)) => bench::privacy::run(&options, &root()),
+        Chore::Bench(Bench::Secagg(options)) => bench::secagg::run(&options, &root()),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod init;
 pub mod logs;
 pub mod model;
 pub mod open;
+pub mod privacy;
 pub mod search;
 pub mod service;
 pub mod tune;
@@ -53,6 +54,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<ExitCode, ApiError> {
         Command::Audit(it) => it.run(&session()?),
         Command::Model(it) => it.run(&session()?),
         Command::Eval(it) => it.run(&session()?),
+        Command::Privacy(it) => it.run(output),
         Command::Backup(it) => it.run(&session()?),
         Command::Restore(it) => it.run(&session()?),
         Command::Logs(it) => it.run(&session()?),

@@ -6,4 +6,6 @@ pub mod embedder;
 pub mod federated;
 pub mod index;
 mod kmeans;
+pub mod privacy;
 mod report;
+pub mod secagg;

@@ -20,7 +20,7 @@ use serde_json::json;
 use super::Bench;
 use super::rows::{OURS, Peft, Row, Training, at_least, at_most};
 use super::talk::Talk;
-use crate::bench::index::meter::{cpu_of_threads, memory};
+use crate::bench::index::meter::{cpu, memory};
 use crate::bench::index::venv::{self, Venv};
 use crate::bench::report::Goal;
 
@@ -125,9 +125,9 @@ pub fn lora_step(pairs: &Path) -> Result<()> {
     let mut trainer = Trainer::new(learner.as_ref(), &examples, options, None)?;
     let mut least = f64::INFINITY;
     for _ in 0..STEPS {
-        let before = cpu_of_threads();
+        let before = cpu();
         trainer.step()?.context("the loss is no number")?;
-        least = least.min(cpu_of_threads().saturating_sub(before).as_secs_f64());
+        least = least.min(cpu().saturating_sub(before).as_secs_f64());
     }
     let (_, peak_mb) = memory();
     ensure!(least > 0.0 && peak_mb > 0.0, "the system does not say what was used");

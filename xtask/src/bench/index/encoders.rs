@@ -176,7 +176,7 @@ impl Encoder for Watched {
     }
 
     fn encode(&self, texts: &[&str]) -> Result<Vec<f32>, EncodeError> {
-        let (start, cpu) = (Instant::now(), meter::cpu_of_threads());
+        let (start, cpu) = (Instant::now(), meter::cpu());
         let rows = self.inner.encode(texts)?;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = &mut seen.vectors {
@@ -192,16 +192,16 @@ impl Encoder for Watched {
         seen.chunks += texts.len() as u64;
         seen.bytes += texts.iter().map(|text| text.len() as u64).sum::<u64>();
         seen.wall += start.elapsed();
-        seen.cpu += meter::cpu_of_threads().saturating_sub(cpu);
+        seen.cpu += meter::cpu().saturating_sub(cpu);
         Ok(rows)
     }
 
     fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, EncodeError> {
-        let (start, cpu) = (Instant::now(), meter::cpu_of_threads());
+        let (start, cpu) = (Instant::now(), meter::cpu());
         let spans = self.inner.token_spans(text);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.wall += start.elapsed();
-        seen.cpu += meter::cpu_of_threads().saturating_sub(cpu);
+        seen.cpu += meter::cpu().saturating_sub(cpu);
         spans
     }
 }

@@ -117,6 +117,8 @@ mod tests {
             "peers/requirements.txt",
             "peers/requirements-leann.txt",
             "peers/requirements-embedder.txt",
+            "peers/requirements-privacy.txt",
+            "peers/requirements-secagg.txt",
         ] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
             let text = fs::read_to_string(path).expect("it is committed");

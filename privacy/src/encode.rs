@@ -1,0 +1,257 @@
+//! From an update to integers modulo 2^32, and from their sum back to a mean.
+//!
+//! A [`Layout`] is what everybody in a round agrees on; [`Encoding`] is derived from it, the same
+//! everywhere, and refuses what cannot be kept: every entry of every client, and eight standard
+//! deviations of noise, fit in 32 bits. A client's way is `Encoding::encode` -> [`Encoded`] ->
+//! [`Noised`], and only a [`Noised`] gives its words away. The coordinator's is [`Sum`] ->
+//! [`Decoded`]. docs/spec/noise.md numbers the checks.
+
+mod client;
+mod rotate;
+mod server;
+
+use serde::{Deserialize, Serialize};
+
+use crate::grid::{NOISE_ROOM, SIGNED_LIMIT, Scale, ScaleError, Sensitivity};
+use crate::noise::{MAX_CLIENTS, Noise, NoiseError, NoiseMode};
+use crate::sample::Sampler;
+use crate::types::{ClipNorm, NoiseMultiplier, Rho};
+
+pub use client::{EncodeError, Encoded, Noised};
+pub use server::{DecodeError, Decoded, Sum};
+
+/// Most entries of an update.
+pub const MAX_DIMENSION: usize = 1 << 25;
+/// Most extra entries.
+pub const MAX_EXTRAS: usize = 16;
+
+/// One entry beyond the update: a loss, a count of examples, the adaptive clip's bit. It is
+/// bounded, noised and part of the sensitivity like the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "(f64, f64)", into = "(f64, f64)")]
+pub struct Extra {
+    bound: f64,
+    weight: f64,
+}
+
+/// An extra entry that cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[error(
+    "an extra entry bounded by {bound} with weight {weight}: the bound must be finite and above 0, \
+     the weight above 0 and at most 1"
+)]
+pub struct ExtraError {
+    /// Its bound.
+    pub bound: f64,
+    /// Its weight.
+    pub weight: f64,
+}
+
+impl Extra {
+    /// A value from -`bound` to `bound`, which at its largest is as long as `weight` times the clip
+    /// norm. More weight: less noise on this entry, and a higher cost of the whole, by weight^2.
+    ///
+    /// # Errors
+    /// [`ExtraError`] unless the bound is finite and above 0, and the weight above 0 and at most 1.
+    pub fn new(bound: f64, weight: f64) -> Result<Self, ExtraError> {
+        if bound.is_finite() && bound > 0.0 && weight > 0.0 && weight <= 1.0 {
+            Ok(Self { bound, weight })
+        } else {
+            Err(ExtraError { bound, weight })
+        }
+    }
+}
+
+impl TryFrom<(f64, f64)> for Extra {
+    type Error = ExtraError;
+
+    fn try_from((bound, weight): (f64, f64)) -> Result<Self, ExtraError> {
+        Self::new(bound, weight)
+    }
+}
+
+impl From<Extra> for (f64, f64) {
+    fn from(extra: Extra) -> Self {
+        (extra.bound, extra.weight)
+    }
+}
+
+/// What a round's participants agree on before they encode.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Layout {
+    /// Entries of an update.
+    pub dimension: usize,
+    /// Longest update.
+    pub clip: ClipNorm,
+    /// Most clients that may be in the sum.
+    pub clients: u32,
+    /// Noise on the sum in multiples of the clip norm, and who adds it. None: no differential privacy.
+    pub noise: Option<(NoiseMultiplier, NoiseMode)>,
+    /// Seed of a random rotation, which evens the entries out, for the round.
+    pub rotation: Option<[u8; 32]>,
+    /// Entries beyond the update.
+    pub extras: Vec<Extra>,
+}
+
+/// Why a layout cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum LayoutError {
+    /// N4: nobody, or more than [`MAX_CLIENTS`].
+    #[error("{0} clients: from 1 to {MAX_CLIENTS} may be in a sum")]
+    Clients(u32),
+    /// N4: nothing, or more than [`MAX_DIMENSION`].
+    #[error("{0} entries: an update has from 1 to {MAX_DIMENSION}")]
+    Dimension(usize),
+    /// N4: more than [`MAX_EXTRAS`].
+    #[error("{0} extra entries are more than {MAX_EXTRAS}")]
+    Extras(usize),
+    /// N5: an extra entry's weight is under one grid point.
+    #[error("extra entry {0} has so little weight that the grid cannot hold it; give it more")]
+    ExtraTooFine(usize),
+    /// N4: a round may not finish with more clients than it has.
+    #[error("at least {survivors} survivors of {clients} clients")]
+    Survivors {
+        /// The fewest survivors of the noise mode.
+        survivors: u32,
+        /// All clients.
+        clients: u32,
+    },
+    /// No grid fits.
+    #[error(transparent)]
+    Scale(#[from] ScaleError),
+    /// No such noise.
+    #[error(transparent)]
+    Noise(#[from] NoiseError),
+}
+
+/// A checked layout, with everything that follows from it. Made once a round: it holds the
+/// sampler's table.
+#[derive(Debug, Clone)]
+pub struct Encoding {
+    layout: Layout,
+    scale: Scale,
+    noise: Option<Noise>,
+    /// Draws the share of whoever adds noise.
+    sampler: Option<Sampler>,
+    /// Bound of the update's squared norm, on its own.
+    update_bound: u128,
+    /// The largest magnitude of each extra entry, in grid points.
+    caps: Vec<u32>,
+    sensitivity: Sensitivity,
+}
+
+impl Encoding {
+    /// Derives scale, noise and sensitivity.
+    ///
+    /// # Errors
+    /// [`LayoutError`] where a number is out of its range, or 32 bits do not hold the sum.
+    pub fn new(layout: Layout) -> Result<Self, LayoutError> {
+        let &Layout { dimension, clip, clients, .. } = &layout;
+        if !(1..=MAX_CLIENTS).contains(&clients) {
+            return Err(LayoutError::Clients(clients));
+        }
+        if !(1..=MAX_DIMENSION).contains(&dimension) {
+            return Err(LayoutError::Dimension(dimension));
+        }
+        if layout.extras.len() > MAX_EXTRAS {
+            return Err(LayoutError::Extras(layout.extras.len()));
+        }
+        let scale = Scale::finest(clients, clip, deviation(&layout)?)?;
+        let noise =
+            layout.noise.map(|(multiplier, mode)| Noise::new(mode, multiplier, clip, scale));
+        let noise = noise.transpose()?;
+        let update = Sensitivity::of_rounding(clip, scale, rotate::padded(&layout) as u64);
+        let mut sensitivity = update;
+        let mut caps = Vec::with_capacity(layout.extras.len());
+        for (i, extra) in layout.extras.iter().enumerate() {
+            let cap = (extra.weight * clip.get() * scale.get()) as u32;
+            if cap == 0 {
+                return Err(LayoutError::ExtraTooFine(i));
+            }
+            sensitivity = sensitivity.with_entry(cap);
+            caps.push(cap);
+        }
+        let share = noise.and_then(|noise| noise.client_share().or(noise.coordinator_share()));
+        let encoding = Self {
+            scale,
+            noise,
+            sampler: share.map(Sampler::new),
+            update_bound: update.squared_l2,
+            caps,
+            sensitivity,
+            layout,
+        };
+        assert!(encoding.fits(), "Scale::finest leaves room for every entry and the noise");
+        Ok(encoding)
+    }
+
+    /// N7 once more, with the noise as it is: the largest entries of all clients and the room
+    /// for noise.
+    fn fits(&self) -> bool {
+        let noise = self.noise.map_or(0.0, |noise| noise.deviation(self.layout.clients));
+        let entries = u64::from(self.layout.clients) * u64::from(self.largest_entry());
+        // The deviation is up to 2^-16 grid points above the one the scale was chosen for.
+        entries as f64 + (NOISE_ROOM * noise).floor() <= SIGNED_LIMIT
+    }
+
+    /// No entry of an [`Encoded`] is larger, in grid points.
+    pub fn largest_entry(&self) -> u32 {
+        (self.layout.clip.get() * self.scale.get()).ceil() as u32
+    }
+
+    /// The layout it was made from.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Grid points a unit of the update.
+    pub const fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    /// The noise, if the round has any.
+    pub const fn noise(&self) -> Option<&Noise> {
+        self.noise.as_ref()
+    }
+
+    /// How far one client can move the sum, extra entries included.
+    pub const fn sensitivity(&self) -> Sensitivity {
+        self.sensitivity
+    }
+
+    /// Who adds noise, if anybody.
+    fn mode(&self) -> Option<NoiseMode> {
+        self.noise.map(|noise| noise.mode())
+    }
+
+    /// What the round costs each client, in zCDP for zero-out adjacency; None where there is no noise.
+    pub fn cost(&self) -> Option<Rho> {
+        self.noise.map(|noise| noise.cost(self.sensitivity))
+    }
+
+    /// What it costs where a contribution may be replaced by any other.
+    pub fn replace_one_cost(&self) -> Option<Rho> {
+        self.noise.map(|noise| noise.cost(self.sensitivity.replace_one()))
+    }
+
+    /// Words in a masked vector: the update, padded to a power of two where it is rotated, and the
+    /// extra entries.
+    pub fn words(&self) -> usize {
+        rotate::padded(&self.layout) + self.caps.len()
+    }
+}
+
+/// The standard deviation of the sum if every client adds its share, in the update's units.
+fn deviation(layout: &Layout) -> Result<f64, LayoutError> {
+    let Some((multiplier, mode)) = layout.noise else { return Ok(0.0) };
+    let promised = multiplier.get() * layout.clip.get();
+    let NoiseMode::Distributed { survivors, colluders } = mode else { return Ok(promised) };
+    if survivors > layout.clients {
+        return Err(LayoutError::Survivors { survivors, clients: layout.clients });
+    }
+    let honest = survivors.saturating_sub(colluders).max(1);
+    Ok(promised * (f64::from(layout.clients) / f64::from(honest)).sqrt())
+}
+
+#[cfg(test)]
+mod tests;

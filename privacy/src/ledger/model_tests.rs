@@ -1,0 +1,143 @@
+//! The ledger beside a reference that is too simple to be wrong, with a crash between any two steps.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Delta, Epsilon};
+
+const OWNER: [u8; 32] = [3; 32];
+
+/// What happens next.
+#[derive(Debug, Clone)]
+enum Step {
+    Budget { collection: u8, epsilon: f64 },
+    Round { collections: Vec<u8>, units: u64, until: Stage, elapsed: u64 },
+}
+
+/// How far a round gets before the process dies, or that it does not.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+enum Stage {
+    Asked,
+    Written,
+    Recorded,
+    Released,
+    Alive,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let stage = prop_oneof![
+        Just(Stage::Asked),
+        Just(Stage::Written),
+        Just(Stage::Recorded),
+        Just(Stage::Released),
+        Just(Stage::Alive),
+        Just(Stage::Alive),
+        Just(Stage::Alive),
+    ];
+    prop_oneof![
+        1 => (0_u8..4, 0.0_f64..3.0).prop_map(|(collection, epsilon)| Step::Budget { collection, epsilon }),
+        4 => (prop::collection::vec(0_u8..4, 1..4), 1_u64..1 << 34, stage, 0_u64..1000).prop_map(
+            |(collections, units, until, elapsed)| Step::Round { collections, units, until, elapsed }
+        ),
+    ]
+}
+
+/// The reference: a limit, what was written and what left, for each collection.
+#[derive(Debug, Default, Clone, Copy)]
+struct Simple {
+    limit: Option<u64>,
+    written: u64,
+    released: u64,
+}
+
+fn restore(disk: &[Vec<u8>]) -> Ledger {
+    let mut replay = Replay::new(&OWNER, None);
+    disk.iter().for_each(|bytes| replay.push(bytes).unwrap());
+    replay.finish().unwrap()
+}
+
+fn account(collection: u8) -> Account {
+    Account { unit: Unit::Document, collection: CollectionKey([collection; 32]) }
+}
+
+proptest! {
+    #[test]
+    fn never_less_spent_than_released(steps in prop::collection::vec(step(), 1..40)) {
+        let mut ledger = Ledger::new(&OWNER);
+        let mut disk: Vec<Vec<u8>> = Vec::new();
+        let mut simple = [Simple::default(); 4];
+        let mut now = Time::from_millis(1);
+        for (index, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Budget { collection, epsilon } => {
+                    let budget = Budget::new(Epsilon::new(epsilon).unwrap(), Delta::new(1e-5).unwrap());
+                    let pending = ledger.set_budget(account(collection), budget, now).unwrap();
+                    disk.push(pending.bytes().to_vec());
+                    pending.recorded();
+                    simple[usize::from(collection)].limit = Some(budget.limit().units());
+                }
+                Step::Round { mut collections, units, until, elapsed } => {
+                    now = now.after(elapsed);
+                    collections.sort_unstable();
+                    collections.dedup();
+                    let keys = collections.iter().map(|it| CollectionKey([*it; 32])).collect();
+                    let round = Digest::sha256(&index.to_le_bytes());
+                    let cost = Charge::from_units(units);
+                    let request = Request::new(GroupKey([0; 32]), round, cost, Unit::Document, keys).unwrap();
+                    let fits = collections.iter().all(|it| {
+                        let it = simple[usize::from(*it)];
+                        it.limit.is_some_and(|limit| it.written + units <= limit)
+                    });
+                    let reserved = ledger.reserve(&request, now);
+                    prop_assert_eq!(reserved.is_ok(), fits);
+                    let Ok(pending) = reserved else { continue };
+                    let mut add = |stage: Stage, part: fn(&mut Simple) -> &mut u64| {
+                        if until >= stage {
+                            collections.iter().for_each(|it| *part(&mut simple[usize::from(*it)]) += units);
+                        }
+                    };
+                    if until >= Stage::Written {
+                        disk.push(pending.bytes().to_vec());
+                        add(Stage::Written, |it| &mut it.written);
+                    }
+                    if until >= Stage::Recorded {
+                        let receipt = pending.recorded();
+                        if until >= Stage::Released {
+                            prop_assert!(receipt.release(&round, cost).is_ok());
+                            add(Stage::Released, |it| &mut it.released);
+                        }
+                    }
+                    if until < Stage::Alive {
+                        ledger = restore(&disk);
+                    }
+                }
+            }
+            prop_assert_eq!(&restore(&disk), &ledger);
+            for collection in 0..4 {
+                let spent = ledger.standing(account(collection)).0.units();
+                let expected = simple[usize::from(collection)];
+                prop_assert_eq!(spent, expected.written);
+                prop_assert!(spent >= expected.released);
+            }
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 0_usize..150) {
+        let mut replay = Replay::new(&OWNER, None);
+        let _ = replay.push(&bytes);
+        // The same after a true beginning, so that the later checks are reached.
+        let mut ledger = Ledger::new(&OWNER);
+        let budget = Budget::new(Epsilon::new(1.0).unwrap(), Delta::new(1e-5).unwrap());
+        let pending = ledger.set_budget(account(1), budget, Time::START).unwrap();
+        let mut entry = pending.bytes()[..cut.min(pending.bytes().len())].to_vec();
+        entry.extend(bytes);
+        let mut replay = Replay::new(&OWNER, None);
+        if replay.push(&entry).is_ok() {
+            let ledger = replay.finish().unwrap();
+            for account in ledger.accounts() {
+                let _ = (ledger.spent_epsilon(account), ledger.left(account));
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+use super::*;
+use crate::{Delta, Epsilon};
+
+const OWNER: [u8; 32] = [7; 32];
+const DAY: u64 = 86_400_000;
+
+fn account(byte: u8) -> Account {
+    Account { unit: Unit::Peer, collection: CollectionKey([byte; 32]) }
+}
+
+fn budget(epsilon: f64) -> Budget {
+    Budget::new(Epsilon::new(epsilon).unwrap(), Delta::new(1e-5).unwrap())
+}
+
+fn rho(value: f64) -> Rho {
+    Rho::new(value).unwrap()
+}
+
+fn request(round: u8, cost: f64, collections: &[u8]) -> Request {
+    let keys = collections.iter().map(|byte| CollectionKey([*byte; 32])).collect();
+    let round = Digest::sha256(&[round]);
+    Request::new(GroupKey([1; 32]), round, Charge::of(rho(cost)), Unit::Peer, keys).unwrap()
+}
+
+fn with_budget(epsilon: f64, collections: &[u8]) -> Ledger {
+    let mut ledger = Ledger::new(&OWNER);
+    for byte in collections {
+        ledger.set_budget(account(*byte), budget(epsilon), Time::START).unwrap().recorded();
+    }
+    ledger
+}
+
+fn pay(ledger: &mut Ledger, request: &Request, now: Time) -> Result<Receipt, Refusal> {
+    Ok(ledger.reserve(request, now)?.recorded())
+}
+
+#[test]
+fn a_budget_of_eight_takes_what_it_promises_and_no_more() {
+    let mut ledger = with_budget(8.0, &[1]);
+    // Noise multiplier 4: rho 1/32 a round.
+    let mut rounds = 0;
+    let refusal = loop {
+        match pay(&mut ledger, &request(rounds, 1.0 / 32.0, &[1]), Time::START) {
+            Ok(receipt) => assert_eq!(receipt.place(), u64::from(rounds) + 1),
+            Err(refusal) => break refusal,
+        }
+        rounds += 1;
+    };
+    assert_eq!(rounds, 39);
+    let spent = ledger.spent_epsilon(account(1)).unwrap();
+    assert!(spent.get() <= 8.0 && spent.get() > 7.9, "{spent}");
+    let text = refusal.to_string();
+    assert!(text.contains("epsilon 7.96 of its budget of 8.00 at delta 0.00001"), "{text}");
+    assert!(text.contains("to 8.08") && text.contains("more noise"), "{text}");
+}
+
+#[test]
+fn all_collections_pay_or_none() {
+    let mut ledger = with_budget(1.0, &[1, 2]);
+    let before = ledger.clone();
+    assert_eq!(
+        pay(&mut ledger, &request(1, 0.01, &[1, 3]), Time::START),
+        Err(Refusal::NoBudget { account: account(3) })
+    );
+    assert_eq!(ledger, before);
+    let receipt = pay(&mut ledger, &request(1, 0.01, &[2, 1, 2]), Time::START).unwrap();
+    for byte in [1, 2] {
+        assert_eq!(ledger.standing(account(byte)).0, receipt.charge());
+    }
+}
+
+#[test]
+fn a_peer_level_round_is_charged_to_documents_too() {
+    let mut ledger = with_budget(8.0, &[1]);
+    let documents = Account { unit: Unit::Document, ..account(1) };
+    let receipt = pay(&mut ledger, &request(1, 0.1, &[1]), Time::START).unwrap();
+    assert_eq!(ledger.standing(documents), (receipt.charge(), None));
+    // A budget that comes later finds it spent, and then refuses peer-level rounds as well.
+    ledger.set_budget(documents, budget(1.0), Time::START).unwrap().recorded();
+    let refusal = pay(&mut ledger, &request(2, 0.1, &[1]), Time::START).unwrap_err();
+    assert!(matches!(refusal, Refusal::Budget { account, .. } if account == documents));
+}
+
+#[test]
+fn a_dropped_request_costs_nothing_and_a_retry_is_charged_again() {
+    let mut ledger = with_budget(1.0, &[1]);
+    let round = request(1, 0.001, &[1]);
+    drop(ledger.reserve(&round, Time::START).unwrap());
+    assert_eq!(
+        (ledger.standing(account(1)).0, ledger.charged(round.round())),
+        (Charge::NONE, None)
+    );
+    let first = pay(&mut ledger, &round, Time::START).unwrap();
+    let again = pay(&mut ledger, &round, Time::START).unwrap();
+    assert_eq!(ledger.standing(account(1)).0, first.charge().and(again.charge()));
+    assert_eq!(ledger.charged(round.round()), Some(1));
+}
+
+#[test]
+fn a_receipt_serves_its_own_round_at_its_own_cost() {
+    let mut ledger = with_budget(1.0, &[1]);
+    let mut receipt = || pay(&mut ledger, &request(1, 0.001, &[1]), Time::START).unwrap();
+    let (round, cost) = (Digest::sha256(&[1]), Charge::of(rho(0.001)));
+    assert_eq!(receipt().release(&round, cost).unwrap().place, 1);
+    assert!(matches!(receipt().release(&Digest::ZERO, cost), Err(WrongRound::Round { .. })));
+    let more = cost.and(Charge::from_units(1));
+    assert!(matches!(receipt().release(&round, more), Err(WrongRound::Cost { .. })));
+}
+
+#[test]
+fn a_pace_names_the_date_and_never_refills_the_budget() {
+    let mut ledger = Ledger::new(&OWNER);
+    let paced = budget(8.0).paced(rho(0.02), 7 * DAY);
+    ledger.set_budget(account(1), paced, Time::START).unwrap().recorded();
+    let start = Time::from_millis(20_000 * DAY);
+    let round = request(1, 0.01, &[1]);
+    // Three hundredths in a week are too many: the pace rounds down and the charges up.
+    let _ = pay(&mut ledger, &round, start).unwrap();
+    let refusal = pay(&mut ledger, &round, start.after(DAY)).unwrap_err();
+    let until = start.after(7 * DAY);
+    assert_eq!(refusal, Refusal::NotBefore { account: account(1), until });
+    assert!(refusal.to_string().contains("from 2024-10-11 00:00 UTC"), "{refusal}");
+    // A clock set back does not help, and a later day does.
+    assert!(pay(&mut ledger, &round, Time::START).is_err());
+    let _ = pay(&mut ledger, &round, until).unwrap();
+    assert_eq!(ledger.standing(account(1)).0.units(), 2 * round.charge().units());
+    let large = request(2, 0.03, &[1]);
+    let refusal = pay(&mut ledger, &large, until.after(99 * DAY));
+    assert_eq!(refusal, Err(Refusal::AbovePace { account: account(1) }));
+}
+
+#[test]
+fn a_lowered_budget_stops_at_once_and_spending_stays() {
+    let mut ledger = with_budget(8.0, &[1]);
+    let _ = pay(&mut ledger, &request(1, 0.5, &[1]), Time::START).unwrap();
+    ledger.set_budget(account(1), budget(1.0), Time::START).unwrap().recorded();
+    assert_eq!(ledger.standing(account(1)).0, Charge::of(rho(0.5)));
+    assert_eq!(ledger.left(account(1)), Rho::ZERO);
+    assert!(matches!(
+        pay(&mut ledger, &request(2, 1e-9, &[1]), Time::START),
+        Err(Refusal::Budget { .. })
+    ));
+}
+
+/// A chain of three entries, and the state after it.
+fn chain() -> (Vec<Vec<u8>>, Ledger) {
+    let mut ledger = Ledger::new(&OWNER);
+    let mut log = Vec::new();
+    let paced = budget(8.0).paced(rho(0.5), DAY);
+    for (byte, budget) in [(1, budget(2.0)), (2, paced)] {
+        let pending = ledger.set_budget(account(byte), budget, Time::from_millis(5)).unwrap();
+        log.push(pending.bytes().to_vec());
+        pending.recorded();
+    }
+    let pending = ledger.reserve(&request(1, 0.01, &[1, 2]), Time::from_millis(9)).unwrap();
+    log.push(pending.bytes().to_vec());
+    let _ = pending.recorded();
+    (log, ledger)
+}
+
+fn replay(log: &[Vec<u8>], noted: Option<Head>) -> Result<Ledger, LedgerError> {
+    let mut replay = Replay::new(&OWNER, noted);
+    log.iter().try_for_each(|bytes| replay.push(bytes))?;
+    replay.finish()
+}
+
+#[test]
+fn a_replay_restores_the_state() {
+    let (log, ledger) = chain();
+    assert_eq!(replay(&log, Some(ledger.head())), Ok(ledger));
+}
+
+#[test]
+fn every_changed_byte_and_every_cut_is_refused() {
+    let (log, ledger) = chain();
+    let noted = Some(ledger.head());
+    for (place, entry) in log.iter().enumerate() {
+        for at in 0..entry.len() {
+            let mut changed = log.clone();
+            changed[place][at] ^= 0x10;
+            assert!(replay(&changed, noted).is_err(), "entry {place} byte {at}");
+            changed[place] = entry[..at].to_vec();
+            assert!(replay(&changed, noted).is_err(), "entry {place} cut at {at}");
+        }
+        let mut longer = log.clone();
+        longer[place].push(0);
+        assert!(replay(&longer, noted).is_err());
+        let mut without = log.clone();
+        without.remove(place);
+        assert!(replay(&without, noted).is_err());
+    }
+    let mut other = Replay::new(&[8; 32], None);
+    assert_eq!(other.push(&log[0]), Err(LedgerError::Chain { place: 0 }));
+    assert_eq!(replay(&log[..2], noted), Err(LedgerError::Head { noted: 3 }));
+    assert!(replay(&log[..2], None).is_ok());
+}
+
+#[test]
+fn checks_name_their_number() {
+    let (log, _) = chain();
+    let check = |place: usize, edit: fn(&mut Vec<u8>)| {
+        let mut replay = Replay::new(&OWNER, None);
+        log[..place].iter().for_each(|bytes| replay.push(bytes).unwrap());
+        let mut bytes = log[place].clone();
+        edit(&mut bytes);
+        replay.push(&bytes).unwrap_err().to_string()
+    };
+    for (place, edit, name) in [
+        (0, (|bytes| bytes.resize(5000, 0)) as fn(&mut Vec<u8>), "P1"),
+        (0, |bytes| bytes.truncate(60), "P2"),
+        (0, |bytes| bytes[0] = 2, "P3"),
+        (0, |bytes| bytes[49] = 9, "P3"),
+        (1, |bytes| bytes[1] = 7, "P4"),
+        (1, |bytes| bytes[9] ^= 1, "P5"),
+        (1, |bytes| bytes[41] = 1, "P6"),
+        (1, |bytes| bytes[50] = 3, "P7"),
+        (1, |bytes| bytes[83..91].fill(0xff), "P7"),
+        (2, |bytes| bytes[123] = 0, "P8"),
+        (2, |bytes| bytes[124] ^= 0x40, "P8"),
+        (0, |bytes| bytes.push(1), "P9"),
+    ] {
+        let text = check(place, edit);
+        assert!(text.contains(name), "{name}: {text}");
+    }
+}
+
+#[test]
+fn vectors() {
+    let vectors: serde_json::Value =
+        serde_json::from_str(include_str!("../../vectors/ledger.json")).unwrap();
+    let (log, ledger) = chain();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let found: Vec<_> = log.iter().map(|bytes| hex(bytes)).collect();
+    let stored: Vec<_> =
+        vectors["entries"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    assert_eq!(found, stored);
+    assert_eq!(ledger.head().digest.to_string(), vectors["head"].as_str().unwrap());
+}

@@ -1,0 +1,94 @@
+//! Phase 2, on a sparse graph only: neighbours that the client draws after the cohort is fixed.
+//!
+//! The server commits to all keys by a root before anybody draws, and nobody but the client draws
+//! its shareholders, so the server cannot surround a client with colluders (Bell et al. 2020,
+//! section 4).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use covey_crypto::{Digest, are_leaves};
+use rand_core::{CryptoRng, Rng};
+
+use super::enrol::{Enrolled, Own, Peer};
+use crate::ids::NodeId;
+use crate::limits::MAX_NEIGHBOURS;
+use crate::secagg::Seat;
+use crate::secagg::fault::{Check, Fault};
+use crate::wire::v1::secagg::{Choice, Neighbours, RosterHead};
+
+/// A client that has drawn its neighbours and waits for their keys.
+#[derive(Debug)]
+pub struct Choosing {
+    own: Own,
+    terms: Digest,
+    head: RosterHead,
+    chosen: BTreeSet<Seat>,
+}
+
+impl Choosing {
+    pub(super) fn draw(
+        own: Own,
+        terms: Digest,
+        head: RosterHead,
+        rng: &mut impl CryptoRng,
+    ) -> (Self, Choice) {
+        let mut chosen = BTreeSet::new();
+        while chosen.len() < own.thresholds.shareholders as usize {
+            let seat = Seat(below(head.cohort, rng));
+            if seat != own.seat {
+                chosen.insert(seat);
+            }
+        }
+        let choice = Choice { neighbours: chosen.iter().copied().collect() };
+        (Self { own, terms, head, chosen }, choice)
+    }
+
+    /// Takes the keys of those it chose and of those who chose it.
+    ///
+    /// # Errors
+    /// A7 to A10.
+    pub fn neighbours(
+        self,
+        neighbours: &Neighbours,
+        eligible: impl Fn(&NodeId) -> bool,
+    ) -> Result<Enrolled, Fault> {
+        let Neighbours { keys, proof, choosing } = neighbours;
+        let dealers: BTreeSet<Seat> = choosing.iter().copied().collect();
+        let expected: BTreeSet<Seat> = self.chosen.union(&dealers).copied().collect();
+        let right = keys.iter().map(|(seat, _)| *seat).eq(expected)
+            && choosing.is_sorted_by(|a, b| a < b)
+            && !dealers.contains(&self.own.seat)
+            && keys.len() <= self.most();
+        if !right {
+            return Err(Fault::coordinator(Check::Neighbours));
+        }
+        let leaves: Vec<(usize, Digest)> =
+            keys.iter().map(|(seat, keys)| (seat.index(), keys.digest())).collect();
+        if !are_leaves(&self.head.root, self.head.cohort as usize, &leaves, proof) {
+            return Err(Fault::coordinator(Check::Proof));
+        }
+        let mut peers = BTreeMap::new();
+        for (seat, keys) in keys {
+            keys.check(&self.terms, &eligible)?;
+            peers.insert(*seat, Peer::of(keys));
+        }
+        Ok(Enrolled { own: self.own, shareholders: self.chosen, dealers, peers })
+    }
+
+    /// Most neighbours of both kinds: five times what is expected to choose a client is more than
+    /// ever happens, and bounds what a server can make a client compute.
+    fn most(&self) -> usize {
+        (6 * self.own.thresholds.shareholders as usize).min(MAX_NEIGHBOURS)
+    }
+}
+
+/// A uniform number below `bound`, by rejection.
+fn below(bound: u32, rng: &mut impl Rng) -> u32 {
+    let zone = u32::MAX - u32::MAX % bound;
+    loop {
+        let drawn = rng.next_u32();
+        if drawn < zone {
+            return drawn % bound;
+        }
+    }
+}

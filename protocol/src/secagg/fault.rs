@@ -1,0 +1,160 @@
+//! Who failed which check.
+
+use std::fmt;
+
+use crate::ids::NodeId;
+
+/// Who is to blame for a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Culprit {
+    /// The coordinator: what is wrong came from it, or it passed on what it must not.
+    Coordinator,
+    /// One client.
+    Client(NodeId),
+    /// Nobody in particular: clients dropped out.
+    Nobody,
+}
+
+impl fmt::Display for Culprit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Coordinator => f.write_str("the coordinator"),
+            Self::Client(client) => write!(f, "client {}", client.short()),
+            Self::Nobody => f.write_str("nobody in particular"),
+        }
+    }
+}
+
+/// A failed check of docs/spec/secagg.md and whom it speaks against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{check} ({culprit})")]
+pub struct Fault {
+    /// What failed.
+    pub check: Check,
+    /// Who is to blame.
+    pub culprit: Culprit,
+}
+
+impl Fault {
+    pub(super) const fn coordinator(check: Check) -> Self {
+        Self { check, culprit: Culprit::Coordinator }
+    }
+
+    pub(super) const fn too_few() -> Self {
+        Self { check: Check::TooFew, culprit: Culprit::Nobody }
+    }
+
+    pub(super) const fn client(client: NodeId, check: Check) -> Self {
+        Self { check, culprit: Culprit::Client(client) }
+    }
+}
+
+macro_rules! checks {
+    ($($(#[$doc:meta])* $name:ident = $number:literal $text:literal,)*) => {
+        /// The checks of docs/spec/secagg.md, by number.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Check {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Check {
+            /// Every check, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The number in the specification.
+            pub const fn number(self) -> &'static str {
+                match self {
+                    $(Self::$name => $number,)*
+                }
+            }
+        }
+
+        impl fmt::Display for Check {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$name => concat!($number, ": ", $text),)*
+                })
+            }
+        }
+    };
+}
+
+checks! {
+    /// A size, bound or topology that no round may have.
+    Parameters = "A1" "the round's parameters are outside of what the protocol allows",
+    /// A bound or size weaker than this client demands.
+    Demands = "A2" "the round protects less than this client demands",
+    /// A cohort of another size than the parameters allow.
+    CohortSize = "A3" "the cohort is smaller or larger than the round allows",
+    /// The coordinator's signature on the cohort does not verify.
+    RosterSignature = "A4" "the cohort is not signed by the coordinator for these terms",
+    /// The cohort is not sorted, names somebody twice, or does not give the root that was signed.
+    RosterShape = "A5" "the cohort's list is not the one that was signed, or not in order",
+    /// The client is not in the cohort with its own keys.
+    OwnKeys = "A6" "the cohort does not hold this client with the keys it made",
+    /// A client's keys are not signed by it for these terms.
+    KeySignature = "A7" "a client's keys are not signed by it for these terms",
+    /// A client that is no eligible member.
+    Eligible = "A8" "a client in the cohort is not an eligible member",
+    /// A listing is not under the signed root.
+    Proof = "A9" "a client's keys are not under the root that was signed",
+    /// Neighbours other than those chosen, twice the same, or too many who chose.
+    Neighbours = "A10" "the neighbours are not those that were chosen, or too many chose this client",
+    /// The set of dealers has another length, misses the client, or is too small.
+    Dealers = "A11" "the set of those who dealt shares is malformed, misses this client or is too small",
+    /// A share that was delivered is of nobody who could have dealt it, or delivered twice.
+    Delivery = "A12" "a share was delivered that nobody dealt, or twice",
+    /// A sealed share does not open.
+    SealedShare = "A13" "a sealed share does not open or is none",
+    /// A share is not what its dealer committed to.
+    Commitment = "A14" "a share is not the one its dealer committed to",
+    /// The set of survivors is malformed, too small, or holds somebody who dealt nothing.
+    Survivors = "A15" "the set of survivors is malformed, misses this client, is too small, or holds somebody who dealt no shares",
+    /// The coordinator's signature on the survivors does not verify.
+    SurvivorsSignature = "A16" "the survivors are not signed by the coordinator",
+    /// Another set of survivors than the one that was agreed to.
+    SecondSurvivors = "A17" "a second, different set of survivors",
+    /// An agreement does not verify for this set of survivors.
+    AgreementSignature = "A18" "an agreement is not signed by its client for these survivors",
+    /// Fewer agreements from the own shareholders than the threshold.
+    TooFewAgreements = "A19" "fewer shareholders than the threshold agreed to these survivors",
+    /// A message of somebody who is not in the phase that it belongs to.
+    OutOfTurn = "A20" "a message from somebody who has no part in this phase",
+    /// A second, different message of one kind.
+    Repeated = "A21" "a second message where one is allowed",
+    /// A choice of neighbours of the wrong number, twice the same, or of oneself.
+    Choice = "A22" "the chosen neighbours are too many, too few, repeated or the client itself",
+    /// Shares dealt to others than the shareholders, or not signed.
+    Dealing = "A23" "shares were dealt to others than the shareholders, or are not signed",
+    /// A masked vector of the wrong length.
+    VectorLength = "A24" "the masked vector has another length than the round's",
+    /// A masked vector that is not the one that was signed.
+    VectorSignature = "A25" "the masked vector is not the one its client signed",
+    /// Opened shares are not of the right kind, or of dealers that the client holds none of.
+    Opening = "A26" "shares were opened that the survivors do not call for, or twice",
+    /// Shares put together do not give the secret whose public half was published.
+    Recovered = "A27" "a client dealt shares that do not give its secret",
+    /// Too few clients are left for the round to go on.
+    TooFew = "A28" "too few clients are left",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_follow_one_another() {
+        for (n, check) in (1..).zip(Check::ALL) {
+            assert_eq!(check.number(), format!("A{n}"));
+            assert!(check.to_string().starts_with(&format!("A{n}: ")));
+        }
+    }
+
+    #[test]
+    fn the_specification_lists_every_check() {
+        let spec = include_str!("../../../docs/spec/secagg.md");
+        for check in Check::ALL {
+            assert!(spec.contains(&format!("**{}**", check.number())), "{}", check.number());
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Phases 1 and 2: keys are gathered, the cohort is fixed, and on a sparse graph neighbours chosen.
+
+use std::collections::BTreeMap;
+
+use covey_crypto::{Digest, MerkleTree, SecretKey};
+
+use super::share::Sharing;
+use crate::ids::NodeId;
+use crate::secagg::fault::{Check, Fault};
+use crate::secagg::keys::{ROSTER, Transcript};
+use crate::secagg::{Parameters, Seat, Terms, Thresholds, Topology};
+use crate::wire::v1::secagg::{Advertisement, Choice, Place, Roster, RosterHead};
+
+/// A server that gathers keys.
+#[derive(Debug)]
+pub struct Gathering {
+    terms: Digest,
+    parameters: Parameters,
+    advertised: BTreeMap<NodeId, Advertisement>,
+}
+
+impl Gathering {
+    /// Opens a round.
+    ///
+    /// # Errors
+    /// A1 if the parameters are none a round may have.
+    pub fn open(terms: &Terms) -> Result<Self, Fault> {
+        terms.parameters.check()?;
+        let (terms, parameters) = (terms.digest(), terms.parameters);
+        Ok(Self { terms, parameters, advertised: BTreeMap::new() })
+    }
+
+    /// Takes the keys of `from`, who must be an eligible member.
+    ///
+    /// # Errors
+    /// A7 if it did not sign them, A21 if it sent others before, A3 if the cohort is full.
+    pub fn advertise(&mut self, from: &NodeId, keys: Advertisement) -> Result<(), Fault> {
+        if keys.client != *from {
+            return Err(Fault::client(*from, Check::KeySignature));
+        }
+        if let Some(known) = self.advertised.get(from) {
+            return same(known == &keys, from);
+        }
+        if self.advertised.len() >= self.parameters.max_cohort as usize {
+            return Err(Fault::client(*from, Check::CohortSize));
+        }
+        keys.check_signature(&self.terms)?;
+        self.advertised.insert(*from, keys);
+        Ok(())
+    }
+
+    /// How many have advertised.
+    pub fn len(&self) -> usize {
+        self.advertised.len()
+    }
+
+    /// Whether nobody has.
+    pub fn is_empty(&self) -> bool {
+        self.advertised.is_empty()
+    }
+
+    /// Fixes the cohort: everybody who has advertised.
+    ///
+    /// # Errors
+    /// A28 if they are too few, A1 if no graph of so many keeps the bounds.
+    pub fn close(self, identity: &SecretKey) -> Result<Seated, Fault> {
+        let cohort: Vec<Advertisement> = self.advertised.into_values().collect();
+        let count = cohort.len() as u32;
+        if count < self.parameters.min_cohort {
+            return Err(Fault::too_few());
+        }
+        let thresholds = self.parameters.thresholds(count)?;
+        let tree = MerkleTree::new(cohort.iter().map(Advertisement::digest));
+        let root = tree.root();
+        let transcript = Transcript::new(&self.terms, count, &root);
+        let signature = identity.sign(ROSTER, transcript.as_bytes());
+        let head = RosterHead { cohort: count, root, signature };
+        let seats = cohort.iter().zip(0..).map(|(keys, at)| (keys.client, Seat(at))).collect();
+        let topology = self.parameters.topology;
+        let entries = self.parameters.entries;
+        let cohort = Cohort { transcript, thresholds, topology, entries, cohort, seats };
+        Ok(Seated { cohort, tree, head, choices: BTreeMap::new() })
+    }
+}
+
+/// What every later phase knows of the cohort.
+#[derive(Debug)]
+pub(super) struct Cohort {
+    pub(super) transcript: Transcript,
+    pub(super) thresholds: Thresholds,
+    pub(super) topology: Topology,
+    pub(super) entries: u32,
+    pub(super) cohort: Vec<Advertisement>,
+    seats: BTreeMap<NodeId, Seat>,
+}
+
+impl Cohort {
+    /// The seat of a client that takes part; A20 against anybody else.
+    pub(super) fn seat(&self, client: &NodeId) -> Result<Seat, Fault> {
+        self.seats.get(client).copied().ok_or(Fault::client(*client, Check::OutOfTurn))
+    }
+
+    pub(super) fn client(&self, seat: Seat) -> NodeId {
+        self.cohort[seat.index()].client
+    }
+}
+
+/// A server with a fixed cohort.
+#[derive(Debug)]
+pub struct Seated {
+    cohort: Cohort,
+    tree: MerkleTree,
+    head: RosterHead,
+    choices: BTreeMap<Seat, Vec<Seat>>,
+}
+
+impl Seated {
+    /// Neighbours, threshold and fewest survivors of this cohort.
+    pub fn thresholds(&self) -> &Thresholds {
+        &self.cohort.thresholds
+    }
+
+    /// Complete graph: the cohort, for everybody in it.
+    pub fn roster(&self) -> Roster {
+        Roster { head: self.head, cohort: self.cohort.cohort.clone() }
+    }
+
+    /// Sparse graph: a client's place under the root; `None` for anybody else.
+    pub fn place(&self, client: &NodeId) -> Option<Place> {
+        let seat = self.cohort.seat(client).ok()?;
+        Some(Place { head: self.head, seat, proof: self.tree.proof(&[seat.index()])? })
+    }
+
+    /// Sparse graph: takes the neighbours that `from` drew.
+    ///
+    /// # Errors
+    /// A20, A21 or A22.
+    pub fn choose(&mut self, from: &NodeId, choice: Choice) -> Result<(), Fault> {
+        let seat = self.cohort.seat(from)?;
+        let Thresholds { cohort, shareholders, .. } = self.cohort.thresholds;
+        let chosen = &choice.neighbours;
+        let fits = self.cohort.topology == Topology::Sparse
+            && chosen.len() == shareholders as usize
+            && chosen.is_sorted_by(|a, b| a < b)
+            && chosen.iter().all(|neighbour| neighbour.0 < cohort && *neighbour != seat);
+        if !fits {
+            return Err(Fault::client(*from, Check::Choice));
+        }
+        match self.choices.get(&seat) {
+            Some(known) => same(known == chosen, from),
+            None => {
+                self.choices.insert(seat, choice.neighbours);
+                Ok(())
+            }
+        }
+    }
+
+    /// How many have chosen neighbours.
+    pub fn chosen(&self) -> usize {
+        self.choices.len()
+    }
+
+    /// Fixes the graph. On a sparse one, who has not chosen drops out.
+    ///
+    /// # Errors
+    /// A28 if those who are left are too few.
+    pub fn close(self) -> Result<Sharing, Fault> {
+        let Self { cohort, tree, choices, .. } = self;
+        let everybody: Vec<Seat> = (0..cohort.thresholds.cohort).map(Seat).collect();
+        let shareholders = match cohort.topology {
+            Topology::Complete => everybody.iter().map(|seat| (*seat, everybody.clone())).collect(),
+            Topology::Sparse => choices,
+        };
+        if shareholders.len() < cohort.thresholds.survivors as usize {
+            return Err(Fault::too_few());
+        }
+        Ok(Sharing::new(cohort, tree, shareholders))
+    }
+}
+
+/// A message that came before: fine if it is the same, else A21.
+pub(super) fn same(same: bool, from: &NodeId) -> Result<(), Fault> {
+    if same { Ok(()) } else { Err(Fault::client(*from, Check::Repeated)) }
+}

@@ -1,0 +1,181 @@
+//! What a round is about: everything that its keys, signatures and shares are bound to.
+
+use covey_crypto::Digest;
+use serde::{Deserialize, Serialize};
+
+use super::fault::{Check, Fault};
+use super::thresholds::Thresholds;
+use crate::ids::{GroupId, ModelId, NodeId};
+use crate::limits::{MAX_COHORT, MAX_COMPLETE_COHORT, MAX_ENTRIES};
+use crate::wire;
+
+/// Who shares secrets and masks with whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Topology {
+    /// Everybody with everybody (Bonawitz et al. 2017).
+    Complete,
+    /// Each client with neighbours it draws itself, and with those who drew it (Bell et al. 2020).
+    Sparse,
+}
+
+/// What a round must withstand, and how surely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Largest share of the cohort that may collude with the coordinator, in thousandths.
+    pub collusion_permille: u16,
+    /// Largest share of the cohort that may drop out, in thousandths.
+    pub dropout_permille: u16,
+    /// On a sparse graph: privacy fails with a probability of at most 2 to the minus this.
+    pub security_bits: u8,
+    /// On a sparse graph: the sum is lost with a probability of at most 2 to the minus this.
+    pub correctness_bits: u8,
+}
+
+impl Default for Bounds {
+    /// A tenth may collude, a tenth may drop out; 2^-40 and 2^-20.
+    fn default() -> Self {
+        Self {
+            collusion_permille: 100,
+            dropout_permille: 100,
+            security_bits: 40,
+            correctness_bits: 20,
+        }
+    }
+}
+
+impl Bounds {
+    /// Most colluders of a cohort of `n`: at least one.
+    pub fn colluders(&self, n: u32) -> u32 {
+        share(n, self.collusion_permille).max(1)
+    }
+
+    /// Most clients of a cohort of `n` that may drop out after sharing.
+    pub fn dropouts(&self, n: u32) -> u32 {
+        share(n, self.dropout_permille)
+    }
+}
+
+/// `permille` thousandths of `n`, rounded down.
+fn share(n: u32, permille: u16) -> u32 {
+    u32::try_from(u64::from(n) * u64::from(permille) / 1000).unwrap_or(u32::MAX)
+}
+
+/// The sizes and bounds of one round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Parameters {
+    /// Who shares with whom.
+    pub topology: Topology,
+    /// Entries of each vector.
+    pub entries: u32,
+    /// Fewest clients that a round starts with.
+    pub min_cohort: u32,
+    /// Most clients that a round takes.
+    pub max_cohort: u32,
+    /// What it withstands.
+    pub bounds: Bounds,
+}
+
+impl Parameters {
+    /// Whether a round may have these at all.
+    ///
+    /// # Errors
+    /// A1, against the coordinator, who chose them.
+    pub fn check(&self) -> Result<(), Fault> {
+        let most = match self.topology {
+            Topology::Complete => MAX_COMPLETE_COHORT,
+            Topology::Sparse => MAX_COHORT,
+        };
+        let sizes = (1..=MAX_ENTRIES).contains(&self.entries)
+            && 3 <= self.min_cohort
+            && self.min_cohort <= self.max_cohort
+            && self.max_cohort <= most;
+        let bounds = self.bounds.collusion_permille < 500
+            && self.bounds.dropout_permille < 500
+            && (20..=128).contains(&self.bounds.security_bits)
+            && (10..=128).contains(&self.bounds.correctness_bits);
+        if sizes && bounds { Ok(()) } else { Err(Fault::coordinator(Check::Parameters)) }
+    }
+
+    /// Neighbours, threshold and fewest survivors for a cohort of `n`.
+    ///
+    /// # Errors
+    /// A3 if the cohort is too small or too large, A1 if no graph of it keeps the bounds.
+    pub fn thresholds(&self, n: u32) -> Result<Thresholds, Fault> {
+        if !(self.min_cohort..=self.max_cohort).contains(&n) {
+            return Err(Fault::coordinator(Check::CohortSize));
+        }
+        Thresholds::of(self.topology, &self.bounds, n)
+            .map_err(|_| Fault::coordinator(Check::Parameters))
+    }
+}
+
+/// What one client insists on, whatever the plan says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demands {
+    /// Fewest honest clients whose vectors are summed with this one's, this one included.
+    pub min_honest: u32,
+    /// Share of the cohort that must be allowed to collude without harm, in thousandths.
+    pub collusion_permille: u16,
+    /// On a sparse graph: at least this much security.
+    pub security_bits: u8,
+}
+
+impl Default for Demands {
+    /// Three honest clients, a tenth colluding, 2^-40.
+    fn default() -> Self {
+        let Bounds { collusion_permille, security_bits, .. } = Bounds::default();
+        Self { min_honest: 3, collusion_permille, security_bits }
+    }
+}
+
+impl Demands {
+    /// Whether these parameters are strong enough.
+    ///
+    /// # Errors
+    /// A2.
+    pub fn check(&self, parameters: &Parameters) -> Result<(), Fault> {
+        let bounds = &parameters.bounds;
+        let sparse_enough = match parameters.topology {
+            Topology::Complete => true,
+            Topology::Sparse => bounds.security_bits >= self.security_bits,
+        };
+        let enough = bounds.collusion_permille >= self.collusion_permille && sparse_enough;
+        if enough { Ok(()) } else { Err(Fault::coordinator(Check::Demands)) }
+    }
+
+    /// Whether a cohort with these thresholds hides this client among enough honest ones.
+    ///
+    /// # Errors
+    /// A2.
+    pub fn check_cohort(&self, thresholds: &Thresholds) -> Result<(), Fault> {
+        let honest = thresholds.survivors.saturating_sub(thresholds.colluders);
+        if honest >= self.min_honest { Ok(()) } else { Err(Fault::coordinator(Check::Demands)) }
+    }
+}
+
+/// What one round is about. All keys, signatures and shares are bound to its digest, so clients
+/// that were shown different terms (another model, say) cannot be summed with one another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// The group.
+    pub group: GroupId,
+    /// Hash of the signed plan.
+    pub plan: Digest,
+    /// The model that updates are made from.
+    pub model: ModelId,
+    /// Number of the round.
+    pub round: u64,
+    /// Which try at this round: each has fresh keys, rounding and noise.
+    pub attempt: u32,
+    /// Who coordinates.
+    pub coordinator: NodeId,
+    /// Sizes and bounds.
+    pub parameters: Parameters,
+}
+
+impl Terms {
+    /// The digest that everything in the round is bound to.
+    pub fn digest(&self) -> Digest {
+        Digest::of("covey/secagg/v1/terms", &[&wire::encode(self)])
+    }
+}

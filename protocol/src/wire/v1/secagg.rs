@@ -1,0 +1,181 @@
+//! Messages of secure aggregation (docs/spec/secagg.md, "Messages"), in the order they are sent.
+
+use covey_crypto::{Digest, RoundPublic, SEAL_OVERHEAD, Share, Signature};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::NodeId;
+use crate::limits::{MAX_COHORT, MAX_COMPLETE_COHORT, MAX_NEIGHBOURS, MAX_PROOF};
+use crate::secagg::{Seat, SeatSet};
+use crate::wire::bounded;
+
+/// Most shares one client deals, gets or opens.
+const MAX_SHARES: usize = if MAX_NEIGHBOURS > MAX_COMPLETE_COHORT as usize {
+    MAX_NEIGHBOURS
+} else {
+    MAX_COMPLETE_COHORT as usize
+};
+/// Bytes of two sealed shares.
+pub const SEALED_SHARES: usize = 64 + SEAL_OVERHEAD;
+
+/// Client to server: keys for this round, signed by the client's identity for its terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advertisement {
+    /// Whose keys.
+    pub client: NodeId,
+    /// What shares for it are sealed to.
+    pub seal: RoundPublic,
+    /// What masks of pairs come from.
+    pub mask: RoundPublic,
+    /// Under `covey/secagg/v1/keys`.
+    pub signature: Signature,
+}
+
+/// Server to all: the cohort in one digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RosterHead {
+    /// How many clients.
+    pub cohort: u32,
+    /// Merkle root over their advertisements, in the order of their ids.
+    pub root: Digest,
+    /// The coordinator's, under `covey/secagg/v1/roster`.
+    pub signature: Signature,
+}
+
+/// Server to all, on a complete graph: the cohort in full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roster {
+    /// What the list comes to.
+    pub head: RosterHead,
+    /// The cohort in the order of the ids.
+    #[serde(deserialize_with = "bounded::list::<{ MAX_COMPLETE_COHORT as usize }, _, _>")]
+    pub cohort: Vec<Advertisement>,
+}
+
+/// Server to one client, on a sparse graph: where it sits under the root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// What all clients get.
+    pub head: RosterHead,
+    /// The client's seat.
+    pub seat: Seat,
+    /// What proves that its own keys are there.
+    #[serde(deserialize_with = "bounded::list::<MAX_PROOF, _, _>")]
+    pub proof: Vec<Digest>,
+}
+
+/// Client to server, on a sparse graph: the neighbours it drew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// In rising order.
+    #[serde(deserialize_with = "bounded::list::<MAX_NEIGHBOURS, _, _>")]
+    pub neighbours: Vec<Seat>,
+}
+
+/// Server to one client, on a sparse graph: the keys of its neighbours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbours {
+    /// Those it chose and those who chose it, in rising order.
+    #[serde(deserialize_with = "bounded::list::<MAX_NEIGHBOURS, _, _>")]
+    pub keys: Vec<(Seat, Advertisement)>,
+    /// What proves that all of them are under the root.
+    #[serde(deserialize_with = "bounded::list::<{ MAX_NEIGHBOURS * MAX_PROOF }, _, _>")]
+    pub proof: Vec<Digest>,
+    /// Those who chose it, in rising order.
+    #[serde(deserialize_with = "bounded::list::<MAX_NEIGHBOURS, _, _>")]
+    pub choosing: Vec<Seat>,
+}
+
+/// Client to server: shares for its shareholders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dealing {
+    /// The public half of the secret behind the mask that it has alone.
+    pub self_key: RoundPublic,
+    /// One for each shareholder, in rising order.
+    #[serde(deserialize_with = "bounded::list::<MAX_SHARES, _, _>")]
+    pub shares: Vec<SealedShares>,
+    /// Under `covey/secagg/v1/dealing`, over self key and commitments.
+    pub signature: Signature,
+}
+
+/// A share of each of a dealer's two secrets, sealed to one shareholder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedShares {
+    /// For whom (from the dealer), or from whom (to the shareholder).
+    pub seat: Seat,
+    /// What the dealer commits to.
+    pub commitment: Digest,
+    /// [`SEALED_SHARES`] bytes; none for the dealer itself, whose shares stay at home.
+    #[serde(deserialize_with = "bounded::list::<SEALED_SHARES, _, _>")]
+    pub sealed: Vec<u8>,
+}
+
+/// Server to one client: who dealt, and what was dealt to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inbox {
+    /// Everybody who dealt shares; nobody else takes part from here on.
+    pub dealers: SeatSet,
+    /// What they sealed to this client, in rising order of dealers.
+    #[serde(deserialize_with = "bounded::list::<MAX_SHARES, _, _>")]
+    pub shares: Vec<Delivery>,
+}
+
+/// One dealer's shares on their way to a shareholder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// The dealer's [`Dealing::self_key`].
+    pub self_key: RoundPublic,
+    /// The shares, with the dealer's seat.
+    pub shares: SealedShares,
+}
+
+/// Client to server: what the masked vector that goes with it must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// Digest of the vector's bytes, four an entry, lowest first.
+    pub digest: Digest,
+    /// Under `covey/secagg/v1/vector`.
+    pub signature: Signature,
+}
+
+/// Server to all: whose vectors are in the sum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survivors {
+    /// The set.
+    pub set: SeatSet,
+    /// The coordinator's, under `covey/secagg/v1/survivors`.
+    pub signature: Signature,
+}
+
+/// Client to server: it has seen this set of survivors, and will hear of no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// Under `covey/secagg/v1/agreement`.
+    pub signature: Signature,
+}
+
+/// Server to one client: who of its shareholders agreed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreements {
+    /// In rising order of seats.
+    #[serde(deserialize_with = "bounded::list::<{ MAX_COHORT as usize }, _, _>")]
+    pub signatures: Vec<(Seat, Signature)>,
+}
+
+/// Client to server: one share of each dealer, of the kind that the survivors call for.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Opening {
+    /// In rising order of dealers.
+    #[serde(deserialize_with = "bounded::list::<MAX_SHARES, _, _>")]
+    pub shares: Vec<OpenedShare>,
+}
+
+/// One opened share.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OpenedShare {
+    /// Whose secret it is of.
+    pub dealer: Seat,
+    /// The share.
+    pub share: Share,
+    /// Digest of the share of the other kind, which stays closed.
+    pub other: Digest,
+}
