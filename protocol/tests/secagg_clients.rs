@@ -6,7 +6,7 @@ use covey_protocol::ids::NodeId;
 use covey_protocol::secagg::client::{Agreed, Dealt, Joining};
 use covey_protocol::secagg::server::{Gathering, Summing, Unmasking};
 use covey_protocol::secagg::{Check, Culprit, Seat};
-use covey_protocol::wire::v1::secagg::{Dealing, SealedShares, Upload};
+use covey_protocol::wire::v1::secagg::{Advertisement, Dealing, SealedShares, Upload};
 use covey_protocol::wire::{decode, encode};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -31,7 +31,7 @@ fn dealt_by_hand(
     let (sealing, masking) = secrets.nth(n).expect("drawn");
     let roster = seat(&terms, N as usize, 1).seated.roster();
     let transcript = transcript(&terms, &roster);
-    assert_eq!(roster.cohort[N as usize - 1].mask, masking.public(), "the same secrets");
+    assert_eq!(roster.keys[N as usize - 1].mask, masking.public(), "the same secrets");
 
     let places: Vec<u32> = (1..=N).collect();
     let own = RoundSecret::draw(&mut rng(9));
@@ -51,7 +51,7 @@ fn dealt_by_hand(
             let honest = Digest::of("covey/secagg/v1/commitment", &both);
             let commitment = if committed { honest } else { Digest::sha256(&to.to_le_bytes()) };
             let (from_bytes, to_bytes) = (me.to_le_bytes(), to.to_le_bytes());
-            let shared = sealing.agree(&roster.cohort[to as usize].seal);
+            let shared = sealing.agree(&roster.keys[to as usize].seal);
             let key = derive_key(
                 &shared[..],
                 &transcript,
@@ -81,6 +81,7 @@ fn dealt_by_hand(
     for share in &shares {
         digest.update(&share.seat.0.to_le_bytes());
         digest.update(share.commitment.as_bytes());
+        digest.update(&share.sealed);
     }
     let bytes = [*transcript.as_bytes(), *digest.finish().as_bytes()].concat();
     let signature = cohort.keys[&liar].sign("covey/secagg/v1/dealing", &bytes);
@@ -133,7 +134,7 @@ fn upload_of(cohort: &Cohort0, id: &NodeId, bytes: &[u8]) -> Upload {
     digest.update(bytes);
     let digest = digest.finish();
     let roster = seat(&complete(), N as usize, 1).seated.roster();
-    let signed = [*transcript(&complete(), &roster).as_bytes(), *digest.as_bytes()].concat();
+    let signed = [*dealt_by(&roster, N).as_bytes(), *digest.as_bytes()].concat();
     Upload { digest, signature: cohort.keys[id].sign("covey/secagg/v1/vector", &signed) }
 }
 
@@ -141,9 +142,11 @@ fn upload_of(cohort: &Cohort0, id: &NodeId, bytes: &[u8]) -> Upload {
 fn a20_a21_out_of_turn_and_twice() {
     let terms = complete();
     let stranger = NodeId::new(identity(99).public());
-    let mut gathering = Gathering::open(&terms).expect("good");
+    let mut gathering = Gathering::open(&terms, &members(N as usize)).expect("good");
     let own = |n: usize, seed| {
-        Joining::start(&terms, demands(), &identity(n), &mut rng(seed)).expect("joins").1
+        Joining::start(&terms, &members(N as usize), demands(), &identity(n), &mut rng(seed))
+            .expect("joins")
+            .1
     };
     let keys = own(0, 1);
     gathering.advertise(&keys.client, keys).expect("keys");
@@ -156,8 +159,8 @@ fn a20_a21_out_of_turn_and_twice() {
         let keys = own(n, 3);
         gathering.advertise(&keys.client, keys).expect("keys");
     }
-    let late = own(99, 1);
-    assert_eq!(clients(gathering.advertise(&stranger, late), &stranger), Check::CohortSize);
+    let late = Advertisement { client: stranger, ..keys };
+    assert_eq!(clients(gathering.advertise(&stranger, late), &stranger), Check::Eligible);
 
     let (ids, mut cohort, mut sharing, mut enrolled) = enrolled();
     let (_, dealing) =
@@ -219,7 +222,7 @@ fn a14_a26_openings_of_what_was_not_dealt() {
     let record = |id: &NodeId| encode(&agreed[id]);
     let opening = |unmasking: &Unmasking, id: &NodeId| {
         let client: Agreed = decode(&record(id), 1 << 20).expect("a record");
-        client.agreements(&unmasking.agreements(id).expect("survived")).expect("opens")
+        client.agreements(unmasking.agreements()).expect("opens")
     };
     let id = ids[0];
     let mut other = opening(&unmasking, &ids[1]);
@@ -233,7 +236,7 @@ fn a14_a26_openings_of_what_was_not_dealt() {
     let last = ids[N as usize - 1];
     let own = opening(&unmasking, &id);
     assert_eq!(clients(unmasking.open(&last, own), &last), Check::OutOfTurn);
-    assert!(unmasking.agreements(&last).is_none() && !unmasking.is_ready());
+    assert!(!unmasking.is_ready());
     let own = opening(&unmasking, &id);
     // One share of each dealer, never both.
     assert_eq!(own.shares.len(), N as usize);
