@@ -59,11 +59,11 @@ fn all_collections_pay_or_none() {
     let mut ledger = with_budget(1.0, &[1, 2]);
     let before = ledger.clone();
     assert_eq!(
-        pay(&mut ledger, &request(1, 0.01, &[1, 3]), Time::START),
+        pay(&mut ledger, &request(1, 0.001, &[1, 3]), Time::START),
         Err(Refusal::NoBudget { account: account(3) })
     );
     assert_eq!(ledger, before);
-    let receipt = pay(&mut ledger, &request(1, 0.01, &[2, 1, 2]), Time::START).unwrap();
+    let receipt = pay(&mut ledger, &request(1, 0.001, &[2, 1, 2]), Time::START).unwrap();
     for byte in [1, 2] {
         // Without one of two collections, the contribution is another one.
         assert_eq!(ledger.standing(account(byte)).0, receipt.charge().times(4));
