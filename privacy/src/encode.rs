@@ -20,8 +20,8 @@ use crate::types::{ClipNorm, NoiseMultiplier, Rho};
 pub use client::{EncodeError, Encoded, Noised};
 pub use server::{DecodeError, Decoded, Sum};
 
-/// Most entries of an update.
-pub const MAX_DIMENSION: usize = 1 << 25;
+/// Most words of a masked vector: what a secure sum takes.
+pub const MAX_WORDS: usize = 25_000_000;
 /// Most extra entries.
 pub const MAX_EXTRAS: usize = 16;
 
@@ -99,9 +99,20 @@ pub enum LayoutError {
     /// N4: nobody, or more than [`MAX_CLIENTS`].
     #[error("{0} clients: from 1 to {MAX_CLIENTS} may be in a sum")]
     Clients(u32),
-    /// N4: nothing, or more than [`MAX_DIMENSION`].
-    #[error("{0} entries: an update has from 1 to {MAX_DIMENSION}")]
+    /// N4: nothing, or more than [`MAX_WORDS`].
+    #[error("{0} entries: an update has from 1 to {MAX_WORDS}")]
     Dimension(usize),
+    /// N4: with what rotation pads and the extra entries, more than [`MAX_WORDS`].
+    #[error(
+        "an update of {dimension} entries travels as {words} words, more than {MAX_WORDS} (rotation pads it to a power \
+         of two, and extra entries are added): leave rotation out, or train fewer parameters"
+    )]
+    Words {
+        /// Entries of the update.
+        dimension: usize,
+        /// Words they become, extra entries included.
+        words: usize,
+    },
     /// N4: more than [`MAX_EXTRAS`].
     #[error("{0} extra entries are more than {MAX_EXTRAS}")]
     Extras(usize),
@@ -140,21 +151,42 @@ pub struct Encoding {
     sensitivity: Sensitivity,
 }
 
+impl Layout {
+    /// What [`Encoding::cost`] would be, without a sampler's table.
+    ///
+    /// # Errors
+    /// Those of [`Encoding::new`].
+    pub fn cost(&self) -> Result<Option<Rho>, LayoutError> {
+        Ok(Encoding::without_sampler(self.clone())?.cost())
+    }
+}
+
 impl Encoding {
     /// Derives scale, noise and sensitivity.
     ///
     /// # Errors
     /// [`LayoutError`] where a number is out of its range, or 32 bits do not hold the sum.
     pub fn new(layout: Layout) -> Result<Self, LayoutError> {
+        let encoding = Self::without_sampler(layout)?;
+        let share =
+            encoding.noise.and_then(|noise| noise.client_share().or(noise.coordinator_share()));
+        Ok(Self { sampler: share.map(Sampler::new), ..encoding })
+    }
+
+    fn without_sampler(layout: Layout) -> Result<Self, LayoutError> {
         let &Layout { dimension, clip, clients, .. } = &layout;
         if !(1..=MAX_CLIENTS).contains(&clients) {
             return Err(LayoutError::Clients(clients));
         }
-        if !(1..=MAX_DIMENSION).contains(&dimension) {
+        if !(1..=MAX_WORDS).contains(&dimension) {
             return Err(LayoutError::Dimension(dimension));
         }
         if layout.extras.len() > MAX_EXTRAS {
             return Err(LayoutError::Extras(layout.extras.len()));
+        }
+        let words = rotate::padded(&layout) + layout.extras.len();
+        if words > MAX_WORDS {
+            return Err(LayoutError::Words { dimension, words });
         }
         let scale = Scale::finest(clients, clip, deviation(&layout)?)?;
         let noise =
@@ -171,11 +203,10 @@ impl Encoding {
             sensitivity = sensitivity.with_entry(cap);
             caps.push(cap);
         }
-        let share = noise.and_then(|noise| noise.client_share().or(noise.coordinator_share()));
         let encoding = Self {
             scale,
             noise,
-            sampler: share.map(Sampler::new),
+            sampler: None,
             update_bound: update.squared_l2,
             caps,
             sensitivity,

@@ -5,9 +5,11 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::accountant::{AccountingError, Mu, Rounds, calibrate, zcdp};
+use crate::encode::{Layout, LayoutError, MAX_WORDS};
 use crate::ledger::{Budget, Charge, Unit};
+use crate::noise::NoiseMode;
 use crate::statement::Statement;
-use crate::{ClipNorm, Delta, Epsilon, NoiseMultiplier, Rho};
+use crate::{ClipNorm, Delta, Epsilon, NoiseMultiplier};
 
 /// Most points of a curve.
 pub const MAX_POINTS: u32 = 200;
@@ -23,7 +25,7 @@ pub struct Goal {
     pub delta: Delta,
     /// Over how many rounds.
     pub rounds: Rounds,
-    /// How many contributions a round's sum has; at least one.
+    /// How many contributions a round's sum has, each with its share of noise; at least one.
     pub cohort: u32,
     /// How many parameters move.
     pub parameters: u64,
@@ -45,7 +47,8 @@ pub struct Point {
 /// What it takes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
-    /// Noise on the sum, as a multiple of the clip norm: the least with which a ledger admits all rounds.
+    /// Noise on the sum, as a multiple of the clip norm: the least with which a ledger admits all rounds, rounding to the grid
+    /// and shares of noise included.
     pub noise: NoiseMultiplier,
     /// What would do by exact accounting of a continuous Gaussian.
     pub gaussian_noise: NoiseMultiplier,
@@ -83,12 +86,40 @@ impl fmt::Display for Drowned {
     }
 }
 
+impl Goal {
+    /// The rounds that a plan is for, but for the noise: all of the cohort shares it and stays, nothing is sent beyond the update,
+    /// and that is rotated if a sum can hold it so. What a round has beyond that (extras, drop-outs, colluders) costs more: its
+    /// own layout, given to [`ledger_noise`], says how much noise it needs.
+    ///
+    /// # Errors
+    /// If there are more parameters than a number of entries can say.
+    pub fn layout(&self) -> Result<Layout, LayoutError> {
+        let most = usize::MAX;
+        let dimension =
+            usize::try_from(self.parameters).map_err(|_| LayoutError::Dimension(most))?;
+        let rotated = dimension.checked_next_power_of_two().is_some_and(|it| it <= MAX_WORDS);
+        let clients = self.cohort.max(1);
+        let mode = NoiseMode::Distributed { survivors: clients, colluders: 0 };
+        Ok(Layout {
+            dimension,
+            clip: self.clip,
+            clients,
+            noise: Some((NoiseMultiplier::ONE, mode)),
+            rotation: rotated.then_some([0; 32]),
+            extras: vec![],
+        })
+    }
+}
+
 /// Plans for `goal`.
 ///
 /// # Errors
-/// If no noise keeps the promise.
+/// If no noise keeps the promise, or no sum holds such updates.
 pub fn plan(goal: &Goal) -> Result<Plan, AccountingError> {
-    let noise = ledger_noise(goal.epsilon, goal.delta, goal.rounds)?;
+    let layout = goal.layout()?;
+    let noise = ledger_noise(goal.epsilon, goal.delta, goal.rounds, &layout)?;
+    let each = charge(&layout, noise)?;
+    let all = each.times(goal.rounds.get().into());
     let ratio = noise_over_signal(noise, goal.parameters, goal.cohort);
     let drowned = (ratio > 1.0).then(|| {
         let cohort = f64::from(goal.cohort.max(1));
@@ -102,38 +133,54 @@ pub fn plan(goal: &Goal) -> Result<Plan, AccountingError> {
         noise,
         gaussian_noise: calibrate(goal.epsilon, goal.delta, goal.rounds)?,
         deviation: noise.get() * goal.clip.get(),
-        curve: curve(noise, goal.rounds, goal.delta)?,
-        statement: Statement::joined(goal.unit, noise, goal.rounds, goal.delta)?,
+        curve: curve(noise, each, goal.rounds, goal.delta)?,
+        statement: Statement::charged(goal.unit, all, goal.rounds, goal.delta)?,
         noise_over_signal: ratio,
         drowned,
     })
 }
 
-/// The least noise multiplier with which a ledger admits `rounds` rounds under (`epsilon`, `delta`), rounded up.
+/// The least noise multiplier, to a part in 10^12, with which a ledger admits `rounds` rounds of `layout` under (`epsilon`, `delta`).
+/// Of the noise in `layout` only who adds it counts; without any, it is the coordinator.
 ///
 /// # Errors
-/// If the budget has less than a 2^-40th of rho for each round.
+/// If the budget has less than a 2^-40th of rho for each round, or no sum holds such updates with as much noise.
 pub fn ledger_noise(
     epsilon: Epsilon,
     delta: Delta,
     rounds: Rounds,
+    layout: &Layout,
 ) -> Result<NoiseMultiplier, AccountingError> {
     let limit = Budget::new(epsilon, delta).limit().units();
     let each = Charge::from_units(limit / u64::from(rounds.get()));
-    let none = AccountingError::NoNoise { largest: 741_455.2 };
     if each == Charge::NONE {
-        return Err(none);
+        return Err(AccountingError::NoNoise { largest: 741_455.2 });
     }
-    let mut noise = (0.5 / each.rho().get()).sqrt();
-    // A few steps of rounding until the charge, which rounds up, fits.
-    for _ in 0..64 {
-        let candidate = NoiseMultiplier::new(noise).map_err(|_| none.clone())?;
-        if Charge::of(zcdp::gaussian(candidate, Rounds::ONE)?) <= each {
-            return Ok(candidate);
+    // Without rounding and tau this would do, so no less does. The cost falls with the noise but where the grid gets coarser.
+    let least = (0.5 / each.rho().get()).sqrt();
+    let noise = |more: f64| NoiseMultiplier::new(least * (1.0 + more));
+    let cost = |more: f64| noise(more).map_or(Ok(Charge::EVERYTHING), |it| charge(layout, it));
+    let (mut low, mut high) = (0.0, 1e-12);
+    while cost(high).map_or(true, |cost| cost > each) {
+        (low, high) = (high, high * 4.0);
+        if high > 1e12 {
+            cost(low)?;
+            return Err(AccountingError::NoNoise { largest: least * low });
         }
-        noise *= 1.0 + 1e-14;
     }
-    Err(none)
+    while high - low > 1e-12 * (1.0 + high) {
+        let middle = f64::midpoint(low, high);
+        let fits = cost(middle).is_ok_and(|cost| cost <= each);
+        (low, high) = if fits { (low, middle) } else { (middle, high) };
+    }
+    noise(high).map_err(|_| AccountingError::NoNoise { largest: least })
+}
+
+/// What a ledger is charged for a round of `layout` with `noise`.
+fn charge(layout: &Layout, noise: NoiseMultiplier) -> Result<Charge, AccountingError> {
+    let mode = layout.noise.map_or(NoiseMode::Central, |(_, mode)| mode);
+    let layout = Layout { noise: Some((noise, mode)), ..layout.clone() };
+    Ok(layout.cost()?.map_or(Charge::EVERYTHING, Charge::of))
 }
 
 /// sqrt(parameters) noise / cohort: the mean of `cohort` contributions of norm c has noise of standard deviation noise c / cohort on
@@ -144,6 +191,7 @@ pub fn noise_over_signal(noise: NoiseMultiplier, parameters: u64, cohort: u32) -
 
 fn curve(
     noise: NoiseMultiplier,
+    each: Charge,
     rounds: Rounds,
     delta: Delta,
 ) -> Result<Vec<Point>, AccountingError> {
@@ -154,9 +202,8 @@ fn curve(
         let at = 1 + u64::from(index) * u64::from(last - 1) / u64::from((count - 1).max(1));
         let rounds = u32::try_from(at).ok().and_then(|at| Rounds::new(at).ok());
         let rounds = rounds.expect("between one and the last round");
-        let mu = Mu::of(noise, rounds);
-        let rho: Rho = mu.rho()?;
-        Ok(Point { rounds, epsilon: zcdp::epsilon(rho, delta)?, gaussian: mu.epsilon(delta)? })
+        let epsilon = zcdp::epsilon(each.times(at).rho(), delta)?;
+        Ok(Point { rounds, epsilon, gaussian: Mu::of(noise, rounds).epsilon(delta)? })
     };
     (0..count).map(point).collect()
 }
@@ -166,6 +213,7 @@ mod tests {
     use covey_crypto::Digest;
 
     use super::*;
+    use crate::encode::{Encoding, Extra};
     use crate::ledger::{Account, CollectionKey, GroupKey, Ledger, Request, Time};
 
     fn goal(rounds: u32, cohort: u32, parameters: u64) -> Goal {
@@ -192,25 +240,80 @@ mod tests {
         }
     }
 
+    /// Charges `cost` until `goal`'s budget refuses it, and counts.
+    fn admitted(goal: &Goal, cost: Charge, most: u32) -> u32 {
+        let mut ledger = Ledger::new(&[0; 32]);
+        let collection = CollectionKey([1; 32]);
+        let budget = Budget::new(goal.epsilon, goal.delta);
+        for account in [Account::Peer, Account::Collection { unit: Unit::Peer, collection }] {
+            ledger.set_budget(account, budget, Time::START).unwrap().recorded();
+        }
+        let (group, keys) = (GroupKey([0; 32]), vec![collection]);
+        let request = Request::new(group, Digest::ZERO, cost, Unit::Peer, keys).unwrap();
+        let reserve =
+            |_: &u32| ledger.reserve(&request, Time::START).map(|it| drop(it.recorded())).is_ok();
+        (0..most).take_while(reserve).count() as u32
+    }
+
     #[test]
     fn a_plan_is_what_a_ledger_admits() {
-        for rounds in [1, 10, 100, 1000] {
-            let goal = goal(rounds, 50, 9216);
+        for (rounds, cohort, parameters) in [
+            (1, 50, 9216),
+            (1000, 50, 9216),
+            (10, 1, 1),
+            (10, 3, 100),
+            (10, 50, 73_728),
+            (10, 10_000, 9216),
+            (10, 60_000, 1 << 24),
+            (100, 512, MAX_WORDS as u64),
+        ] {
+            let goal = goal(rounds, cohort, parameters);
             let plan = plan(&goal).unwrap();
-            let mut ledger = Ledger::new(&[0; 32]);
-            let account = Account { unit: Unit::Peer, collection: CollectionKey([1; 32]) };
-            let budget = Budget::new(goal.epsilon, goal.delta);
-            ledger.set_budget(account, budget, Time::START).unwrap().recorded();
-            let cost = Charge::of(zcdp::gaussian(plan.noise, Rounds::ONE).unwrap());
-            let keys = vec![account.collection];
-            let request =
-                Request::new(GroupKey([0; 32]), Digest::ZERO, cost, Unit::Peer, keys).unwrap();
-            for _ in 0..rounds {
-                let _ = ledger.reserve(&request, Time::START).unwrap().recorded();
+            // The round's own encoding at the plan's noise, rotated and not, and with all noise in one place.
+            let layout = goal.layout().unwrap();
+            for (mode, rotation) in [
+                (layout.noise.unwrap().1, layout.rotation),
+                (layout.noise.unwrap().1, None),
+                (NoiseMode::Central, layout.rotation),
+            ] {
+                let noise = Some((plan.noise, mode));
+                let encoding = Encoding::new(Layout { noise, rotation, ..layout.clone() }).unwrap();
+                let cost = Charge::of(encoding.cost().unwrap());
+                let found = admitted(&goal, cost, 2 * rounds);
+                assert!(found >= rounds, "{found} of {rounds}: {cohort} {parameters} {mode:?}");
             }
-            assert!(ledger.reserve(&request, Time::START).is_err());
+            let planned = charge(&layout, plan.noise).unwrap();
+            assert_eq!(admitted(&goal, planned, 2 * rounds), rounds);
             assert!(plan.statement.zero_out().epsilon <= goal.epsilon);
+            assert_eq!(plan.curve.last().unwrap().epsilon, plan.statement.zero_out().epsilon);
         }
+    }
+
+    #[test]
+    fn noise_for_a_round_with_extras_and_colluders() {
+        let goal = goal(10, 50, 9216);
+        let mode = NoiseMode::Distributed { survivors: 35, colluders: 5 };
+        let layout = Layout {
+            noise: Some((NoiseMultiplier::ONE, mode)),
+            extras: vec![Extra::new(1.0, 0.1).unwrap()],
+            ..goal.layout().unwrap()
+        };
+        let noise = ledger_noise(goal.epsilon, goal.delta, goal.rounds, &layout).unwrap();
+        let encoding = Encoding::new(Layout { noise: Some((noise, mode)), ..layout }).unwrap();
+        assert_eq!(admitted(&goal, Charge::of(encoding.cost().unwrap()), 20), 10);
+        // A hundredth for the extra entry.
+        let ratio = noise.get() / plan(&goal).unwrap().noise.get();
+        assert!((ratio - 1.01_f64.sqrt()).abs() < 1e-5, "{ratio}");
+    }
+
+    #[test]
+    fn what_no_sum_holds_has_no_plan() {
+        for parameters in [0, MAX_WORDS as u64 + 1, u64::MAX] {
+            let error = plan(&goal(10, 50, parameters)).unwrap_err();
+            let layout = AccountingError::Layout(LayoutError::Dimension(parameters as usize));
+            assert_eq!(error, layout, "{error}");
+        }
+        assert!(plan(&goal(10, u32::MAX, 10)).is_err());
     }
 
     #[test]
@@ -227,7 +330,7 @@ mod tests {
     #[test]
     fn curves_rise_from_the_first_round_to_the_last() {
         for rounds in [1, 2, 200, 12_345, 100_000_000] {
-            let Ok(plan) = plan(&goal(rounds, 1, u64::MAX)) else { continue };
+            let Ok(plan) = plan(&goal(rounds, 3, 9216)) else { continue };
             let at: Vec<_> = plan.curve.iter().map(|point| point.rounds.get()).collect();
             assert_eq!((at[0], at[at.len() - 1]), (1, rounds));
             assert!(at.len() <= MAX_POINTS as usize && at.is_sorted_by(|a, b| a < b));

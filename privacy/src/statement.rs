@@ -118,6 +118,9 @@ impl Statement {
 
     /// For what a ledger has charged over `rounds` joined rounds. Twice the distance is four times the rho.
     ///
+    /// At peer level `spent` must be that of [`Account::Peer`](crate::ledger::Account::Peer): a collection's account holds the
+    /// rounds on that collection only.
+    ///
     /// # Errors
     /// If there is no finite bound.
     pub fn charged(

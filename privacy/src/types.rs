@@ -92,6 +92,11 @@ impl Epsilon {
     pub const ZERO: Self = Self(0.0);
 }
 
+impl NoiseMultiplier {
+    /// As much as the sensitivity.
+    pub const ONE: Self = Self(1.0);
+}
+
 impl Rho {
     /// Nothing spent.
     pub const ZERO: Self = Self(0.0);

@@ -22,6 +22,7 @@
 pub mod client;
 mod fault;
 mod keys;
+mod members;
 mod seats;
 pub mod server;
 mod tails;
@@ -29,6 +30,7 @@ mod terms;
 mod thresholds;
 
 pub use fault::{Check, Culprit, Fault};
+pub use members::{Members, TooManyMembers};
 pub use seats::{Seat, SeatSet};
 pub use terms::{Bounds, Demands, Parameters, Terms, Topology};
 pub use thresholds::{Thresholds, Unreachable};

@@ -7,6 +7,7 @@ mod group_sync;
 mod search_answerer;
 mod search_asker;
 mod secagg_attacks;
+mod secagg_clients;
 mod secagg_round;
 mod secagg_vectors;
 mod vectors;

@@ -76,8 +76,7 @@ fn complete_round() -> Value {
     let mut unmasking = surviving.close().expect("enough");
     let mut openings = Vec::new();
     for (id, client) in agreed {
-        let opening =
-            client.agreements(&unmasking.agreements(&id).expect("survived")).expect("opens");
+        let opening = client.agreements(unmasking.agreements()).expect("opens");
         openings.push(hex(&encode(&opening)));
         unmasking.open(&id, opening).expect("opened");
     }

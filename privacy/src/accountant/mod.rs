@@ -20,6 +20,7 @@ pub mod zcdp;
 
 use serde::{Deserialize, Serialize};
 
+use crate::encode::LayoutError;
 use crate::{NoiseMultiplier, OutOfRange};
 
 pub use calibrate::{calibrate, calibrate_sampled};
@@ -147,4 +148,7 @@ pub enum AccountingError {
         /// The largest tried.
         largest: f64,
     },
+    /// Updates that no sum can hold, with whatever noise.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
 }

@@ -1,4 +1,5 @@
-//! The whole way of an update (encode, share of noise, sum, decode), attacked. Seeds are fixed.
+//! An update's way, attacked: `per_entry` sees all of it (encode, share of noise, sum, decode); `one_run` adds its canaries to
+//! the decoded sum, so it sees the noise, not clipping and rounding. Seeds are fixed.
 //! Each audit of the right mechanism would exceed the claim with a chance of at most 1 in 100 under
 //! other seeds; it is far below, since an audit from samples never reaches the true epsilon.
 

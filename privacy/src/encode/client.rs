@@ -88,8 +88,11 @@ impl Encoding {
             None => self.round(update.len(), |i| f64::from(update[i]) * factor, rng)?,
             Some(seed) => {
                 let clipped = update.iter().map(|&x| f64::from(x) * factor);
-                let mut turned = Zeroizing::new(clipped.collect::<Vec<_>>());
-                turned.resize(rotate::padded(&self.layout), 0.0);
+                let padded = rotate::padded(&self.layout);
+                // All at once: growing would leave a copy behind that is not wiped.
+                let mut turned = Zeroizing::new(Vec::with_capacity(padded));
+                turned.extend(clipped);
+                turned.resize(padded, 0.0);
                 rotate::forward(seed, &mut turned);
                 self.round(turned.len(), |i| turned[i], rng)?
             }

@@ -41,6 +41,14 @@ fn layouts_that_cannot_be_kept_are_refused() {
     check(layout(3, MAX_CLIENTS + 1), LayoutError::Clients(MAX_CLIENTS + 1));
     check(layout(0, 3), LayoutError::Dimension(0));
     check(layout(usize::MAX, 3), LayoutError::Dimension(usize::MAX));
+    // 2^24 + 1 entries are 2^25 words where they are rotated.
+    let (dimension, words) = ((1 << 24) + 1, 1 << 25);
+    let rotated = Layout { rotation: Some([1; 32]), ..layout(dimension, 3) };
+    check(rotated, LayoutError::Words { dimension, words });
+    assert!(Encoding::new(layout(dimension, 3)).is_ok());
+    let extras = vec![Extra::new(1.0, 1.0).unwrap()];
+    let full = Layout { extras, ..layout(MAX_WORDS, 3) };
+    check(full, LayoutError::Words { dimension: MAX_WORDS, words: MAX_WORDS + 1 });
     let extras = vec![Extra::new(1.0, 1.0).unwrap(); 17];
     check(Layout { extras, ..layout(3, 3) }, LayoutError::Extras(17));
     let extras = vec![Extra::new(1.0, 1e-9).unwrap()];

@@ -34,16 +34,27 @@ impl fmt::Display for Unit {
 
 /// What a budget is kept for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Account {
-    /// The unit in force.
-    pub unit: Unit,
-    /// The collection.
-    pub collection: CollectionKey,
+pub enum Account {
+    /// Everything this peer holds: every peer-level round is charged to it once, whatever it trains on. Peer-level
+    /// statements come from here, as rounds on different collections add up for the peer.
+    Peer,
+    /// One collection.
+    Collection {
+        /// The unit in force: the presence of the whole collection, or of one of its documents.
+        unit: Unit,
+        /// Which.
+        collection: CollectionKey,
+    },
 }
 
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "collection {} ({} level)", self.collection, self.unit)
+        match self {
+            Self::Peer => f.write_str("this peer (all collections together)"),
+            Self::Collection { unit, collection } => {
+                write!(f, "collection {collection} ({unit} level)")
+            }
+        }
     }
 }
 

@@ -43,6 +43,12 @@ impl Charge {
         Self(self.0.saturating_add(other.0))
     }
 
+    /// `count` times as much. A product beyond the largest number stays everything.
+    #[must_use]
+    pub const fn times(self, count: u64) -> Self {
+        Self(self.0.saturating_mul(count))
+    }
+
     /// What is left after `other`.
     #[must_use]
     pub const fn less(self, other: Self) -> Self {
@@ -73,5 +79,7 @@ mod tests {
         assert_eq!(Charge::of(rho(1e300)), Charge::EVERYTHING);
         assert!(Charge::within(rho(1e300)) < Charge::EVERYTHING);
         assert_eq!(Charge::EVERYTHING.and(Charge::of(rho(1.0))), Charge::EVERYTHING);
+        assert_eq!(Charge::from_units(3).times(4), Charge::from_units(12));
+        assert_eq!(Charge::from_units((u64::MAX >> 2) + 1).times(4), Charge::EVERYTHING);
     }
 }

@@ -17,6 +17,8 @@ const VERSION: u8 = 1;
 const PREFIX: usize = 1 + 8 + 32 + 8;
 const BUDGET: u8 = 1;
 const RESERVATION: u8 = 2;
+/// Stands where a budget's unit does, before a key of zeros.
+const WHOLE_PEER: u8 = 3;
 
 /// What tells a collection apart for as long as its data is here, however often it is removed and added again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,11 +34,14 @@ impl fmt::Display for CollectionKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GroupKey(pub [u8; 32]);
 
-/// One round's cost, for each of the collections that it trains on.
+/// Twice the distance is four times the rho: what a replacement costs where taking all out costs one.
+const REPLACED: u64 = 4;
+
+/// The cost of one attempt at a round, for each of the collections that it trains on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     group: GroupKey,
-    round: Digest,
+    terms: Digest,
     charge: Charge,
     unit: Unit,
     collections: Vec<CollectionKey>,
@@ -48,14 +53,15 @@ pub struct Request {
 pub struct RequestError(pub usize);
 
 impl Request {
-    /// Asks for `charge` from each of `collections`, for the round with the plan hash `round`.
-    /// A retried round is another request, and is charged again.
+    /// Asks for `charge` (zero-out, of the whole contribution or of one document) for a round on `collections`. `terms` is
+    /// the digest of the secure sum's terms, which hold the attempt's number: not the plan's hash. A retried round has
+    /// other terms and fresh noise, and is charged again.
     ///
     /// # Errors
     /// Unless there are 1 to [`MAX_COLLECTIONS`] collections.
     pub fn new(
         group: GroupKey,
-        round: Digest,
+        terms: Digest,
         charge: Charge,
         unit: Unit,
         mut collections: Vec<CollectionKey>,
@@ -63,14 +69,14 @@ impl Request {
         collections.sort_unstable();
         collections.dedup();
         match collections.len() {
-            1..=MAX_COLLECTIONS => Ok(Self { group, round, charge, unit, collections }),
+            1..=MAX_COLLECTIONS => Ok(Self { group, terms, charge, unit, collections }),
             count => Err(RequestError(count)),
         }
     }
 
-    /// The round's plan hash.
-    pub const fn round(&self) -> &Digest {
-        &self.round
+    /// The digest of the secure sum's terms: one attempt at one round.
+    pub const fn terms(&self) -> &Digest {
+        &self.terms
     }
 
     /// The group that trains.
@@ -78,23 +84,32 @@ impl Request {
         self.group
     }
 
-    /// What each collection pays.
+    /// What taking out the whole contribution costs; at document level, one document's part.
     pub const fn charge(&self) -> Charge {
         self.charge
     }
 
-    /// Who pays.
-    pub fn accounts(&self) -> impl Iterator<Item = Account> {
-        self.collections
-            .iter()
-            .map(|collection| Account { unit: self.unit, collection: *collection })
+    /// Who pays, and needs a budget for it. At peer level, taking out one of several collections turns the contribution
+    /// into another one, of up to the clip norm either: up to twice as far as zero, so four times the rho.
+    pub fn charges(&self) -> impl Iterator<Item = (Account, Charge)> {
+        let charge = match self.unit {
+            Unit::Peer if self.collections.len() > 1 => self.charge.times(REPLACED),
+            _ => self.charge,
+        };
+        self.of_collections(self.unit).map(move |account| (account, charge))
     }
 
-    /// The documents that a peer-level round pays for too: what hides a peer's whole contribution hides one document's part in it no
-    /// better, and costs it no more. (A document-level round says nothing about a peer.)
-    pub fn implied(&self) -> impl Iterator<Item = Account> {
-        let documents = |account: Account| Account { unit: Unit::Document, ..account };
-        self.accounts().filter(|account| account.unit == Unit::Peer).map(documents)
+    /// Who pays for a peer-level round too: the peer once; and the documents four times, as taking out one of them
+    /// replaces the contribution by another one. (A document-level round says nothing about a peer.)
+    pub fn implied(&self) -> impl Iterator<Item = (Account, Charge)> {
+        let replaced = self.charge.times(REPLACED);
+        let documents = self.of_collections(Unit::Document).map(move |it| (it, replaced));
+        let all = std::iter::once((Account::Peer, self.charge)).chain(documents);
+        all.filter(|_| self.unit == Unit::Peer)
+    }
+
+    fn of_collections(&self, unit: Unit) -> impl Iterator<Item = Account> {
+        self.collections.iter().map(move |it| Account::Collection { unit, collection: *it })
     }
 }
 
@@ -125,8 +140,12 @@ pub(super) fn encode(head: Head, entry: &Entry) -> Vec<u8> {
     put(&entry.time.millis().to_le_bytes());
     match &entry.body {
         Body::Budget { account, budget } => {
-            put(&[BUDGET, unit_byte(account.unit)]);
-            put(&account.collection.0);
+            let (scope, key) = match account {
+                Account::Peer => (WHOLE_PEER, [0; 32]),
+                Account::Collection { unit, collection } => (unit_byte(*unit), collection.0),
+            };
+            put(&[BUDGET, scope]);
+            put(&key);
             put(&budget.epsilon.get().to_bits().to_le_bytes());
             put(&budget.delta.get().to_bits().to_le_bytes());
             put(&budget.limit().units().to_le_bytes());
@@ -137,7 +156,7 @@ pub(super) fn encode(head: Head, entry: &Entry) -> Vec<u8> {
         Body::Reservation(request) => {
             put(&[RESERVATION]);
             put(&request.group.0);
-            put(request.round.as_bytes());
+            put(request.terms.as_bytes());
             put(&request.charge.units().to_le_bytes());
             let count = u8::try_from(request.collections.len()).expect("at most 64 collections");
             put(&[unit_byte(request.unit), count]);
@@ -185,12 +204,15 @@ pub(super) fn decode(bytes: &[u8], head: Head, newest: Time) -> Result<Entry, Le
 
 /// A budget's body: nothing where it is cut short, an error where it is wrong.
 fn budget(rest: &mut &[u8]) -> Option<Result<Body, &'static str>> {
-    let unit = byte(rest)?;
-    let collection = CollectionKey(*array(rest)?);
+    let (scope, collection) = (byte(rest)?, CollectionKey(*array(rest)?));
     let (epsilon, delta) = (f64::from_bits(number(rest)?), f64::from_bits(number(rest)?));
     let limit = Charge::from_units(number(rest)?);
     let (most, millis) = (Charge::from_units(number(rest)?), number(rest)?);
-    let Some(unit) = unit_of(unit) else { return Some(Err("it names no unit")) };
+    let account = match (scope, unit_of(scope)) {
+        (_, Some(unit)) => Account::Collection { unit, collection },
+        (WHOLE_PEER, None) if collection.0 == [0; 32] => Account::Peer,
+        _ => return Some(Err("it names no account")),
+    };
     let (Ok(epsilon), Ok(delta)) = (Epsilon::new(epsilon), Delta::new(delta)) else {
         return Some(Err("its epsilon or delta is no such number"));
     };
@@ -202,14 +224,13 @@ fn budget(rest: &mut &[u8]) -> Option<Result<Body, &'static str>> {
         (_, 0) => return Some(Err("its pace has no length")),
         (limit, millis) => Some(Pace { limit, millis }),
     };
-    let account = Account { unit, collection };
     Some(Ok(Body::Budget { account, budget: Budget::stored(epsilon, delta, limit, pace) }))
 }
 
 /// A reservation's body, likewise.
 fn reservation(rest: &mut &[u8]) -> Option<Result<Body, &'static str>> {
     let group = GroupKey(*array(rest)?);
-    let round = Digest::from_bytes(*array(rest)?);
+    let terms = Digest::from_bytes(*array(rest)?);
     let charge = Charge::from_units(number(rest)?);
     let (unit, count) = (byte(rest)?, usize::from(byte(rest)?));
     if !(1..=MAX_COLLECTIONS).contains(&count) {
@@ -221,7 +242,7 @@ fn reservation(rest: &mut &[u8]) -> Option<Result<Body, &'static str>> {
         return Some(Err("its collections are not in order, or one is there twice"));
     }
     let Some(unit) = unit_of(unit) else { return Some(Err("it names no unit")) };
-    Some(Ok(Body::Reservation(Request { group, round, charge, unit, collections })))
+    Some(Ok(Body::Reservation(Request { group, terms, charge, unit, collections })))
 }
 
 const fn unit_byte(unit: Unit) -> u8 {

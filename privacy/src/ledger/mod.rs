@@ -1,7 +1,7 @@
 //! The privacy ledger: how much each collection has given away, and when to stop.
 //!
 //! A budget is a filter: a round that does not fit is refused before anything of it leaves. What is added up is rho of
-//! zero-concentrated DP, in whole 2^-40ths, for each unit and collection and over all groups. Nothing is ever refunded or reset:
+//! zero-concentrated DP, in whole 2^-40ths, for each unit and collection, and for the peer, over all groups. Nothing is ever refunded or reset:
 //! a crashed or retried round stays charged. Adopting a release reads what others released and costs nothing.
 //!
 //! The order is kept by types. [`Ledger::reserve`] gives a [`Pending`] whose bytes are to be appended and synced; only
@@ -57,8 +57,8 @@ pub struct Ledger {
     head: Head,
     newest: Time,
     accounts: BTreeMap<Account, Standing>,
-    /// The place of the first reservation for each round.
-    rounds: BTreeMap<Digest, u64>,
+    /// The place of the first reservation for each attempt, by its terms.
+    attempts: BTreeMap<Digest, u64>,
 }
 
 impl Ledger {
@@ -69,25 +69,26 @@ impl Ledger {
             head: Head { entries: 0, digest },
             newest: Time::START,
             accounts: BTreeMap::new(),
-            rounds: BTreeMap::new(),
+            attempts: BTreeMap::new(),
         }
     }
 
     /// Asks for a round's cost. Nothing is charged until the bytes of what this returns are appended, synced and
-    /// [recorded](Pending::recorded); dropping it takes the request back.
+    /// [recorded](Pending::recorded). Dropping it takes the request back, as long as nothing was appended: see [`Pending`] for
+    /// an append that failed.
     ///
     /// # Errors
     /// A [`Refusal`] that says which account, and the budget or the date.
     pub fn reserve(&mut self, request: &Request, now: Time) -> Result<Pending<'_>, Refusal> {
         let now = self.room(now)?;
-        for account in request.accounts() {
+        for (account, charge) in request.charges() {
             let standing = self.accounts.get(&account).ok_or(Refusal::NoBudget { account })?;
-            standing.admits(account, request.charge(), now)?;
+            standing.admits(account, charge, now)?;
         }
-        for account in request.implied() {
+        for (account, charge) in request.implied() {
             // Without a budget of its own it is only counted, for when it gets one.
             if let Some(standing) = self.accounts.get(&account).filter(|it| it.budget.is_some()) {
-                standing.admits(account, request.charge(), now)?;
+                standing.admits(account, charge, now)?;
             }
         }
         Ok(Pending::new(self, request, now))
@@ -116,9 +117,10 @@ impl Ledger {
         self.head
     }
 
-    /// Whether a round was charged, and at which place: only then may its masked bytes be sent, or sent again.
-    pub fn charged(&self, round: &Digest) -> Option<u64> {
-        self.rounds.get(round).copied()
+    /// Whether the attempt with these terms was charged, and at which place: only then may its masked bytes be sent. The very
+    /// same bytes may be sent again for nothing; what is masked or noised anew needs terms and a charge of its own.
+    pub fn charged(&self, terms: &Digest) -> Option<u64> {
+        self.attempts.get(terms).copied()
     }
 
     /// The accounts, in order.
@@ -158,10 +160,10 @@ impl Ledger {
                 self.accounts.entry(account).or_default().budget = Some(budget);
             }
             Body::Reservation(request) => {
-                for account in request.accounts().chain(request.implied()) {
-                    self.accounts.entry(account).or_default().charge(request.charge(), entry.time);
+                for (account, charge) in request.charges().chain(request.implied()) {
+                    self.accounts.entry(account).or_default().charge(charge, entry.time);
                 }
-                self.rounds.entry(*request.round()).or_insert(place);
+                self.attempts.entry(*request.terms()).or_insert(place);
             }
         }
     }

@@ -10,8 +10,8 @@ const OWNER: [u8; 32] = [3; 32];
 /// What happens next.
 #[derive(Debug, Clone)]
 enum Step {
-    Budget { collection: u8, epsilon: f64 },
-    Round { collections: Vec<u8>, units: u64, until: Stage, elapsed: u64 },
+    Budget { account: u8, epsilon: f64 },
+    Round { unit: Unit, collections: Vec<u8>, units: u64, until: Stage, elapsed: u64 },
 }
 
 /// How far a round gets before the process dies, or that it does not.
@@ -34,15 +34,16 @@ fn step() -> impl Strategy<Value = Step> {
         Just(Stage::Alive),
         Just(Stage::Alive),
     ];
+    let unit = prop_oneof![Just(Unit::Peer), Just(Unit::Document)];
     prop_oneof![
-        1 => (0_u8..4, 0.0_f64..3.0).prop_map(|(collection, epsilon)| Step::Budget { collection, epsilon }),
-        4 => (prop::collection::vec(0_u8..4, 1..4), 1_u64..1 << 34, stage, 0_u64..1000).prop_map(
-            |(collections, units, until, elapsed)| Step::Round { collections, units, until, elapsed }
+        1 => (0..ACCOUNTS, 0.0_f64..3.0).prop_map(|(account, epsilon)| Step::Budget { account, epsilon }),
+        4 => (unit, prop::collection::vec(0_u8..4, 1..4), 1_u64..1 << 34, stage, 0_u64..1000).prop_map(
+            |(unit, collections, units, until, elapsed)| Step::Round { unit, collections, units, until, elapsed }
         ),
     ]
 }
 
-/// The reference: a limit, what was written and what left, for each collection.
+/// The reference: a limit, what was written and what left, for each account.
 #[derive(Debug, Default, Clone, Copy)]
 struct Simple {
     limit: Option<u64>,
@@ -56,8 +57,34 @@ fn restore(disk: &[Vec<u8>]) -> Ledger {
     replay.finish().unwrap()
 }
 
-fn account(collection: u8) -> Account {
-    Account { unit: Unit::Document, collection: CollectionKey([collection; 32]) }
+/// Documents of four collections, those collections, and the peer.
+const ACCOUNTS: u8 = 9;
+
+fn account(index: u8) -> Account {
+    let collection = CollectionKey([index % 4; 32]);
+    match index {
+        0..4 => Account::Collection { unit: Unit::Document, collection },
+        4..8 => Account::Collection { unit: Unit::Peer, collection },
+        _ => Account::Peer,
+    }
+}
+
+/// What each account pays, by the distance between neighbours in clip norms, and whether it needs a budget.
+fn expected(unit: Unit, collections: &[u8], units: u64) -> Vec<(usize, u64, bool)> {
+    let mut all = Vec::new();
+    for &it in collections {
+        let it = usize::from(it);
+        if unit == Unit::Document {
+            all.push((it, units, true));
+        } else {
+            let distance: u64 = if collections.len() == 1 { 1 } else { 2 };
+            all.extend([(it, units * 4, false), (it + 4, units * distance.pow(2), true)]);
+        }
+    }
+    if unit == Unit::Peer {
+        all.push((8, units, false));
+    }
+    all
 }
 
 proptest! {
@@ -65,35 +92,36 @@ proptest! {
     fn never_less_spent_than_released(steps in prop::collection::vec(step(), 1..40)) {
         let mut ledger = Ledger::new(&OWNER);
         let mut disk: Vec<Vec<u8>> = Vec::new();
-        let mut simple = [Simple::default(); 4];
+        let mut simple = [Simple::default(); ACCOUNTS as usize];
         let mut now = Time::from_millis(1);
         for (index, step) in steps.into_iter().enumerate() {
             match step {
-                Step::Budget { collection, epsilon } => {
+                Step::Budget { account: index, epsilon } => {
                     let budget = Budget::new(Epsilon::new(epsilon).unwrap(), Delta::new(1e-5).unwrap());
-                    let pending = ledger.set_budget(account(collection), budget, now).unwrap();
+                    let pending = ledger.set_budget(account(index), budget, now).unwrap();
                     disk.push(pending.bytes().to_vec());
                     pending.recorded();
-                    simple[usize::from(collection)].limit = Some(budget.limit().units());
+                    simple[usize::from(index)].limit = Some(budget.limit().units());
                 }
-                Step::Round { mut collections, units, until, elapsed } => {
+                Step::Round { unit, mut collections, units, until, elapsed } => {
                     now = now.after(elapsed);
                     collections.sort_unstable();
                     collections.dedup();
                     let keys = collections.iter().map(|it| CollectionKey([*it; 32])).collect();
-                    let round = Digest::sha256(&index.to_le_bytes());
+                    let terms = Digest::sha256(&index.to_le_bytes());
                     let cost = Charge::from_units(units);
-                    let request = Request::new(GroupKey([0; 32]), round, cost, Unit::Document, keys).unwrap();
-                    let fits = collections.iter().all(|it| {
-                        let it = simple[usize::from(*it)];
-                        it.limit.is_some_and(|limit| it.written + units <= limit)
+                    let request = Request::new(GroupKey([0; 32]), terms, cost, unit, keys).unwrap();
+                    let costs = expected(unit, &collections, units);
+                    let fits = costs.iter().all(|&(it, units, needed)| {
+                        let it = simple[it];
+                        it.limit.map_or(!needed, |limit| it.written + units <= limit)
                     });
                     let reserved = ledger.reserve(&request, now);
                     prop_assert_eq!(reserved.is_ok(), fits);
                     let Ok(pending) = reserved else { continue };
                     let mut add = |stage: Stage, part: fn(&mut Simple) -> &mut u64| {
                         if until >= stage {
-                            collections.iter().for_each(|it| *part(&mut simple[usize::from(*it)]) += units);
+                            costs.iter().for_each(|&(it, units, _)| *part(&mut simple[it]) += units);
                         }
                     };
                     if until >= Stage::Written {
@@ -103,7 +131,7 @@ proptest! {
                     if until >= Stage::Recorded {
                         let receipt = pending.recorded();
                         if until >= Stage::Released {
-                            prop_assert!(receipt.release(&round, cost).is_ok());
+                            prop_assert!(receipt.release(&terms, cost).is_ok());
                             add(Stage::Released, |it| &mut it.released);
                         }
                     }
@@ -113,9 +141,9 @@ proptest! {
                 }
             }
             prop_assert_eq!(&restore(&disk), &ledger);
-            for collection in 0..4 {
-                let spent = ledger.standing(account(collection)).0.units();
-                let expected = simple[usize::from(collection)];
+            for index in 0..ACCOUNTS {
+                let spent = ledger.standing(account(index)).0.units();
+                let expected = simple[usize::from(index)];
                 prop_assert_eq!(spent, expected.written);
                 prop_assert!(spent >= expected.released);
             }

@@ -5,7 +5,7 @@ use covey_crypto::Digest;
 use super::entry::{self, Body, Entry};
 use super::{Account, Budget, Charge, Ledger, Request, Time};
 
-/// An entry that is not on disk yet. While it lives nothing else can be added; dropped, it never was.
+/// An entry that is not on disk yet. While it lives nothing else can be added.
 #[derive(Debug)]
 struct Draft<'a> {
     ledger: &'a mut Ledger,
@@ -26,7 +26,9 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// A reservation that is not on disk yet.
+/// A reservation that is not on disk yet. Dropped before anything was appended, it never was. After an append or a sync that
+/// failed nobody knows: the bytes may be on disk and come back. Then drop the [`Ledger`] too, and [replay](super::Replay) it
+/// from the file before anything else is asked for.
 #[derive(Debug)]
 #[must_use = "append its bytes, sync, and call `recorded`"]
 pub struct Pending<'a> {
@@ -51,7 +53,7 @@ impl<'a> Pending<'a> {
     }
 }
 
-/// A budget that is not on disk yet.
+/// A budget that is not on disk yet; for an append that failed see [`Pending`].
 #[derive(Debug)]
 #[must_use = "append its bytes, sync, and call `recorded`"]
 pub struct PendingBudget<'a>(Draft<'a>);
@@ -97,15 +99,15 @@ impl Receipt {
         self.request.charge()
     }
 
-    /// Spends it on what is about to be released in `round` at a cost of `cost`.
+    /// Spends it on what is about to be released under `terms` at a cost of `cost`.
     ///
     /// # Errors
-    /// If it was paid for another round, or is too small. It is gone either way; reserve again.
-    pub fn release(self, round: &Digest, cost: Charge) -> Result<Spent, WrongRound> {
-        if self.request.round() != round {
-            return Err(WrongRound::Round {
-                paid: self.request.round().short(),
-                asked: round.short(),
+    /// If it was paid for other terms, or is too small. It is gone either way; reserve again.
+    pub fn release(self, terms: &Digest, cost: Charge) -> Result<Spent, WrongRound> {
+        if self.request.terms() != terms {
+            return Err(WrongRound::Terms {
+                paid: self.request.terms().short(),
+                asked: terms.short(),
             });
         }
         if cost > self.request.charge() {
@@ -114,7 +116,7 @@ impl Receipt {
                 asked: cost.units(),
             });
         }
-        Ok(Spent { place: self.place, round: *round })
+        Ok(Spent { place: self.place, terms: *terms })
     }
 }
 
@@ -123,19 +125,19 @@ impl Receipt {
 pub struct Spent {
     /// The entry's place in the ledger.
     pub place: u64,
-    /// The round.
-    pub round: Digest,
+    /// The terms of the attempt.
+    pub terms: Digest,
 }
 
 /// A receipt held up for what it was not paid for: a fault of the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WrongRound {
-    /// Another round.
-    #[error("the receipt is for round {paid}, not {asked} (P12); reserve this round first")]
-    Round {
-        /// The round it was paid for.
+    /// Another round, or another attempt at it.
+    #[error("the receipt is for terms {paid}, not {asked} (P12); reserve this attempt first")]
+    Terms {
+        /// The terms it was paid for.
         paid: String,
-        /// The round it was held up for.
+        /// The terms it was held up for.
         asked: String,
     },
     /// Too little.

@@ -28,7 +28,7 @@ impl Replay {
         ledger.apply(entry, bytes);
         let place = ledger.head.entries;
         // The bounds are kept by whoever writes; a longer ledger is not this program's.
-        if place > MAX_ENTRIES || ledger.accounts.len() > 2 * MAX_ACCOUNTS {
+        if place > MAX_ENTRIES || ledger.accounts.len() > 2 * MAX_ACCOUNTS + 1 {
             let what = "the ledger is longer than one can be";
             return Err(LedgerError::Unreadable { place, check: "P11", what });
         }

@@ -11,6 +11,8 @@ pub enum Culprit {
     Coordinator,
     /// One client.
     Client(NodeId),
+    /// One client, or the coordinator that passed on what it sent: it cannot be told which.
+    Either(NodeId),
     /// Nobody in particular: clients dropped out.
     Nobody,
 }
@@ -20,6 +22,7 @@ impl fmt::Display for Culprit {
         match self {
             Self::Coordinator => f.write_str("the coordinator"),
             Self::Client(client) => write!(f, "client {}", client.short()),
+            Self::Either(client) => write!(f, "client {} or the coordinator", client.short()),
             Self::Nobody => f.write_str("nobody in particular"),
         }
     }
@@ -40,8 +43,12 @@ impl Fault {
         Self { check, culprit: Culprit::Coordinator }
     }
 
+    pub(super) const fn nobody(check: Check) -> Self {
+        Self { check, culprit: Culprit::Nobody }
+    }
+
     pub(super) const fn too_few() -> Self {
-        Self { check: Check::TooFew, culprit: Culprit::Nobody }
+        Self::nobody(Check::TooFew)
     }
 
     pub(super) const fn client(client: NodeId, check: Check) -> Self {
@@ -88,14 +95,14 @@ checks! {
     CohortSize = "A3" "the cohort is smaller or larger than the round allows",
     /// The coordinator's signature on the cohort does not verify.
     RosterSignature = "A4" "the cohort is not signed by the coordinator for these terms",
-    /// The cohort is not sorted, names somebody twice, or does not give the root that was signed.
-    RosterShape = "A5" "the cohort's list is not the one that was signed, or not in order",
+    /// The cohort is of other members or of another topology, or does not give the root.
+    RosterShape = "A5" "the cohort is not one of these members, or its keys are not those that were signed",
     /// The client is not in the cohort with its own keys.
     OwnKeys = "A6" "the cohort does not hold this client with the keys it made",
     /// A client's keys are not signed by it for these terms.
     KeySignature = "A7" "a client's keys are not signed by it for these terms",
-    /// A client that is no eligible member.
-    Eligible = "A8" "a client in the cohort is not an eligible member",
+    /// Other members than this client knows, or keys of somebody else than the member on a seat.
+    Eligible = "A8" "the members are not those this client knows, or a seat is not its member's",
     /// A listing is not under the signed root.
     Proof = "A9" "a client's keys are not under the root that was signed",
     /// Neighbours other than those chosen, twice the same, or too many who chose.
@@ -116,8 +123,8 @@ checks! {
     SecondSurvivors = "A17" "a second, different set of survivors",
     /// An agreement does not verify for this set of survivors.
     AgreementSignature = "A18" "an agreement is not signed by its client for these survivors",
-    /// Fewer agreements from the own shareholders than the threshold.
-    TooFewAgreements = "A19" "fewer shareholders than the threshold agreed to these survivors",
+    /// Fewer witnesses agreed than must.
+    TooFewAgreements = "A19" "too few of the witnesses agreed to these survivors",
     /// A message of somebody who is not in the phase that it belongs to.
     OutOfTurn = "A20" "a message from somebody who has no part in this phase",
     /// A second, different message of one kind.
@@ -136,6 +143,8 @@ checks! {
     Recovered = "A27" "a client dealt shares that do not give its secret",
     /// Too few clients are left for the round to go on.
     TooFew = "A28" "too few clients are left",
+    /// Enough shareholders answered, but too few of them opened this client's share.
+    Withheld = "A29" "too few of a client's shares were opened by the shareholders that answered: it should sit out the next attempt",
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What is derived from what: keys of pairs and of single clients, and the digests that are signed.
 
+use std::collections::BTreeSet;
+
 use covey_crypto::{Digest, RoundPublic, RoundSecret, Secret32, derive_key};
 
 use super::seats::{Seat, SeatSet};
@@ -26,9 +28,30 @@ pub(super) const AGREEMENT: &str = "covey/secagg/v1/agreement";
 pub(super) struct Transcript(Digest);
 
 impl Transcript {
-    pub(super) fn new(terms: &Digest, cohort: u32, root: &Digest) -> Self {
-        let count = cohort.to_le_bytes();
-        Self(Digest::of("covey/secagg/v1/transcript", &[terms.as_bytes(), &count, root.as_bytes()]))
+    pub(super) fn new(terms: &Digest, cohort: &SeatSet, root: &Digest) -> Self {
+        let cohort = wire::encode(cohort);
+        let parts: [&[u8]; 3] = [terms.as_bytes(), &cohort, root.as_bytes()];
+        Self(Digest::of("covey/secagg/v1/transcript", &parts))
+    }
+
+    /// Those of the cohort whose agreement decides on a set of survivors: as many as asked for, in
+    /// an order that follows from the transcript, so that everybody counts the same ones.
+    pub(super) fn witnesses(&self, cohort: &SeatSet, count: u32) -> BTreeSet<Seat> {
+        let rank = |seat: Seat| {
+            let parts: [&[u8]; 2] = [self.as_bytes(), &seat.0.to_le_bytes()];
+            (Digest::of("covey/secagg/v1/witness", &parts), seat)
+        };
+        let mut ranked: Vec<(Digest, Seat)> = cohort.iter().map(rank).collect();
+        ranked.sort_unstable();
+        ranked.into_iter().take(count as usize).map(|(_, seat)| seat).collect()
+    }
+
+    /// The transcript from the moment on when it is known who dealt shares. Masks come from it, so
+    /// those of clients that were told of different dealers do not cancel.
+    pub(super) fn dealt(&self, dealers: &SeatSet) -> Self {
+        let dealers = wire::encode(dealers);
+        let parts: [&[u8]; 2] = [self.as_bytes(), &dealers];
+        Self(Digest::of("covey/secagg/v1/dealers", &parts))
     }
 
     pub(super) const fn as_bytes(&self) -> &[u8; 32] {

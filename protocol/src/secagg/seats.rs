@@ -1,10 +1,10 @@
-//! Places in a cohort, and sets of them.
+//! Places in the list of members, and sets of them.
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::limits::MAX_COHORT;
 
-/// A client's place in the cohort, counted from 0 in the order of the clients' ids.
+/// A client's place in the list of eligible members ([`super::Members`]), counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seat(pub u32);
@@ -21,7 +21,7 @@ impl Seat {
     }
 }
 
-/// A set of seats of a cohort of a known size: one bit a seat. Equal sets have equal encodings.
+/// A set of members of a list of a known length: one bit a seat. Equal sets have equal encodings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SeatSet {
     seats: u32,
@@ -29,13 +29,13 @@ pub struct SeatSet {
 }
 
 impl SeatSet {
-    /// The empty set in a cohort of `seats`, at most [`MAX_COHORT`].
+    /// The empty set of a list of `seats` members, at most [`MAX_COHORT`].
     pub fn new(seats: u32) -> Self {
         let seats = seats.min(MAX_COHORT);
         Self { seats, bits: vec![0; seats.div_ceil(8) as usize] }
     }
 
-    /// Adds a seat; false if it was in the set already or is none of the cohort.
+    /// Adds a seat; false if it was in the set already or there is no such seat.
     pub fn insert(&mut self, seat: Seat) -> bool {
         if seat.0 >= self.seats || self.contains(seat) {
             return false;
@@ -50,7 +50,7 @@ impl SeatSet {
         byte.is_some_and(|byte| byte >> (seat.0 % 8) & 1 == 1)
     }
 
-    /// The size of the cohort.
+    /// The length of the list.
     pub fn seats(&self) -> u32 {
         self.seats
     }

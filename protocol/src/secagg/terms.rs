@@ -96,6 +96,18 @@ impl Parameters {
         if sizes && bounds { Ok(()) } else { Err(Fault::coordinator(Check::Parameters)) }
     }
 
+    /// The fewest honest clients that a sum of any cohort this round may have is of: what noise that
+    /// clients share must be calibrated for.
+    ///
+    /// # Errors
+    /// A1 if some cohort has no graph that keeps the bounds.
+    pub fn fewest_honest(&self) -> Result<u32, Fault> {
+        let honest = |n| self.thresholds(n).map(|thresholds| thresholds.honest);
+        // More clients never make fewer honest ones but for rounding, so the smallest few decide.
+        let smallest = self.min_cohort..=self.max_cohort.min(self.min_cohort + 20);
+        smallest.map(honest).try_fold(u32::MAX, |least, honest| Ok(least.min(honest?)))
+    }
+
     /// Neighbours, threshold and fewest survivors for a cohort of `n`.
     ///
     /// # Errors
@@ -116,15 +128,18 @@ pub struct Demands {
     pub min_honest: u32,
     /// Share of the cohort that must be allowed to collude without harm, in thousandths.
     pub collusion_permille: u16,
+    /// Number of clients that must be: a coordinator that chooses the cohort can gather all of its
+    /// colluders in a small one.
+    pub colluders: u32,
     /// On a sparse graph: at least this much security.
     pub security_bits: u8,
 }
 
 impl Default for Demands {
-    /// Three honest clients, a tenth colluding, 2^-40.
+    /// Three honest clients, a tenth colluding and at least one, 2^-40.
     fn default() -> Self {
         let Bounds { collusion_permille, security_bits, .. } = Bounds::default();
-        Self { min_honest: 3, collusion_permille, security_bits }
+        Self { min_honest: 3, collusion_permille, colluders: 1, security_bits }
     }
 }
 
@@ -148,8 +163,8 @@ impl Demands {
     /// # Errors
     /// A2.
     pub fn check_cohort(&self, thresholds: &Thresholds) -> Result<(), Fault> {
-        let honest = thresholds.survivors.saturating_sub(thresholds.colluders);
-        if honest >= self.min_honest { Ok(()) } else { Err(Fault::coordinator(Check::Demands)) }
+        let enough = thresholds.honest >= self.min_honest && thresholds.colluders >= self.colluders;
+        if enough { Ok(()) } else { Err(Fault::coordinator(Check::Demands)) }
     }
 }
 
@@ -159,6 +174,8 @@ impl Demands {
 pub struct Terms {
     /// The group.
     pub group: GroupId,
+    /// Who may take part: [`super::Members::digest`].
+    pub members: Digest,
     /// Hash of the signed plan.
     pub plan: Digest,
     /// The model that updates are made from.

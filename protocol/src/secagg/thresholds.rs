@@ -20,6 +20,13 @@ pub struct Thresholds {
     pub threshold: u32,
     /// Fewest survivors that the sum may be of.
     pub survivors: u32,
+    /// Fewest honest clients that it is of: survivors less colluders and, on a sparse graph, those
+    /// few whom a coordinator can cut off by dropping all of their neighbours.
+    pub honest: u32,
+    /// Clients whose agreement decides on the survivors.
+    pub witnesses: u32,
+    /// How many of them must agree.
+    pub agreements: u32,
 }
 
 /// No graph of this cohort keeps the bounds.
@@ -55,8 +62,83 @@ impl Thresholds {
             Topology::Sparse => sparse(bounds, n),
         }
         .ok_or(unreachable)?;
-        Ok(Self { cohort: n, colluders, shareholders, threshold, survivors })
+        let witnesses = match topology {
+            Topology::Complete => n,
+            Topology::Sparse => n.min(WITNESSES),
+        };
+        let lying = lying_witnesses(bounds, n, witnesses);
+        let agreements = (witnesses + lying) / 2 + 1;
+        if agreements > witnesses - share_of(witnesses, survivors, n) {
+            return Err(unreachable);
+        }
+        let cut_off = match topology {
+            Topology::Complete => 0,
+            Topology::Sparse => cut_off(bounds, n, shareholders),
+        };
+        let honest = survivors.saturating_sub(colluders + cut_off);
+        let cohort = n;
+        Ok(Self {
+            cohort,
+            colluders,
+            shareholders,
+            threshold,
+            survivors,
+            honest,
+            witnesses,
+            agreements,
+        })
     }
+}
+
+/// Witnesses of a large cohort: enough that what a tenth of colluders have among them stays far
+/// below a third, however long the coordinator tries cohorts out.
+const WITNESSES: u32 = 300;
+/// Cohorts that a coordinator may try out to get witnesses it likes, as a power of two: the draw
+/// follows from keys that colluders choose.
+const TRIES: f64 = 64.0;
+
+/// Most colluders among the witnesses, but for a probability of 2^-security after 2^[`TRIES`]
+/// draws; all colluders where everybody is a witness.
+fn lying_witnesses(bounds: &Bounds, n: u32, witnesses: u32) -> u32 {
+    let colluders = bounds.colluders(n).min(n);
+    let factorials = Factorials::up_to(n);
+    let rare = libm::exp2(-f64::from(bounds.security_bits) - TRIES);
+    let most = colluders.min(witnesses);
+    (0..most)
+        .find(|lying| factorials.at_least(n, colluders, witnesses, lying + 1) <= rare)
+        .unwrap_or(most)
+}
+
+/// The most honest survivors that can be parted from the others by choosing, after the draws, who
+/// is said to have dropped out, but for a probability of 2^-security: all that each of them drew
+/// are among them, the colluders and the dropped. By a union over them and over the dropped.
+fn cut_off(bounds: &Bounds, n: u32, k: u32) -> u32 {
+    let factorials = Factorials::up_to(n);
+    let (colluders, dropped) = (bounds.colluders(n).min(n), bounds.dropouts(n));
+    let honest = n - colluders;
+    let rare = libm::exp2(-f64::from(bounds.security_bits));
+    let chance = |size: u32| {
+        let inside = (size - 1 + colluders + dropped).min(n - 1);
+        let one = factorials.choose(inside, k) - factorials.choose(n - 1, k);
+        let ways = factorials.choose(honest, size) + factorials.choose(n, dropped);
+        libm::exp(ways + f64::from(size) * one)
+    };
+    let mut sum = 0.0;
+    // From half of the honest down, until the sum is no longer rare.
+    (1..=honest / 2)
+        .rev()
+        .find(|size| {
+            sum += chance(*size);
+            sum > rare
+        })
+        .unwrap_or(0)
+}
+
+/// How many of the witnesses are missing when the cohort is down to its fewest survivors, if they
+/// are missing in proportion.
+fn share_of(witnesses: u32, survivors: u32, n: u32) -> u32 {
+    let missing = u64::from(witnesses) * u64::from(n - survivors) / u64::from(n.max(1));
+    u32::try_from(missing).unwrap_or(witnesses)
 }
 
 /// The least even number k of neighbours for which there is a threshold t, and the least such t,
@@ -100,9 +182,9 @@ fn neighbourhood(
 
 /// A bound on the probability that the honest survivors can be split: that there is a set of at
 /// most half of the honest clients, each of whom drew at least t of its k neighbours from that set
-/// and the colluders. Without one, nobody can be made to agree to survivors of whom the others
-/// heard nothing, and no part of the survivors is masked among itself only. By a union over all
-/// sets of each size; the draws of different clients are independent.
+/// and the colluders. Without one, no part of the survivors can be summed apart (specification,
+/// "Who is in the sum"). By a union over all sets of each size; the draws of different clients are
+/// independent.
 fn split(factorials: &Factorials, colluders: u32, n: u32, k: u32, t: u32) -> f64 {
     let honest = n - colluders;
     (1..=honest / 2)
@@ -173,5 +255,24 @@ mod tests {
             assert_eq!(of(Topology::Complete, n, 334, 0), Some((n, threshold)), "{n}");
         }
         assert_eq!(of(Topology::Complete, 3, 334, 334), None, "nobody may be missing of three");
+    }
+
+    #[test]
+    fn witnesses_outnumber_their_colluders_and_few_are_cut_off() {
+        let bounds = Bounds::default();
+        let of = |n| Thresholds::of(Topology::Sparse, &bounds, n).expect("reachable");
+        for (n, honest) in [(100, 80), (1_000, 798), (10_000, 7_983)] {
+            assert_eq!(of(n).honest, honest, "{n}");
+        }
+        for n in [50, 100, 200, 1_000, 10_000] {
+            let it = of(n);
+            assert_eq!(it.witnesses, n.min(300));
+            // Two sets of agreements share more than could collude, and a tenth may be missing.
+            let shared = 2 * it.agreements - it.witnesses;
+            assert!(shared > lying_witnesses(&bounds, n, it.witnesses), "{n}");
+            assert!(it.agreements <= it.witnesses - it.witnesses / 10, "{n}");
+        }
+        let complete = Thresholds::of(Topology::Complete, &bounds, 100).expect("reachable");
+        assert_eq!((complete.agreements, complete.honest), (complete.threshold, 80));
     }
 }

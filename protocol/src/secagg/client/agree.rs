@@ -20,7 +20,7 @@ pub struct Masked {
     pub(super) thresholds: Thresholds,
     pub(super) coordinator: NodeId,
     pub(super) seat: Seat,
-    pub(super) shareholders: BTreeMap<Seat, NodeId>,
+    pub(super) witnesses: BTreeMap<Seat, NodeId>,
     pub(super) dealers: SeatSet,
     pub(super) held: Vec<Held>,
 }
@@ -47,23 +47,42 @@ impl Masked {
         if !fits {
             return Err(Fault::coordinator(Check::Survivors));
         }
-        let agreed = Agreed { masked: self, survivors: set.clone() };
+        let Self { transcript, thresholds, witnesses, held, .. } = self;
+        let shares = held.into_iter().map(|held| held.keep(set)).collect();
+        let agreed = Agreed { transcript, thresholds, witnesses, survivors: set.clone(), shares };
         let agreement = agreed.agreement(identity);
         Ok((agreed, agreement))
     }
 }
 
-/// A client that has agreed to a set of survivors. This is its record on disk from then on.
+impl Held {
+    /// The share that these survivors call for; the other one is wiped.
+    fn keep(self, survivors: &SeatSet) -> OpenedShare {
+        let (self_digest, pair_digest) = self.digests();
+        let Self { dealer, self_share, pair_share } = self;
+        if survivors.contains(dealer) {
+            OpenedShare { dealer, share: self_share, other: pair_digest }
+        } else {
+            OpenedShare { dealer, share: pair_share, other: self_digest }
+        }
+    }
+}
+
+/// A client that has agreed to a set of survivors. This is its record on disk from then on, in place
+/// of the one before: of each dealer's shares it has the one that may be opened.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Agreed {
-    masked: Masked,
+    transcript: Transcript,
+    thresholds: Thresholds,
+    witnesses: BTreeMap<Seat, NodeId>,
     survivors: SeatSet,
+    shares: Vec<OpenedShare>,
 }
 
 impl Agreed {
     /// The agreement, again.
     pub fn agreement(&self, identity: &SecretKey) -> Agreement {
-        let signed = self.masked.transcript.survivors(&self.survivors);
+        let signed = self.transcript.survivors(&self.survivors);
         Agreement { signature: identity.sign(AGREEMENT, &signed) }
     }
 
@@ -83,49 +102,31 @@ impl Agreed {
         }
     }
 
-    /// Takes the agreements of its shareholders and opens one share of each dealer: of its own
+    /// Takes the witnesses' agreements and opens one share of each dealer: of its own
     /// mask's secret if the dealer survived, of its pairs' masks' if it dropped out.
     ///
     /// # Errors
     /// A18 or A19. Nothing is opened then, ever.
     pub fn agreements(self, agreements: &Agreements) -> Result<Opening, Fault> {
         self.check(agreements)?;
-        let Self { masked, survivors } = self;
-        let shares = masked.held.into_iter().map(|held| {
-            let (self_digest, pair_digest) = held.digests();
-            let Held { dealer, self_share, pair_share } = held;
-            if survivors.contains(dealer) {
-                OpenedShare { dealer, share: self_share, other: pair_digest }
-            } else {
-                OpenedShare { dealer, share: pair_share, other: self_digest }
-            }
-        });
-        Ok(Opening { shares: shares.collect() })
+        Ok(Opening { shares: self.shares })
     }
 
     fn check(&self, agreements: &Agreements) -> Result<(), Fault> {
-        let Masked { transcript, thresholds, seat, shareholders, .. } = &self.masked;
+        let Self { transcript, thresholds, witnesses, .. } = self;
+        let needed = thresholds.agreements as usize;
         let signed = transcript.survivors(&self.survivors);
         let mut agreed = BTreeSet::new();
-        if shareholders.contains_key(seat) {
-            agreed.insert(*seat);
-        }
         for (from, signature) in &agreements.signatures {
-            let counts = self.survivors.contains(*from) && !agreed.contains(from);
-            let Some(client) = shareholders.get(from).filter(|_| counts) else { continue };
-            if agreed.len() >= thresholds.threshold as usize {
-                break;
-            }
+            let Some(client) = witnesses.get(from).filter(|_| agreed.len() < needed) else {
+                continue;
+            };
             client
                 .key()
                 .verify(AGREEMENT, &signed, signature)
                 .map_err(|_| Fault::coordinator(Check::AgreementSignature))?;
             agreed.insert(*from);
         }
-        if agreed.len() >= thresholds.threshold as usize {
-            Ok(())
-        } else {
-            Err(Fault::coordinator(Check::TooFewAgreements))
-        }
+        if agreed.len() >= needed { Ok(()) } else { Err(Fault::nobody(Check::TooFewAgreements)) }
     }
 }

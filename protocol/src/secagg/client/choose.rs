@@ -10,10 +10,9 @@ use covey_crypto::{Digest, are_leaves};
 use rand_core::{CryptoRng, Rng};
 
 use super::enrol::{Enrolled, Own, Peer};
-use crate::ids::NodeId;
 use crate::limits::MAX_NEIGHBOURS;
-use crate::secagg::Seat;
 use crate::secagg::fault::{Check, Fault};
+use crate::secagg::{Members, Seat, Thresholds};
 use crate::wire::v1::secagg::{Choice, Neighbours, RosterHead};
 
 /// A client that has drawn its neighbours and waits for their keys.
@@ -21,7 +20,8 @@ use crate::wire::v1::secagg::{Choice, Neighbours, RosterHead};
 pub struct Choosing {
     own: Own,
     terms: Digest,
-    head: RosterHead,
+    members: Members,
+    root: Digest,
     chosen: BTreeSet<Seat>,
 }
 
@@ -29,56 +29,52 @@ impl Choosing {
     pub(super) fn draw(
         own: Own,
         terms: Digest,
-        head: RosterHead,
+        members: Members,
+        head: &RosterHead,
         rng: &mut impl CryptoRng,
     ) -> (Self, Choice) {
+        let others: Vec<Seat> = head.cohort.iter().filter(|seat| *seat != own.seat).collect();
         let mut chosen = BTreeSet::new();
-        while chosen.len() < own.thresholds.shareholders as usize {
-            let seat = Seat(below(head.cohort, rng));
-            if seat != own.seat {
-                chosen.insert(seat);
-            }
+        while chosen.len() < (own.thresholds.shareholders as usize).min(others.len()) {
+            chosen.insert(others[below(others.len() as u32, rng) as usize]);
         }
         let choice = Choice { neighbours: chosen.iter().copied().collect() };
-        (Self { own, terms, head, chosen }, choice)
+        (Self { own, terms, members, root: head.root, chosen }, choice)
     }
 
     /// Takes the keys of those it chose and of those who chose it.
     ///
     /// # Errors
     /// A7 to A10.
-    pub fn neighbours(
-        self,
-        neighbours: &Neighbours,
-        eligible: impl Fn(&NodeId) -> bool,
-    ) -> Result<Enrolled, Fault> {
+    pub fn neighbours(self, neighbours: &Neighbours) -> Result<Enrolled, Fault> {
         let Neighbours { keys, proof, choosing } = neighbours;
         let dealers: BTreeSet<Seat> = choosing.iter().copied().collect();
         let expected: BTreeSet<Seat> = self.chosen.union(&dealers).copied().collect();
         let right = keys.iter().map(|(seat, _)| *seat).eq(expected)
             && choosing.is_sorted_by(|a, b| a < b)
-            && !dealers.contains(&self.own.seat)
+            && dealers.iter().all(|seat| *seat != self.own.seat && self.own.cohort.contains(*seat))
             && keys.len() <= self.most();
         if !right {
             return Err(Fault::coordinator(Check::Neighbours));
         }
         let leaves: Vec<(usize, Digest)> =
             keys.iter().map(|(seat, keys)| (seat.index(), keys.digest())).collect();
-        if !are_leaves(&self.head.root, self.head.cohort as usize, &leaves, proof) {
+        if !are_leaves(&self.root, self.members.len() as usize, &leaves, proof) {
             return Err(Fault::coordinator(Check::Proof));
         }
         let mut peers = BTreeMap::new();
         for (seat, keys) in keys {
-            keys.check(&self.terms, &eligible)?;
+            keys.check(&self.terms, &self.members, *seat)?;
             peers.insert(*seat, Peer::of(keys));
         }
         Ok(Enrolled { own: self.own, shareholders: self.chosen, dealers, peers })
     }
 
-    /// Most neighbours of both kinds: five times what is expected to choose a client is more than
-    /// ever happens, and bounds what a server can make a client compute.
+    /// Most neighbours of both kinds: five times as many as are expected to choose a client, and all
+    /// colluders. It bounds what a server can make a client compute.
     fn most(&self) -> usize {
-        (6 * self.own.thresholds.shareholders as usize).min(MAX_NEIGHBOURS)
+        let Thresholds { shareholders, colluders, .. } = self.own.thresholds;
+        (6 * shareholders + colluders).min(MAX_NEIGHBOURS as u32) as usize
     }
 }
 

@@ -10,7 +10,7 @@ use super::agree::Masked;
 use super::enrol::{Own, Peer};
 use super::mask::{Masking, Sign};
 use crate::secagg::Seat;
-use crate::secagg::fault::{Check, Fault};
+use crate::secagg::fault::{Check, Culprit, Fault};
 use crate::secagg::keys::{Kind, commitment, share_digest};
 use crate::wire::v1::secagg::{Delivery, Inbox};
 
@@ -51,7 +51,7 @@ impl Dealt {
     /// dealer could otherwise throw clients out of the round.
     ///
     /// # Errors
-    /// A11 or A12: the coordinator's fault, and the end of the round for this client.
+    /// A11 or A12, the coordinator's fault, or A28. The round ends for this client.
     pub fn inbox(self, inbox: &Inbox) -> Result<(Masking, Vec<Fault>), Fault> {
         self.check(inbox)?;
         let mut held = Vec::with_capacity(inbox.shares.len() + 1);
@@ -62,23 +62,23 @@ impl Dealt {
                 Err(fault) => faults.push(fault),
             }
         }
-        let Self { own, self_secret, shareholders, peers, kept, .. } = self;
+        let Self { own, self_secret, peers, kept, .. } = self;
         held.extend(kept);
         held.sort_by_key(|held| held.dealer);
 
-        let seed = own.transcript.self_seed(own.seat, &self_secret);
+        let transcript = own.transcript.dealt(&inbox.dealers);
+        let seed = transcript.self_seed(own.seat, &self_secret);
         let mut masks = vec![(Sign::Plus, MaskStream::new(&seed))];
         for (&seat, peer) in peers.iter().filter(|(seat, _)| inbox.dealers.contains(**seat)) {
-            let seed = own.transcript.pair_seed((own.seat, &own.mask), (seat, &peer.mask));
+            let seed = transcript.pair_seed((own.seat, &own.mask), (seat, &peer.mask));
             masks.push((Sign::between(own.seat, seat), MaskStream::new(&seed)));
         }
-        let client_of = |seat: Seat| peers.get(&seat).map_or(own.client, |peer| peer.client);
         let masked = Masked {
-            transcript: own.transcript,
+            transcript,
             thresholds: own.thresholds,
             coordinator: own.coordinator,
             seat: own.seat,
-            shareholders: shareholders.iter().map(|seat| (*seat, client_of(*seat))).collect(),
+            witnesses: own.witnesses,
             dealers: inbox.dealers.clone(),
             held,
         };
@@ -86,16 +86,17 @@ impl Dealt {
     }
 
     fn check(&self, inbox: &Inbox) -> Result<(), Fault> {
-        let Own { thresholds, seat, .. } = &self.own;
+        let Own { thresholds, seat, cohort, .. } = &self.own;
         let dealers = &inbox.dealers;
         let shareholders =
             self.shareholders.iter().filter(|holder| dealers.contains(**holder)).count();
-        let enough = dealers.seats() == thresholds.cohort
-            && dealers.contains(*seat)
-            && dealers.len() >= thresholds.survivors
-            && shareholders >= thresholds.threshold as usize;
-        if !enough {
+        if !dealers.is_subset(cohort) || !dealers.contains(*seat) {
             return Err(Fault::coordinator(Check::Dealers));
+        }
+        let enough =
+            dealers.len() >= thresholds.survivors && shareholders >= thresholds.threshold as usize;
+        if !enough {
+            return Err(Fault::too_few());
         }
         let expected = |delivery: &Delivery| {
             let from = delivery.shares.seat;
@@ -109,12 +110,13 @@ impl Dealt {
         }
     }
 
-    /// A13 and A14, against the dealer.
+    /// A13, which may be the coordinator's doing, and A14, against the dealer: what it committed to
+    /// is sealed in.
     fn open(&self, delivery: &Delivery) -> Result<Held, Fault> {
         let Own { transcript, seat, seal, .. } = &self.own;
         let from = delivery.shares.seat;
         let peer = self.peers.get(&from).ok_or(Fault::coordinator(Check::Delivery))?;
-        let blame = |check| Fault::client(peer.client, check);
+        let unopened = Fault { check: Check::SealedShare, culprit: Culprit::Either(peer.client) };
         let shared = match self.agreed.get(&from) {
             Some(shared) => shared.clone(),
             None => seal.agree(&peer.seal),
@@ -122,19 +124,19 @@ impl Dealt {
         let key = transcript.share_key(&shared, from, *seat);
         let committed = &delivery.shares.commitment;
         let context = transcript.share_context((from, *seat), &delivery.self_key, committed);
-        let both = open(&key, context.as_bytes(), &delivery.shares.sealed)
-            .map_err(|_| blame(Check::SealedShare))?;
+        let both = open(&key, context.as_bytes(), &delivery.shares.sealed).map_err(|_| unopened)?;
         let shares = both.split_first_chunk::<32>().and_then(|(self_share, rest)| {
             let pair_share = <[u8; 32]>::try_from(rest).ok()?;
             Some((Share::from_bytes(*self_share)?, Share::from_bytes(pair_share)?))
         });
-        let (self_share, pair_share) = shares.ok_or(blame(Check::SealedShare))?;
+        let (self_share, pair_share) =
+            shares.ok_or(Fault::client(peer.client, Check::SealedShare))?;
         let held = Held { dealer: from, self_share, pair_share };
         let (self_digest, pair_digest) = held.digests();
         if commitment(&self_digest, &pair_digest) == *committed {
             Ok(held)
         } else {
-            Err(blame(Check::Commitment))
+            Err(Fault::client(peer.client, Check::Commitment))
         }
     }
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::deal::{Dealt, Held};
 use crate::ids::NodeId;
 use crate::secagg::keys::{DEALING, Kind, Transcript, commitment, share_digest};
-use crate::secagg::{Seat, Thresholds};
+use crate::secagg::{Seat, SeatSet, Thresholds};
 use crate::wire::v1::secagg::{Advertisement, Dealing, SealedShares};
 
 /// The client's own part of a round.
@@ -20,8 +20,10 @@ pub(super) struct Own {
     pub(super) thresholds: Thresholds,
     pub(super) entries: u32,
     pub(super) coordinator: NodeId,
+    pub(super) cohort: SeatSet,
+    /// Whose agreement decides on the survivors.
+    pub(super) witnesses: BTreeMap<Seat, NodeId>,
     pub(super) seat: Seat,
-    pub(super) client: NodeId,
     pub(super) seal: RoundSecret,
     pub(super) mask: RoundSecret,
 }
@@ -54,10 +56,8 @@ pub struct Enrolled {
 }
 
 impl Enrolled {
-    pub(super) fn complete(own: Own, cohort: &[Advertisement]) -> Self {
-        let everybody: BTreeSet<Seat> = (0..cohort.len() as u32).map(Seat).collect();
-        let peers = everybody.iter().filter(|seat| **seat != own.seat);
-        let peers = peers.map(|seat| (*seat, Peer::of(&cohort[seat.index()]))).collect();
+    pub(super) fn complete(own: Own, peers: BTreeMap<Seat, Peer>) -> Self {
+        let everybody: BTreeSet<Seat> = own.cohort.iter().collect();
         Self { own, shareholders: everybody.clone(), dealers: everybody, peers }
     }
 
@@ -121,7 +121,7 @@ fn join(self_share: &Share, pair_share: &Share) -> Zeroizing<[u8; 64]> {
     bytes
 }
 
-/// What a dealer signs: its self key and whom it committed to what.
+/// What a dealer signs: its self key, and what it sealed to whom and committed to.
 pub(in crate::secagg) fn signed(
     transcript: &Transcript,
     self_key: &RoundPublic,
@@ -132,6 +132,7 @@ pub(in crate::secagg) fn signed(
     for share in shares {
         digest.update(&share.seat.0.to_le_bytes());
         digest.update(share.commitment.as_bytes());
+        digest.update(&share.sealed);
     }
     transcript.with(&digest.finish())
 }

@@ -1,20 +1,24 @@
 //! Phase 1: keys for one round.
 
+use std::collections::BTreeMap;
+
 use covey_crypto::{Digest, MerkleTree, RoundPublic, RoundSecret, SecretKey, are_leaves};
 use rand_core::CryptoRng;
 
 use super::choose::Choosing;
-use super::enrol::{Enrolled, Own};
+use super::enrol::{Enrolled, Own, Peer};
 use crate::ids::NodeId;
 use crate::secagg::fault::{Check, Fault};
 use crate::secagg::keys::{KEYS, ROSTER, Transcript};
-use crate::secagg::{Demands, Parameters, Seat, Terms, Thresholds, Topology};
+use crate::secagg::{Demands, Members, Parameters, Seat, SeatSet, Terms, Thresholds, Topology};
 use crate::wire::v1::secagg::{Advertisement, Choice, Place, Roster, RosterHead};
 
 /// A client that has made its keys and waits for the cohort.
 #[derive(Debug)]
 pub struct Joining {
     terms: Digest,
+    members: Members,
+    seat: Seat,
     coordinator: NodeId,
     parameters: Parameters,
     demands: Demands,
@@ -24,23 +28,30 @@ pub struct Joining {
 }
 
 impl Joining {
-    /// Makes keys for a round on `terms`, if they meet `demands`. The advertisement goes to the server.
+    /// Makes keys for a round on `terms`, if they meet `demands` and are for `members`, this client
+    /// among them. The advertisement goes to the server.
     ///
     /// # Errors
-    /// A1 or A2.
+    /// A1, A2 or A8.
     pub fn start(
         terms: &Terms,
+        members: &Members,
         demands: Demands,
         identity: &SecretKey,
         rng: &mut impl CryptoRng,
     ) -> Result<(Self, Advertisement), Fault> {
         terms.parameters.check()?;
         demands.check(&terms.parameters)?;
+        let seat = members.seat(&NodeId::new(identity.public()));
+        let seat = seat.filter(|_| members.digest() == terms.members);
+        let seat = seat.ok_or(Fault::coordinator(Check::Eligible))?;
         let digest = terms.digest();
         let (seal, mask) = (RoundSecret::draw(rng), RoundSecret::draw(rng));
         let advertisement = Advertisement::sign(&digest, identity, &seal, &mask);
         let joining = Self {
             terms: digest,
+            members: members.clone(),
+            seat,
             coordinator: terms.coordinator,
             parameters: terms.parameters,
             demands,
@@ -51,31 +62,31 @@ impl Joining {
         Ok((joining, advertisement))
     }
 
-    /// Complete graph: takes the cohort in full. `eligible` says who may be in it.
+    /// Complete graph: takes the cohort in full.
     ///
     /// # Errors
     /// A2 to A8.
-    pub fn roster(
-        self,
-        roster: &Roster,
-        eligible: impl Fn(&NodeId) -> bool,
-    ) -> Result<Enrolled, Fault> {
+    pub fn roster(self, roster: &Roster) -> Result<Enrolled, Fault> {
         let refuse = |check| Err(Fault::coordinator(check));
         let (transcript, thresholds) = self.head(&roster.head, Topology::Complete)?;
-        let cohort = &roster.cohort;
-        let sorted = cohort.is_sorted_by(|a, b| a.client < b.client);
-        let tree = MerkleTree::new(cohort.iter().map(Advertisement::digest));
-        if !sorted || cohort.len() != roster.head.cohort as usize || tree.root() != roster.head.root
+        let Roster { head, keys } = roster;
+        let seats: Vec<Seat> = head.cohort.iter().collect();
+        if keys.len() != seats.len()
+            || Advertisement::tree(&self.members, &seats, keys).root() != head.root
         {
             return refuse(Check::RosterShape);
         }
-        for advertisement in cohort {
-            advertisement.check(&self.terms, &eligible)?;
+        let mut peers = BTreeMap::new();
+        for (seat, keys) in seats.into_iter().zip(keys) {
+            if seat != self.seat {
+                keys.check(&self.terms, &self.members, seat)?;
+                peers.insert(seat, Peer::of(keys));
+            } else if *keys != self.advertisement {
+                return refuse(Check::OwnKeys);
+            }
         }
-        let own = cohort.iter().position(|listed| *listed == self.advertisement);
-        let Some(seat) = own.map(|at| Seat(at as u32)) else { return refuse(Check::OwnKeys) };
-        let own = self.own(transcript, thresholds, seat);
-        Ok(Enrolled::complete(own, cohort))
+        let own = self.own(transcript, thresholds, &head.cohort);
+        Ok(Enrolled::complete(own, peers))
     }
 
     /// Sparse graph: takes the cohort's root and draws neighbours, whose choice goes to the server.
@@ -87,14 +98,15 @@ impl Joining {
         place: &Place,
         rng: &mut impl CryptoRng,
     ) -> Result<(Choosing, Choice), Fault> {
-        let (transcript, thresholds) = self.head(&place.head, Topology::Sparse)?;
-        let leaf = [(place.seat.index(), self.advertisement.digest())];
-        if !are_leaves(&place.head.root, place.head.cohort as usize, &leaf, &place.proof) {
+        let Place { head, proof } = place;
+        let (transcript, thresholds) = self.head(head, Topology::Sparse)?;
+        let leaf = [(self.seat.index(), self.advertisement.digest())];
+        if !are_leaves(&head.root, self.members.len() as usize, &leaf, proof) {
             return Err(Fault::coordinator(Check::OwnKeys));
         }
-        let terms = self.terms;
-        let own = self.own(transcript, thresholds, place.seat);
-        Ok(Choosing::draw(own, terms, place.head, rng))
+        let (terms, members) = (self.terms, self.members.clone());
+        let own = self.own(transcript, thresholds, &head.cohort);
+        Ok(Choosing::draw(own, terms, members, head, rng))
     }
 
     fn head(
@@ -102,12 +114,15 @@ impl Joining {
         head: &RosterHead,
         topology: Topology,
     ) -> Result<(Transcript, Thresholds), Fault> {
-        if self.parameters.topology != topology {
+        if self.parameters.topology != topology || head.cohort.seats() != self.members.len() {
             return Err(Fault::coordinator(Check::RosterShape));
         }
-        let thresholds = self.parameters.thresholds(head.cohort)?;
+        if !head.cohort.contains(self.seat) {
+            return Err(Fault::coordinator(Check::OwnKeys));
+        }
+        let thresholds = self.parameters.thresholds(head.cohort.len())?;
         self.demands.check_cohort(&thresholds)?;
-        let transcript = Transcript::new(&self.terms, head.cohort, &head.root);
+        let transcript = Transcript::new(&self.terms, &head.cohort, &head.root);
         self.coordinator
             .key()
             .verify(ROSTER, transcript.as_bytes(), &head.signature)
@@ -115,14 +130,17 @@ impl Joining {
         Ok((transcript, thresholds))
     }
 
-    fn own(self, transcript: Transcript, thresholds: Thresholds, seat: Seat) -> Own {
+    fn own(self, transcript: Transcript, thresholds: Thresholds, cohort: &SeatSet) -> Own {
+        let witnesses = transcript.witnesses(cohort, thresholds.witnesses);
+        let client_of = |seat: &Seat| Some((*seat, *self.members.at(*seat)?));
         Own {
             transcript,
             thresholds,
             entries: self.parameters.entries,
             coordinator: self.coordinator,
-            seat,
-            client: self.advertisement.client,
+            witnesses: witnesses.iter().filter_map(client_of).collect(),
+            cohort: cohort.clone(),
+            seat: self.seat,
             seal: self.seal,
             mask: self.mask,
         }
@@ -153,16 +171,24 @@ impl Advertisement {
             .map_err(|_| Fault::client(self.client, Check::KeySignature))
     }
 
-    /// A7 and A8, for a client that looks at another.
-    pub(super) fn check(
-        &self,
-        terms: &Digest,
-        eligible: impl Fn(&NodeId) -> bool,
-    ) -> Result<(), Fault> {
-        if !eligible(&self.client) {
-            return Err(Fault::client(self.client, Check::Eligible));
+    /// Whether this is of the member with that seat (A8), and signed by it (A7).
+    pub(super) fn check(&self, terms: &Digest, members: &Members, seat: Seat) -> Result<(), Fault> {
+        if members.at(seat) != Some(&self.client) {
+            return Err(Fault::coordinator(Check::Eligible));
         }
-        self.check_signature(terms)
+        // A coordinator checks this before it lists anybody.
+        self.check_signature(terms).map_err(|fault| Fault::coordinator(fault.check))
+    }
+
+    /// The tree over all members' keys, of whom those at `seats` have any.
+    pub(in crate::secagg) fn tree(members: &Members, seats: &[Seat], keys: &[Self]) -> MerkleTree {
+        let mut leaves = vec![Digest::ZERO; members.len() as usize];
+        for (seat, keys) in seats.iter().zip(keys) {
+            if let Some(leaf) = leaves.get_mut(seat.index()) {
+                *leaf = keys.digest();
+            }
+        }
+        MerkleTree::new(leaves)
     }
 
     /// The leaf of the cohort's tree.

@@ -8,44 +8,49 @@ use super::share::Sharing;
 use crate::ids::NodeId;
 use crate::secagg::fault::{Check, Fault};
 use crate::secagg::keys::{ROSTER, Transcript};
-use crate::secagg::{Parameters, Seat, Terms, Thresholds, Topology};
+use crate::secagg::{Members, Parameters, Seat, SeatSet, Terms, Thresholds, Topology};
 use crate::wire::v1::secagg::{Advertisement, Choice, Place, Roster, RosterHead};
 
 /// A server that gathers keys.
 #[derive(Debug)]
 pub struct Gathering {
     terms: Digest,
+    members: Members,
     parameters: Parameters,
-    advertised: BTreeMap<NodeId, Advertisement>,
+    advertised: BTreeMap<Seat, Advertisement>,
 }
 
 impl Gathering {
-    /// Opens a round.
+    /// Opens a round of `members`.
     ///
     /// # Errors
-    /// A1 if the parameters are none a round may have.
-    pub fn open(terms: &Terms) -> Result<Self, Fault> {
+    /// A1 if the parameters are none a round may have, A8 if the terms name other members.
+    pub fn open(terms: &Terms, members: &Members) -> Result<Self, Fault> {
         terms.parameters.check()?;
+        if terms.members != members.digest() {
+            return Err(Fault::coordinator(Check::Eligible));
+        }
         let (terms, parameters) = (terms.digest(), terms.parameters);
-        Ok(Self { terms, parameters, advertised: BTreeMap::new() })
+        Ok(Self { terms, members: members.clone(), parameters, advertised: BTreeMap::new() })
     }
 
-    /// Takes the keys of `from`, who must be an eligible member.
+    /// Takes the keys of `from`.
     ///
     /// # Errors
-    /// A7 if it did not sign them, A21 if it sent others before, A3 if the cohort is full.
+    /// A8 if it is no member, A7 if it did not sign them, A21 if it sent others before, A3 if the cohort is full.
     pub fn advertise(&mut self, from: &NodeId, keys: Advertisement) -> Result<(), Fault> {
         if keys.client != *from {
             return Err(Fault::client(*from, Check::KeySignature));
         }
-        if let Some(known) = self.advertised.get(from) {
+        let seat = self.members.seat(from).ok_or(Fault::client(*from, Check::Eligible))?;
+        if let Some(known) = self.advertised.get(&seat) {
             return same(known == &keys, from);
         }
         if self.advertised.len() >= self.parameters.max_cohort as usize {
-            return Err(Fault::client(*from, Check::CohortSize));
+            return Err(Fault::nobody(Check::CohortSize));
         }
         keys.check_signature(&self.terms)?;
-        self.advertised.insert(*from, keys);
+        self.advertised.insert(seat, keys);
         Ok(())
     }
 
@@ -64,21 +69,24 @@ impl Gathering {
     /// # Errors
     /// A28 if they are too few, A1 if no graph of so many keeps the bounds.
     pub fn close(self, identity: &SecretKey) -> Result<Seated, Fault> {
-        let cohort: Vec<Advertisement> = self.advertised.into_values().collect();
-        let count = cohort.len() as u32;
-        if count < self.parameters.min_cohort {
+        let Self { terms, members, parameters, advertised } = self;
+        let count = advertised.len() as u32;
+        if count < parameters.min_cohort {
             return Err(Fault::too_few());
         }
-        let thresholds = self.parameters.thresholds(count)?;
-        let tree = MerkleTree::new(cohort.iter().map(Advertisement::digest));
+        let thresholds = parameters.thresholds(count)?;
+        let (seats, keys): (Vec<Seat>, Vec<Advertisement>) =
+            advertised.iter().map(|(seat, keys)| (*seat, *keys)).unzip();
+        let tree = Advertisement::tree(&members, &seats, &keys);
         let root = tree.root();
-        let transcript = Transcript::new(&self.terms, count, &root);
+        let mut seated = SeatSet::new(members.len());
+        seated.extend(seats);
+        let transcript = Transcript::new(&terms, &seated, &root);
         let signature = identity.sign(ROSTER, transcript.as_bytes());
-        let head = RosterHead { cohort: count, root, signature };
-        let seats = cohort.iter().zip(0..).map(|(keys, at)| (keys.client, Seat(at))).collect();
-        let topology = self.parameters.topology;
-        let entries = self.parameters.entries;
-        let cohort = Cohort { transcript, thresholds, topology, entries, cohort, seats };
+        let head = RosterHead { cohort: seated, root, signature };
+        let Parameters { topology, entries, .. } = parameters;
+        let cohort =
+            Cohort { transcript, thresholds, topology, entries, members, keys: advertised };
         Ok(Seated { cohort, tree, head, choices: BTreeMap::new() })
     }
 }
@@ -90,18 +98,29 @@ pub(super) struct Cohort {
     pub(super) thresholds: Thresholds,
     pub(super) topology: Topology,
     pub(super) entries: u32,
-    pub(super) cohort: Vec<Advertisement>,
-    seats: BTreeMap<NodeId, Seat>,
+    members: Members,
+    pub(super) keys: BTreeMap<Seat, Advertisement>,
 }
 
 impl Cohort {
     /// The seat of a client that takes part; A20 against anybody else.
     pub(super) fn seat(&self, client: &NodeId) -> Result<Seat, Fault> {
-        self.seats.get(client).copied().ok_or(Fault::client(*client, Check::OutOfTurn))
+        let seat = self.members.seat(client).filter(|seat| self.keys.contains_key(seat));
+        seat.ok_or(Fault::client(*client, Check::OutOfTurn))
+    }
+
+    /// The keys of a client that takes part.
+    pub(super) fn keys_of(&self, seat: Seat) -> &Advertisement {
+        self.keys.get(&seat).expect("seats of later phases are the cohort's")
     }
 
     pub(super) fn client(&self, seat: Seat) -> NodeId {
-        self.cohort[seat.index()].client
+        self.keys_of(seat).client
+    }
+
+    /// An empty set of members.
+    pub(super) fn nobody(&self) -> SeatSet {
+        SeatSet::new(self.members.len())
     }
 }
 
@@ -122,13 +141,13 @@ impl Seated {
 
     /// Complete graph: the cohort, for everybody in it.
     pub fn roster(&self) -> Roster {
-        Roster { head: self.head, cohort: self.cohort.cohort.clone() }
+        Roster { head: self.head.clone(), keys: self.cohort.keys.values().copied().collect() }
     }
 
     /// Sparse graph: a client's place under the root; `None` for anybody else.
     pub fn place(&self, client: &NodeId) -> Option<Place> {
         let seat = self.cohort.seat(client).ok()?;
-        Some(Place { head: self.head, seat, proof: self.tree.proof(&[seat.index()])? })
+        Some(Place { head: self.head.clone(), proof: self.tree.proof(&[seat.index()])? })
     }
 
     /// Sparse graph: takes the neighbours that `from` drew.
@@ -137,12 +156,14 @@ impl Seated {
     /// A20, A21 or A22.
     pub fn choose(&mut self, from: &NodeId, choice: Choice) -> Result<(), Fault> {
         let seat = self.cohort.seat(from)?;
-        let Thresholds { cohort, shareholders, .. } = self.cohort.thresholds;
+        let shareholders = self.cohort.thresholds.shareholders;
         let chosen = &choice.neighbours;
         let fits = self.cohort.topology == Topology::Sparse
             && chosen.len() == shareholders as usize
             && chosen.is_sorted_by(|a, b| a < b)
-            && chosen.iter().all(|neighbour| neighbour.0 < cohort && *neighbour != seat);
+            && chosen
+                .iter()
+                .all(|neighbour| self.head.cohort.contains(*neighbour) && *neighbour != seat);
         if !fits {
             return Err(Fault::client(*from, Check::Choice));
         }
@@ -166,7 +187,7 @@ impl Seated {
     /// A28 if those who are left are too few.
     pub fn close(self) -> Result<Sharing, Fault> {
         let Self { cohort, tree, choices, .. } = self;
-        let everybody: Vec<Seat> = (0..cohort.thresholds.cohort).map(Seat).collect();
+        let everybody: Vec<Seat> = cohort.keys.keys().copied().collect();
         let shareholders = match cohort.topology {
             Topology::Complete => everybody.iter().map(|seat| (*seat, everybody.clone())).collect(),
             Topology::Sparse => choices,

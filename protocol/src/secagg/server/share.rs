@@ -9,7 +9,7 @@ use super::sum::Summing;
 use crate::ids::NodeId;
 use crate::secagg::client::signed;
 use crate::secagg::fault::{Check, Fault};
-use crate::secagg::keys::DEALING;
+use crate::secagg::keys::{DEALING, Transcript};
 use crate::secagg::{Seat, SeatSet, Topology};
 use crate::wire::v1::secagg::{Dealing, Neighbours, SEALED_SHARES};
 
@@ -70,7 +70,7 @@ impl Sharing {
             self.graph.dealers.get(&seat).into_iter().flatten().copied().collect();
         let all: BTreeSet<Seat> = chosen.iter().chain(&choosing).copied().collect();
         let indices: Vec<usize> = all.iter().map(|seat| seat.index()).collect();
-        let keys = all.iter().map(|seat| (*seat, self.cohort.cohort[seat.index()])).collect();
+        let keys = all.iter().map(|seat| (*seat, *self.cohort.keys_of(*seat))).collect();
         Some(Neighbours { keys, proof: self.tree.proof(&indices)?, choosing })
     }
 
@@ -113,9 +113,10 @@ impl Sharing {
         if dealings.len() < cohort.thresholds.survivors as usize {
             return Err(Fault::too_few());
         }
-        let mut dealers = SeatSet::new(cohort.thresholds.cohort);
+        let mut dealers = cohort.nobody();
         dealers.extend(dealings.keys().copied());
-        Ok(Summing::new(Dealers { cohort, graph, dealings, dealers }))
+        let transcript = cohort.transcript.dealt(&dealers);
+        Ok(Summing::new(Dealers { cohort, graph, dealings, dealers, transcript }))
     }
 }
 
@@ -126,6 +127,8 @@ pub(super) struct Dealers {
     pub(super) graph: Graph,
     pub(super) dealings: BTreeMap<Seat, Dealing>,
     pub(super) dealers: SeatSet,
+    /// The cohort's, with the dealers.
+    pub(super) transcript: Transcript,
 }
 
 impl Dealers {

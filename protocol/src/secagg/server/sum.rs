@@ -22,7 +22,7 @@ pub struct Summing {
 impl Summing {
     pub(super) fn new(round: Dealers) -> Self {
         let sum = vec![0; round.cohort.entries as usize];
-        let received = SeatSet::new(round.cohort.thresholds.cohort);
+        let received = round.cohort.nobody();
         Self { round, sum, received }
     }
 
@@ -55,7 +55,7 @@ impl Summing {
         if bytes.len() != 4 * self.sum.len() {
             return Err(Fault::client(*from, Check::VectorLength));
         }
-        let signed = self.round.cohort.transcript.with(&upload.digest);
+        let signed = self.round.transcript.with(&upload.digest);
         let verified = from.key().verify(VECTOR, &signed, &upload.signature).is_ok();
         if !verified || digest_of(bytes) != upload.digest {
             return Err(Fault::client(*from, Check::VectorSignature));
@@ -81,7 +81,7 @@ impl Summing {
         if received.len() < round.cohort.thresholds.survivors {
             return Err(Fault::too_few());
         }
-        let signature = identity.sign(SURVIVORS, &round.cohort.transcript.survivors(&received));
+        let signature = identity.sign(SURVIVORS, &round.transcript.survivors(&received));
         Ok(Surviving::new(round, sum, Survivors { set: received, signature }))
     }
 }

@@ -1,10 +1,10 @@
 //! Phase 6: the survivors agree to who survived.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use covey_crypto::Signature;
 
-use super::gather::same;
+use super::gather::{Cohort, same};
 use super::share::Dealers;
 use super::unmask::Unmasking;
 use crate::ids::NodeId;
@@ -20,11 +20,16 @@ pub struct Surviving {
     sum: Vec<u32>,
     survivors: Survivors,
     agreements: BTreeMap<Seat, Signature>,
+    witnesses: BTreeSet<Seat>,
 }
 
 impl Surviving {
     pub(super) fn new(round: Dealers, sum: Vec<u32>, survivors: Survivors) -> Self {
-        Self { round, sum, survivors, agreements: BTreeMap::new() }
+        let Cohort { transcript, thresholds, keys, .. } = &round.cohort;
+        let mut cohort = round.cohort.nobody();
+        cohort.extend(keys.keys().copied());
+        let witnesses = transcript.witnesses(&cohort, thresholds.witnesses);
+        Self { round, sum, survivors, agreements: BTreeMap::new(), witnesses }
     }
 
     /// The survivors, for each of them.
@@ -44,7 +49,7 @@ impl Surviving {
         if let Some(known) = self.agreements.get(&seat) {
             return same(*known == agreement.signature, from);
         }
-        let signed = self.round.cohort.transcript.survivors(&self.survivors.set);
+        let signed = self.round.transcript.survivors(&self.survivors.set);
         from.key()
             .verify(AGREEMENT, &signed, &agreement.signature)
             .map_err(|_| Fault::client(*from, Check::AgreementSignature))?;
@@ -52,35 +57,27 @@ impl Surviving {
         Ok(())
     }
 
-    /// How many have agreed.
-    pub fn agreed(&self) -> usize {
-        self.agreements.len()
+    /// Whether enough witnesses have agreed.
+    pub fn is_agreed(&self) -> bool {
+        self.witnessed().count() >= self.round.cohort.thresholds.agreements as usize
+    }
+
+    fn witnessed(&self) -> impl Iterator<Item = (Seat, Signature)> + '_ {
+        let agreed = |seat: &Seat| Some((*seat, *self.agreements.get(seat)?));
+        self.witnesses.iter().filter_map(agreed)
     }
 
     /// Ends the phase.
     ///
     /// # Errors
-    /// A28 if fewer than the threshold agreed.
+    /// A28 if too few witnesses agreed.
     pub fn close(self) -> Result<Unmasking, Fault> {
-        let Self { round, sum, survivors, agreements } = self;
-        if agreements.len() < round.cohort.thresholds.threshold as usize {
+        let needed = self.round.cohort.thresholds.agreements as usize;
+        let signatures: Vec<(Seat, Signature)> = self.witnessed().take(needed).collect();
+        if signatures.len() < needed {
             return Err(Fault::too_few());
         }
-        Ok(Unmasking::new(round, sum, survivors.set, agreements))
+        let Self { round, sum, survivors, .. } = self;
+        Ok(Unmasking::new(round, sum, survivors.set, Agreements { signatures }))
     }
-}
-
-/// The agreements of a client's shareholders, as many as it needs.
-pub(super) fn agreements_for(
-    round: &Dealers,
-    agreements: &BTreeMap<Seat, Signature>,
-    seat: Seat,
-) -> Agreements {
-    let holders = round.graph.shareholders.get(&seat).into_iter().flatten();
-    let signatures = holders
-        .filter(|holder| **holder != seat)
-        .filter_map(|holder| Some((*holder, *agreements.get(holder)?)))
-        .take(round.cohort.thresholds.threshold as usize)
-        .collect();
-    Agreements { signatures }
 }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use covey_crypto::shamir::Recovery;
-use covey_crypto::{MaskStream, RoundPublic, RoundSecret, Secret32, Share, Signature};
+use covey_crypto::{MaskStream, RoundPublic, RoundSecret, Secret32, Share};
 use rayon::prelude::*;
 
 use super::share::Dealers;
-use super::survive::agreements_for;
 use crate::ids::NodeId;
 use crate::secagg::client::Sign;
 use crate::secagg::fault::{Check, Culprit, Fault};
@@ -24,7 +23,7 @@ pub struct Unmasking {
     round: Dealers,
     sum: Vec<u32>,
     survivors: SeatSet,
-    agreements: BTreeMap<Seat, Signature>,
+    agreements: Agreements,
     /// Opened shares of each dealer, by the shareholder's place.
     opened: BTreeMap<Seat, BTreeMap<u32, Share>>,
     answered: SeatSet,
@@ -44,16 +43,15 @@ impl Unmasking {
         round: Dealers,
         sum: Vec<u32>,
         survivors: SeatSet,
-        agreements: BTreeMap<Seat, Signature>,
+        agreements: Agreements,
     ) -> Self {
         let answered = SeatSet::new(survivors.seats());
         Self { round, sum, survivors, agreements, opened: BTreeMap::new(), answered }
     }
 
-    /// The agreements that a client asks for before it opens anything; `None` if it did not survive.
-    pub fn agreements(&self, client: &NodeId) -> Option<Agreements> {
-        let seat = self.round.seat(client).ok().filter(|seat| self.survivors.contains(*seat))?;
-        Some(agreements_for(&self.round, &self.agreements, seat))
+    /// The agreements that every survivor asks for before it opens anything.
+    pub fn agreements(&self) -> &Agreements {
+        &self.agreements
     }
 
     /// Takes the shares that `from` opened; all of them, or none if one is bad.
@@ -98,7 +96,7 @@ impl Unmasking {
     /// Recovers one secret of every dealer and takes the masks off.
     ///
     /// # Errors
-    /// A28 if shares are missing, A27 against a dealer whose shares give another secret.
+    /// A28 if shares are missing, A29 against a dealer whose shareholders answered without them, A27 against a dealer whose shares give another secret.
     pub fn finish(self) -> Result<Summed, Fault> {
         let secrets = self.secrets()?;
         let tasks: Vec<(Sign, Secret32)> = secrets
@@ -146,7 +144,7 @@ impl Unmasking {
         for dealer in self.round.dealers.iter() {
             let open = self.opened.get(&dealer).unwrap_or(&none);
             if open.len() < threshold {
-                return Err(Fault::too_few());
+                return Err(self.missing(dealer, threshold));
             }
             let (places, shares): (Vec<u32>, Vec<&Share>) = open.iter().take(threshold).unzip();
             let recovery = match recoveries.get(&places) {
@@ -166,17 +164,27 @@ impl Unmasking {
         Ok(secrets)
     }
 
+    /// Why there are too few shares of a dealer: too few of its shareholders answered, or it dealt
+    /// them shares that do not open (or they say so).
+    fn missing(&self, dealer: Seat, threshold: usize) -> Fault {
+        let holders = self.round.graph.shareholders.get(&dealer).into_iter().flatten();
+        if holders.filter(|holder| self.answered.contains(**holder)).count() < threshold {
+            return Fault::too_few();
+        }
+        Fault::client(self.round.cohort.client(dealer), Check::Withheld)
+    }
+
     fn public(&self, dealer: Seat) -> RoundPublic {
         match self.kind(dealer) {
             Kind::SelfMask => self.round.dealings[&dealer].self_key,
-            Kind::PairMask => self.round.cohort.cohort[dealer.index()].mask,
+            Kind::PairMask => self.round.cohort.keys_of(dealer).mask,
         }
     }
 
     /// What takes off the masks that a dealer's secret is behind: its own, or, of one that dropped
     /// out, those it has in common with survivors, which stand in their vectors.
     fn masks(&self, dealer: Seat, secret: &RoundSecret) -> Vec<(Sign, Secret32)> {
-        let transcript = &self.round.cohort.transcript;
+        let transcript = &self.round.transcript;
         match self.kind(dealer) {
             Kind::SelfMask => vec![(Sign::Minus, transcript.self_seed(dealer, secret))],
             Kind::PairMask => {
@@ -184,7 +192,7 @@ impl Unmasking {
                 let survived = partners.into_iter().filter(|seat| self.survivors.contains(*seat));
                 survived
                     .map(|partner| {
-                        let key = &self.round.cohort.cohort[partner.index()].mask;
+                        let key = &self.round.cohort.keys_of(partner).mask;
                         let seed = transcript.pair_seed((dealer, secret), (partner, key));
                         (Sign::between(partner, dealer).opposite(), seed)
                     })

@@ -1,10 +1,10 @@
-//! Messages of secure aggregation (docs/spec/secagg.md, "Messages"), in the order they are sent.
+//! Messages of secure aggregation (docs/spec/secagg.md), in the order they are sent.
 
 use covey_crypto::{Digest, RoundPublic, SEAL_OVERHEAD, Share, Signature};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::NodeId;
-use crate::limits::{MAX_COHORT, MAX_COMPLETE_COHORT, MAX_NEIGHBOURS, MAX_PROOF};
+use crate::limits::{MAX_COMPLETE_COHORT, MAX_NEIGHBOURS, MAX_PROOF};
 use crate::secagg::{Seat, SeatSet};
 use crate::wire::bounded;
 
@@ -31,11 +31,11 @@ pub struct Advertisement {
 }
 
 /// Server to all: the cohort in one digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterHead {
-    /// How many clients.
-    pub cohort: u32,
-    /// Merkle root over their advertisements, in the order of their ids.
+    /// Which members take part.
+    pub cohort: SeatSet,
+    /// Merkle root over all members' advertisements by seat, with zeros for those who do not.
     pub root: Digest,
     /// The coordinator's, under `covey/secagg/v1/roster`.
     pub signature: Signature,
@@ -46,9 +46,9 @@ pub struct RosterHead {
 pub struct Roster {
     /// What the list comes to.
     pub head: RosterHead,
-    /// The cohort in the order of the ids.
+    /// The cohort's keys in the order of their seats.
     #[serde(deserialize_with = "bounded::list::<{ MAX_COMPLETE_COHORT as usize }, _, _>")]
-    pub cohort: Vec<Advertisement>,
+    pub keys: Vec<Advertisement>,
 }
 
 /// Server to one client, on a sparse graph: where it sits under the root.
@@ -56,8 +56,6 @@ pub struct Roster {
 pub struct Place {
     /// What all clients get.
     pub head: RosterHead,
-    /// The client's seat.
-    pub seat: Seat,
     /// What proves that its own keys are there.
     #[serde(deserialize_with = "bounded::list::<MAX_PROOF, _, _>")]
     pub proof: Vec<Digest>,
@@ -153,11 +151,11 @@ pub struct Agreement {
     pub signature: Signature,
 }
 
-/// Server to one client: who of its shareholders agreed.
+/// Server to all: which witnesses agreed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreements {
     /// In rising order of seats.
-    #[serde(deserialize_with = "bounded::list::<{ MAX_COHORT as usize }, _, _>")]
+    #[serde(deserialize_with = "bounded::list::<{ MAX_COMPLETE_COHORT as usize }, _, _>")]
     pub signatures: Vec<(Seat, Signature)>,
 }
 

@@ -8,7 +8,7 @@ use covey_crypto::{Digest, SecretKey};
 use covey_protocol::ids::{GroupId, ModelId, NodeId};
 use covey_protocol::secagg::client::{Agreed, Dealt, Enrolled, Joining, Masked, Masking};
 use covey_protocol::secagg::server::{Gathering, Seated, Sharing, Summing};
-use covey_protocol::secagg::{Bounds, Demands, Parameters, Terms, Topology};
+use covey_protocol::secagg::{Bounds, Demands, Members, Parameters, Terms, Topology};
 use covey_protocol::wire::v1::secagg::{Roster, Upload};
 use covey_protocol::wire::{decode, encode};
 use rand_chacha::ChaCha20Rng;
@@ -80,17 +80,18 @@ pub fn run(case: &Case) -> Result<Round> {
     let mut rng = ChaCha20Rng::seed_from_u64(u64::from(case.clients));
     let mut spent = Spent::default();
     let coordinator = SecretKey::from_seed(&[1; 32]);
-    let terms = terms(case, &coordinator);
     let keys: Clients<SecretKey> = (0..case.clients)
         .map(|n| SecretKey::from_seed(Digest::sha256(&n.to_le_bytes()).as_bytes()))
         .map(|key| (NodeId::new(key.public()), key))
         .collect();
+    let members = Members::new(keys.keys().copied())?;
+    let terms = terms(case, &members, &coordinator);
     let vector: Vec<u32> = (0..case.entries).map(|_| rng.next_u32()).collect();
     let leaving = keys.len() * case.dropout_percent as usize / 100;
     let gone: Vec<NodeId> =
         keys.keys().step_by(7).chain(keys.keys()).copied().take(leaving).collect();
 
-    let (seated, joining) = gather(&terms, &coordinator, &keys, &mut rng, &mut spent)?;
+    let (seated, joining) = gather(&terms, &members, &coordinator, &keys, &mut rng, &mut spent)?;
     let thresholds = *seated.thresholds();
     let (sharing, enrolled, neighbours) =
         enrol(case.topology, seated, joining, &mut rng, &mut spent)?;
@@ -118,10 +119,11 @@ pub fn run(case: &Case) -> Result<Round> {
     Ok(row(case, neighbours, thresholds.threshold, &spent))
 }
 
-fn terms(case: &Case, coordinator: &SecretKey) -> Terms {
+fn terms(case: &Case, members: &Members, coordinator: &SecretKey) -> Terms {
     let nothing = Digest::ZERO;
     Terms {
         group: GroupId(nothing),
+        members: members.digest(),
         plan: nothing,
         model: ModelId { base: nothing, release: nothing },
         round: 1,
@@ -139,16 +141,17 @@ fn terms(case: &Case, coordinator: &SecretKey) -> Terms {
 
 fn gather(
     terms: &Terms,
+    members: &Members,
     coordinator: &SecretKey,
     keys: &Clients<SecretKey>,
     rng: &mut ChaCha20Rng,
     spent: &mut Spent,
 ) -> Result<(Seated, Clients<Joining>)> {
-    let mut gathering = Gathering::open(terms)?;
+    let mut gathering = Gathering::open(terms, members)?;
     let joined = timed(&mut spent.clients, || {
         let start = |(id, key): (&NodeId, &SecretKey)| {
             let demands = Demands { collusion_permille: 0, ..Demands::default() };
-            let (client, keys) = Joining::start(terms, demands, key, rng)?;
+            let (client, keys) = Joining::start(terms, members, demands, key, rng)?;
             Ok((*id, (client, keys)))
         };
         keys.iter().map(start).collect::<Result<Clients<_>>>()
@@ -176,7 +179,7 @@ fn enrol(
         for (id, client) in joining {
             spent.down += bytes.len() as u64;
             let roster: Roster = timed(&mut spent.clients, || decode(&bytes, MOST))?;
-            enrolled.insert(id, timed(&mut spent.clients, || client.roster(&roster, |_| true))?);
+            enrolled.insert(id, timed(&mut spent.clients, || client.roster(&roster))?);
         }
         return Ok((timed(&mut spent.server, || seated.close())?, enrolled, clients - 1.0));
     }
@@ -195,7 +198,7 @@ fn enrol(
         let neighbours = timed(&mut spent.server, || sharing.neighbours(&id)).expect("it chose");
         known += neighbours.keys.len();
         let neighbours = spent.down(&neighbours)?;
-        let client = timed(&mut spent.clients, || client.neighbours(&neighbours, |_| true))?;
+        let client = timed(&mut spent.clients, || client.neighbours(&neighbours))?;
         enrolled.insert(id, client);
     }
     Ok((sharing, enrolled, known as f64 / clients))
@@ -247,8 +250,7 @@ fn finish(
     }
     let mut unmasking = timed(&mut spent.server, || surviving.close())?;
     for (id, client) in agreed {
-        let agreements = timed(&mut spent.server, || unmasking.agreements(&id)).expect("survived");
-        let agreements = spent.down(&agreements)?;
+        let agreements = spent.down(unmasking.agreements())?;
         let opening = timed(&mut spent.clients, || client.agreements(&agreements))?;
         let opening = sent(&opening, &mut spent.clients, &mut spent.unmask, &mut spent.up)?;
         timed(&mut spent.unmask, || unmasking.open(&id, opening))?;
