@@ -1,13 +1,17 @@
 //! The protocols through their public interface. Check numbers (G, E, I, S, W) are those of docs/spec.
 
 mod common;
+mod fuzz_replay;
+mod fuzzed;
 mod group_checks;
 mod group_model;
 mod group_sync;
 mod search_answerer;
 mod search_asker;
 mod secagg_attacks;
+mod secagg_audit;
 mod secagg_clients;
+mod secagg_private;
 mod secagg_round;
 mod secagg_vectors;
 mod vectors;

@@ -245,17 +245,26 @@ pub fn open(
 
 /// Runs a whole round in which each client leaves when `leaves` says.
 fn run(terms: &Terms, leaves: &[Leaves], seed: u64) -> Result<Summed, Fault> {
+    let vectors = (0..leaves.len()).map(|n| vector(n, terms.parameters.entries)).collect();
+    run_with(terms, leaves, vectors, seed)
+}
+
+/// The same with these vectors, client by client.
+pub fn run_with(
+    terms: &Terms,
+    leaves: &[Leaves],
+    vectors: Vec<Vec<u32>>,
+    seed: u64,
+) -> Result<Summed, Fault> {
     let entries = terms.parameters.entries;
     let cohort = seat(terms, leaves.len(), seed);
-    let ids = (0..leaves.len()).map(|n| NodeId::new(identity(n).public()));
-    let when: BTreeMap<NodeId, Leaves> = ids.zip(leaves.iter().copied()).collect();
+    let ids = || (0..leaves.len()).map(|n| NodeId::new(identity(n).public()));
+    let when: BTreeMap<NodeId, Leaves> = ids().zip(leaves.iter().copied()).collect();
     let stays = |phase: Leaves| {
         let when = when.clone();
         move |id: &NodeId| when[id] > phase
     };
-    let vectors = (0..leaves.len())
-        .map(|n| (NodeId::new(identity(n).public()), vector(n, entries)))
-        .collect();
+    let vectors = ids().zip(vectors).collect();
     let (mut cohort, sharing, enrolled) = enrol(cohort, stays(Leaves::BeforeChoosing))?;
     let (summing, dealt) = deal(&mut cohort, sharing, enrolled, stays(Leaves::BeforeDealing))?;
     let masking = take_inbox(&summing, dealt)?;
@@ -279,7 +288,7 @@ fn run(terms: &Terms, leaves: &[Leaves], seed: u64) -> Result<Summed, Fault> {
     Ok(summed)
 }
 
-const LOOSE: Bounds = Bounds {
+pub const LOOSE: Bounds = Bounds {
     collusion_permille: 50,
     dropout_permille: 300,
     security_bits: 20,
