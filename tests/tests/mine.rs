@@ -177,7 +177,7 @@ fn negatives_are_of_other_documents_and_no_copies() {
     let note = |year: usize| {
         let fruit = fruits[year % fruits.len()];
         format!(
-            "# Growing {fruit} in year {year}\n\nHow {fruit} grow in a garden: year {year} of the diary of growing {fruit}.\n"
+            "# Growing {fruit} in year {year:02}\n\nHow {fruit} grow in a garden: year {year:02} of the diary of growing {fruit}.\n"
         )
     };
     for year in 0..60 {
