@@ -38,11 +38,7 @@ const QUESTIONS: [(usize, &str, &str); 4] = [
         "how often do I feed a sourdough starter",
         "two members hold the same note: one result, both named",
     ),
-    (
-        0,
-        "counting shooting stars at night",
-        "Chloé reveals no more than that her sky diary matches",
-    ),
+    (0, "how many meteors fall in August", "Chloé reveals no more than that her sky diary matches"),
 ];
 /// Asked by the third member after the second one's node was killed.
 const LAST_QUESTION: &str = "which bicycle tyres for snow and ice";

@@ -13,15 +13,15 @@ pub fn text(curve: &[Point]) -> Vec<String> {
     let Some(last) = curve.last() else { return Vec::new() };
     let (top, width) = (last.epsilon.get().max(f64::MIN_POSITIVE), f64::from(last.rounds.get()));
     let mut cells = [[' '; COLUMNS]; ROWS];
-    for column in 0..COLUMNS {
-        let rounds = (column + 1) as f64 / COLUMNS as f64 * width;
+    for column in 1..=COLUMNS {
+        let rounds = column as f64 / COLUMNS as f64 * width;
         // The next point that is there: between points the figure is rounded up.
         let Some(point) = curve.iter().find(|point| f64::from(point.rounds.get()) >= rounds) else {
             continue;
         };
         for (epsilon, mark) in [(point.gaussian, '.'), (point.epsilon, '*')] {
             let row = (epsilon.get() / top * ROWS as f64).ceil() as usize;
-            cells[ROWS - row.clamp(1, ROWS)][column] = mark;
+            cells[ROWS - row.clamp(1, ROWS)][column - 1] = mark;
         }
     }
     let mut lines: Vec<String> = cells

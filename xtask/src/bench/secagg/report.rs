@@ -200,7 +200,7 @@ mod tests {
             goals.iter().map(|goal| ((goal.value * 100.0).round() / 100.0, goal.met)).collect();
         assert_eq!(
             values,
-            [(30.0, true), (100.0, false), (1.0, true), (60.0, false), (1.28, true)],
+            [(30.0, true), (100.0, false), (1.0, true), (60.0, false), (1.27, true)],
         );
         assert!(page(&rows, Some("no pip")).contains("flower: no pip"));
     }
