@@ -1,9 +1,9 @@
 //! The privacy loss distribution of Poisson-subsampled Gaussian rounds, composed by FFT.
 //!
-//! 1. Each round's loss is discretised so that it dominates the true one ([`loss`]: connect-the-dots, Doroshenko et al. 2022).
+//! 1. Each round's loss is discretised so that it dominates the true one (`loss`: connect-the-dots, Doroshenko et al. 2022).
 //! 2. The distribution is tilted towards the losses that decide delta, so that tails far below a double's
 //!    resolution survive the transform.
-//! 3. It is raised to the number of rounds by one FFT over a window ([`compose`]). What falls out of the window, and a bound on the
+//! 3. It is raised to the number of rounds by one FFT over a window (`compose`). What falls out of the window, and a bound on the
 //!    transform's own rounding, is counted in delta.
 //! 4. Both directions, one unit added and one removed, are computed; the larger epsilon stands.
 
