@@ -73,6 +73,16 @@ impl StaticModel {
     /// When a length, a limit or a value is not allowed by the format.
     pub fn new(parts: StaticParts) -> Result<Self, FormatError> {
         format::check(&parts)?;
+        format::check_entries(&parts)?;
+        Self::checked(parts)
+    }
+
+    fn read(parts: StaticParts) -> Result<Self, FormatError> {
+        format::check(&parts)?;
+        Self::checked(parts)
+    }
+
+    fn checked(parts: StaticParts) -> Result<Self, FormatError> {
         let tokenizer = ContentTokenizer::word_piece(parts.vocabulary.iter().map(String::as_str))
             .map_err(|error| FormatError::Vocabulary(error.to_string()))?;
         let id = id_of(&parts);
@@ -87,14 +97,14 @@ impl StaticModel {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
         let (mut parts, rows) = format::decode(bytes)?;
         parts.rows = Cow::Owned(rows.into_owned());
-        Self::new(parts)
+        Self::read(parts)
     }
 
     /// The same for bytes that live as long as the program: rows of whole bytes are not copied.
     pub(crate) fn from_static(bytes: &'static [u8]) -> Result<Self, FormatError> {
         let (mut parts, rows) = format::decode(bytes)?;
         parts.rows = rows;
-        Self::new(parts)
+        Self::read(parts)
     }
 
     /// Writes the static model format; [`from_bytes`](Self::from_bytes) reads it back.

@@ -14,24 +14,11 @@ mod binomial;
 
 use rand_core::Rng;
 
-use crate::types::{Delta, Epsilon, OutOfRange};
+use crate::types::{Delta, Epsilon, checked};
 
-/// The chance that a bound is wrong though the mechanism is as private as claimed: above 0, below 1.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ErrorRate(f64);
-
-impl ErrorRate {
-    /// Checks `value`.
-    ///
-    /// # Errors
-    /// [`OutOfRange`] unless it is above 0 and below 1.
-    pub fn new(value: f64) -> Result<Self, OutOfRange> {
-        if value > 0.0 && value < 1.0 {
-            Ok(Self(value))
-        } else {
-            Err(OutOfRange { what: "the error rate", value, range: "above 0 and below 1" })
-        }
-    }
+checked! {
+    /// The chance that a bound is wrong though the mechanism is as private as claimed.
+    ErrorRate, "the error rate", "above 0 and below 1", |value| value > 0.0 && value < 1.0
 }
 
 /// Searches for epsilon stop here: more cannot be shown with any number of runs that ends.

@@ -1,9 +1,5 @@
 //! Epsilon, delta and their relatives as numbers that were checked when they were made.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
 /// A number that is outside of what its type allows.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("{what} is {value}, and must be {range}")]
@@ -16,10 +12,11 @@ pub struct OutOfRange {
     pub range: &'static str,
 }
 
+/// A checked `f64` with `new`, `get`, serde and `Display`.
 macro_rules! checked {
     ($(#[$doc:meta])* $name:ident, $what:literal, $range:literal, $holds:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, ::serde::Serialize, ::serde::Deserialize)]
         #[serde(try_from = "f64", into = "f64")]
         pub struct $name(f64);
 
@@ -27,13 +24,13 @@ macro_rules! checked {
             /// Checks `value`.
             ///
             /// # Errors
-            #[doc = concat!("[`OutOfRange`] unless it is ", $range, ".")]
-            pub fn new(value: f64) -> Result<Self, OutOfRange> {
+            #[doc = concat!("[`OutOfRange`](crate::OutOfRange) unless it is ", $range, ".")]
+            pub fn new(value: f64) -> Result<Self, $crate::OutOfRange> {
                 let holds: fn(f64) -> bool = $holds;
                 if holds(value) {
                     Ok(Self(value))
                 } else {
-                    Err(OutOfRange { what: $what, value, range: $range })
+                    Err($crate::OutOfRange { what: $what, value, range: $range })
                 }
             }
 
@@ -44,9 +41,9 @@ macro_rules! checked {
         }
 
         impl TryFrom<f64> for $name {
-            type Error = OutOfRange;
+            type Error = $crate::OutOfRange;
 
-            fn try_from(value: f64) -> Result<Self, OutOfRange> {
+            fn try_from(value: f64) -> Result<Self, $crate::OutOfRange> {
                 Self::new(value)
             }
         }
@@ -57,13 +54,15 @@ macro_rules! checked {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 self.0.fmt(f)
             }
         }
     };
 }
+
+pub(crate) use checked;
 
 checked! {
     /// Epsilon of (epsilon, delta)-differential privacy (Dwork and Roth 2014, definition 2.4).

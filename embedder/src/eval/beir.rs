@@ -98,6 +98,18 @@ impl Set {
         };
         Ok(Self { documents, queries, judgements: qrels.judgements, gaps })
     }
+
+    /// Every query with each document that answers it (graded above 0) and is in the corpus: queries
+    /// in the file's order, a query's documents in that of their ids.
+    pub fn answers(&self) -> impl Iterator<Item = (&Query, &Document)> {
+        let documents: HashMap<&str, &Document> =
+            self.documents.iter().map(|it| (it.id.as_str(), it)).collect();
+        let judged = self.queries.iter().flat_map(|query| {
+            let grades = self.judgements.get(&query.id).into_iter().flatten();
+            grades.filter(|(_, grade)| **grade > 0).map(move |(id, _)| (query, id))
+        });
+        judged.filter_map(move |(query, id)| Some((query, *documents.get(id.as_str())?)))
+    }
 }
 
 /// Reads the judgements of `split` alone, which is all that scoring a finished run takes.

@@ -70,11 +70,6 @@ pub(super) fn check(parts: &StaticParts) -> Result<(), FormatError> {
     if let Some(token) = parts.scales.iter().position(|s| !s.is_finite() || *s < 0.0) {
         return Err(FormatError::Scale(token));
     }
-    // Without an early end within a row, which takes many entries at once.
-    let fit = |row: &[u8]| row.iter().fold(true, |fit, x| fit & parts.bits.hold(x.cast_signed()));
-    if let Some(token) = parts.rows.chunks(parts.dim).position(|row| !fit(row)) {
-        return Err(FormatError::Entry(token));
-    }
     let mut seen = BTreeSet::new();
     for token in &parts.vocabulary {
         if token.is_empty() || token.contains('\n') || !seen.insert(token) {
@@ -82,6 +77,15 @@ pub(super) fn check(parts: &StaticParts) -> Result<(), FormatError> {
         }
     }
     Ok(())
+}
+
+/// Whether entries fit their bits, which those that were read from a file do.
+pub(super) fn check_entries(parts: &StaticParts) -> Result<(), FormatError> {
+    let fit = |row: &[u8]| row.iter().all(|x| parts.bits.hold(x.cast_signed()));
+    match parts.rows.chunks(parts.dim).position(|row| !fit(row)) {
+        Some(token) => Err(FormatError::Entry(token)),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn encode(parts: &StaticParts) -> Result<Vec<u8>, FormatError> {

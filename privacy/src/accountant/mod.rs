@@ -21,6 +21,7 @@ pub mod zcdp;
 use serde::{Deserialize, Serialize};
 
 use crate::encode::LayoutError;
+use crate::types::checked;
 use crate::{NoiseMultiplier, OutOfRange};
 
 pub use calibrate::{calibrate, calibrate_sampled};
@@ -71,46 +72,12 @@ impl From<Rounds> for u32 {
     }
 }
 
-/// The chance with which each unit enters a round, drawn anew and independently for each unit and each round.
-///
-/// Only that is Poisson sampling. A cohort of fixed size, one drawn by shuffling, or whoever happens to be
-/// online, is not, and the bounds that take a `PoissonRate` are wrong for it.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(try_from = "f64", into = "f64")]
-pub struct PoissonRate(f64);
-
-impl PoissonRate {
-    /// Checks `rate`.
+checked! {
+    /// The chance with which each unit enters a round, drawn anew and independently for each unit and each round.
     ///
-    /// # Errors
-    /// [`OutOfRange`] unless it is above 0 and at most 1.
-    pub fn new(rate: f64) -> Result<Self, OutOfRange> {
-        if rate > 0.0 && rate <= 1.0 {
-            Ok(Self(rate))
-        } else {
-            let range = "above 0 and at most 1";
-            Err(OutOfRange { what: "the sampling rate", value: rate, range })
-        }
-    }
-
-    /// The number.
-    pub const fn get(self) -> f64 {
-        self.0
-    }
-}
-
-impl TryFrom<f64> for PoissonRate {
-    type Error = OutOfRange;
-
-    fn try_from(rate: f64) -> Result<Self, OutOfRange> {
-        Self::new(rate)
-    }
-}
-
-impl From<PoissonRate> for f64 {
-    fn from(rate: PoissonRate) -> Self {
-        rate.0
-    }
+    /// Only that is Poisson sampling. A cohort of fixed size, one drawn by shuffling, or whoever happens to be
+    /// online, is not, and the bounds that take a `PoissonRate` are wrong for it.
+    PoissonRate, "the sampling rate", "above 0 and at most 1", |value| value > 0.0 && value <= 1.0
 }
 
 /// Rounds of Gaussian noise over a Poisson sample.

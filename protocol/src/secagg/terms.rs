@@ -49,6 +49,11 @@ impl Bounds {
         share(n, self.collusion_permille).max(1)
     }
 
+    /// Fewest clients of a cohort of `n` that stay to the end.
+    pub fn survivors(&self, n: u32) -> u32 {
+        n - self.dropouts(n).min(n)
+    }
+
     /// Most clients of a cohort of `n` that may drop out after sharing.
     pub fn dropouts(&self, n: u32) -> u32 {
         share(n, self.dropout_permille)

@@ -52,42 +52,53 @@ impl Thresholds {
     /// # Errors
     /// [`Unreachable`] if nothing keeps the bounds.
     pub fn of(topology: Topology, bounds: &Bounds, n: u32) -> Result<Self, Unreachable> {
-        let unreachable = Unreachable { cohort: n, topology };
-        let survivors = n - bounds.dropouts(n).min(n);
+        let thresholds = match topology {
+            Topology::Complete => Self::complete(bounds, n),
+            Topology::Sparse => Self::sparse(bounds, n),
+        };
+        thresholds.ok_or(Unreachable { cohort: n, topology })
+    }
+
+    fn complete(bounds: &Bounds, n: u32) -> Option<Self> {
+        let survivors = bounds.survivors(n);
         let colluders = bounds.colluders(n);
-        let (shareholders, threshold) = match topology {
-            Topology::Complete => {
-                Some((n, (n + colluders) / 2 + 1)).filter(|(_, t)| *t <= survivors)
-            }
-            Topology::Sparse => sparse(bounds, n),
-        }
-        .ok_or(unreachable)?;
-        let witnesses = match topology {
-            Topology::Complete => n,
-            Topology::Sparse => n.min(WITNESSES),
-        };
-        let lying = lying_witnesses(bounds, n, witnesses);
-        let agreements = (witnesses + lying) / 2 + 1;
-        if agreements > witnesses - share_of(witnesses, survivors, n) {
-            return Err(unreachable);
-        }
-        let cut_off = match topology {
-            Topology::Complete => 0,
-            Topology::Sparse => cut_off(bounds, n, shareholders),
-        };
-        let honest = survivors.saturating_sub(colluders + cut_off);
-        let cohort = n;
-        Ok(Self {
-            cohort,
+        let threshold = majority(n, colluders);
+        (threshold <= survivors).then_some(Self {
+            cohort: n,
+            colluders,
+            shareholders: n,
+            threshold,
+            survivors,
+            honest: survivors.saturating_sub(colluders),
+            witnesses: n,
+            agreements: threshold,
+        })
+    }
+
+    fn sparse(bounds: &Bounds, n: u32) -> Option<Self> {
+        let factorials = Factorials::up_to(n);
+        let survivors = bounds.survivors(n);
+        let colluders = bounds.colluders(n);
+        let (shareholders, threshold) = neighbours(&factorials, bounds, n)?;
+        let witnesses = n.min(WITNESSES);
+        let agreements = majority(witnesses, lying_witnesses(&factorials, bounds, n, witnesses));
+        let cut_off = cut_off(&factorials, bounds, n, shareholders);
+        (agreements <= witnesses - share_of(witnesses, survivors, n)).then_some(Self {
+            cohort: n,
             colluders,
             shareholders,
             threshold,
             survivors,
-            honest,
+            honest: survivors.saturating_sub(colluders + cut_off),
             witnesses,
             agreements,
         })
     }
+}
+
+/// So many of `all` that two sets of them share more than `liars`.
+const fn majority(all: u32, liars: u32) -> u32 {
+    (all + liars) / 2 + 1
 }
 
 /// Witnesses of a large cohort: enough that what a tenth of colluders have among them stays far
@@ -99,9 +110,8 @@ const TRIES: f64 = 64.0;
 
 /// Most colluders among the witnesses, but for a probability of 2^-security after 2^[`TRIES`]
 /// draws; all colluders where everybody is a witness.
-fn lying_witnesses(bounds: &Bounds, n: u32, witnesses: u32) -> u32 {
+fn lying_witnesses(factorials: &Factorials, bounds: &Bounds, n: u32, witnesses: u32) -> u32 {
     let colluders = bounds.colluders(n).min(n);
-    let factorials = Factorials::up_to(n);
     let rare = libm::exp2(-f64::from(bounds.security_bits) - TRIES);
     let most = colluders.min(witnesses);
     (0..most)
@@ -112,8 +122,7 @@ fn lying_witnesses(bounds: &Bounds, n: u32, witnesses: u32) -> u32 {
 /// The most honest survivors that can be parted from the others by choosing, after the draws, who
 /// is said to have dropped out, but for a probability of 2^-security: all that each of them drew
 /// are among them, the colluders and the dropped. By a union over them and over the dropped.
-fn cut_off(bounds: &Bounds, n: u32, k: u32) -> u32 {
-    let factorials = Factorials::up_to(n);
+fn cut_off(factorials: &Factorials, bounds: &Bounds, n: u32, k: u32) -> u32 {
     let (colluders, dropped) = (bounds.colluders(n).min(n), bounds.dropouts(n));
     let honest = n - colluders;
     let rare = libm::exp2(-f64::from(bounds.security_bits));
@@ -142,8 +151,7 @@ fn share_of(witnesses: u32, survivors: u32, n: u32) -> u32 {
 }
 
 /// The least even number k of neighbours for which there is a threshold t, and the least such t,
-/// such that for each of
-/// the n clients, whose neighbours are k drawn from the n - 1 others,
+/// such that for each of the n clients, whose neighbours are k drawn from the n - 1 others,
 ///
 /// - the coordinator cannot have both of its secrets: of its neighbours, fewer than 2t - k collude
 ///   (2t shares are needed, of which every honest neighbour gives one at most), but for a
@@ -151,15 +159,14 @@ fn share_of(witnesses: u32, survivors: u32, n: u32) -> u32 {
 /// - its secret can be recovered: at least t of its neighbours survive, but for a probability of
 ///   2^-correctness;
 /// - and all honest survivors are summed together, see [`split`].
-fn sparse(bounds: &Bounds, n: u32) -> Option<(u32, u32)> {
-    let factorials = Factorials::up_to(n);
+fn neighbours(factorials: &Factorials, bounds: &Bounds, n: u32) -> Option<(u32, u32)> {
     let most = n.checked_sub(1)?.min(MAX_NEIGHBOURS as u32 / 4);
     let colluders = bounds.colluders(n).min(n - 1);
     let together = |k, t| {
-        split(&factorials, colluders, n, k, t) <= libm::exp2(-f64::from(bounds.security_bits))
+        split(factorials, colluders, n, k, t) <= libm::exp2(-f64::from(bounds.security_bits))
     };
     (2..=most).step_by(2).find_map(|k| {
-        let mut thresholds = neighbourhood(&factorials, bounds, n, k);
+        let mut thresholds = neighbourhood(factorials, bounds, n, k);
         thresholds.find(|t| together(k, *t)).map(|t| (k, t))
     })
 }
@@ -269,7 +276,8 @@ mod tests {
             assert_eq!(it.witnesses, n.min(300));
             // Two sets of agreements share more than could collude, and a tenth may be missing.
             let shared = 2 * it.agreements - it.witnesses;
-            assert!(shared > lying_witnesses(&bounds, n, it.witnesses), "{n}");
+            let lying = lying_witnesses(&Factorials::up_to(n), &bounds, n, it.witnesses);
+            assert!(shared > lying, "{n}");
             assert!(it.agreements <= it.witnesses - it.witnesses / 10, "{n}");
         }
         let complete = Thresholds::of(Topology::Complete, &bounds, 100).expect("reachable");

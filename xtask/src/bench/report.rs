@@ -1,10 +1,11 @@
 //! What every benchmark writes.
 
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -29,6 +30,18 @@ pub struct Goal {
     pub met: bool,
 }
 
+impl Goal {
+    /// Met by what is no more than `most`.
+    pub fn at_most(name: String, value: f64, most: f64) -> Self {
+        Self { name, goal: format!("at most {most}"), value, met: value <= most }
+    }
+
+    /// Met by what is no less than `least`.
+    pub fn at_least(name: String, value: f64, least: f64) -> Self {
+        Self { name, goal: format!("at least {least}"), value, met: value >= least }
+    }
+}
+
 impl Report {
     pub fn new(name: &'static str) -> Self {
         Self {
@@ -42,6 +55,16 @@ impl Report {
             rows: Vec::new(),
             goals: Vec::new(),
         }
+    }
+
+    /// Prints what became of each goal, and fails if one was missed.
+    pub fn conclude(&self) -> Result<()> {
+        for goal in &self.goals {
+            let met = if goal.met { "met" } else { "MISSED" };
+            println!("{met}: {} {:.4} ({})", goal.name, goal.value, goal.goal);
+        }
+        ensure!(self.goals.iter().all(|goal| goal.met), "a goal was missed, see docs/benchmarks");
+        Ok(())
     }
 
     /// Writes the JSON file and `text` (Markdown) with a footer that says where numbers come from.
@@ -68,6 +91,11 @@ impl Report {
         fs::write(folder.join(format!("{}.md", self.name)), page)?;
         Ok(())
     }
+}
+
+/// Appends a line to a page.
+pub fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(text, "{line}").expect("writing to a string does not fail");
 }
 
 /// This day, UTC, `YYYY-MM-DD`.

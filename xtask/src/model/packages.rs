@@ -1,7 +1,6 @@
 //! Pairs from descriptions of Debian's packages, as a retrieval set in BEIR's layout: the training
 //! split's synopses with the descriptions that they belong to.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
@@ -16,16 +15,11 @@ const SENTENCE: usize = 5;
 /// Synopses and descriptions, and one sentence of a description with the rest of it.
 pub fn groups(folder: &Path, draws: &mut Draws) -> Result<Vec<Group>> {
     let set = Set::read(folder, "train")?;
-    let documents: BTreeMap<&str, String> =
-        set.documents.iter().map(|it| (it.id.as_str(), it.full_text())).collect();
     let (mut synopses, mut sentences) = (Vec::new(), Vec::new());
-    for query in &set.queries {
-        let Some(judged) = set.judgements.get(&query.id) else { continue };
-        for (id, _) in judged.iter().filter(|(_, grade)| **grade > 0) {
-            let Some(text) = documents.get(id.as_str()) else { continue };
-            synopses.push([query.text.clone(), text.clone()]);
-            sentences.extend(one_and_rest(text, draws));
-        }
+    for (query, document) in set.answers() {
+        let text = document.full_text();
+        sentences.extend(one_and_rest(&text, draws));
+        synopses.push([query.text.clone(), text]);
     }
     Ok(vec![
         Group { name: "package synopses".into(), pairs: synopses },

@@ -1,8 +1,8 @@
 //! Phases 1 and 2: keys are gathered, the cohort is fixed, and on a sparse graph neighbours chosen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use covey_crypto::{Digest, MerkleTree, SecretKey};
+use covey_crypto::{Digest, MerkleTree, SecretKey, Signature};
 
 use super::share::Sharing;
 use crate::ids::NodeId;
@@ -83,11 +83,10 @@ impl Gathering {
         seated.extend(seats);
         let transcript = Transcript::new(&terms, &seated, &root);
         let signature = identity.sign(ROSTER, transcript.as_bytes());
-        let head = RosterHead { cohort: seated, root, signature };
         let Parameters { topology, entries, .. } = parameters;
-        let cohort =
-            Cohort { transcript, thresholds, topology, entries, members, keys: advertised };
-        Ok(Seated { cohort, tree, head, choices: BTreeMap::new() })
+        let keys = advertised;
+        let cohort = Cohort { transcript, thresholds, topology, entries, members, seated, keys };
+        Ok(Seated { cohort, tree, root, signature, choices: BTreeMap::new() })
     }
 }
 
@@ -99,6 +98,7 @@ pub(super) struct Cohort {
     pub(super) topology: Topology,
     pub(super) entries: u32,
     members: Members,
+    seated: SeatSet,
     pub(super) keys: BTreeMap<Seat, Advertisement>,
 }
 
@@ -118,6 +118,11 @@ impl Cohort {
         self.keys_of(seat).client
     }
 
+    /// Those whose agreement decides on the survivors.
+    pub(super) fn witnesses(&self) -> BTreeSet<Seat> {
+        self.transcript.witnesses(&self.seated, self.thresholds.witnesses)
+    }
+
     /// An empty set of members.
     pub(super) fn nobody(&self) -> SeatSet {
         SeatSet::new(self.members.len())
@@ -129,7 +134,8 @@ impl Cohort {
 pub struct Seated {
     cohort: Cohort,
     tree: MerkleTree,
-    head: RosterHead,
+    root: Digest,
+    signature: Signature,
     choices: BTreeMap<Seat, Vec<Seat>>,
 }
 
@@ -139,15 +145,20 @@ impl Seated {
         &self.cohort.thresholds
     }
 
+    fn head(&self) -> RosterHead {
+        let (root, signature) = (self.root, self.signature);
+        RosterHead { cohort: self.cohort.seated.clone(), root, signature }
+    }
+
     /// Complete graph: the cohort, for everybody in it.
     pub fn roster(&self) -> Roster {
-        Roster { head: self.head.clone(), keys: self.cohort.keys.values().copied().collect() }
+        Roster { head: self.head(), keys: self.cohort.keys.values().copied().collect() }
     }
 
     /// Sparse graph: a client's place under the root; `None` for anybody else.
     pub fn place(&self, client: &NodeId) -> Option<Place> {
         let seat = self.cohort.seat(client).ok()?;
-        Some(Place { head: self.head.clone(), proof: self.tree.proof(&[seat.index()])? })
+        Some(Place { head: self.head(), proof: self.tree.proof(&[seat.index()])? })
     }
 
     /// Sparse graph: takes the neighbours that `from` drew.
@@ -163,7 +174,7 @@ impl Seated {
             && chosen.is_sorted_by(|a, b| a < b)
             && chosen
                 .iter()
-                .all(|neighbour| self.head.cohort.contains(*neighbour) && *neighbour != seat);
+                .all(|neighbour| self.cohort.seated.contains(*neighbour) && *neighbour != seat);
         if !fits {
             return Err(Fault::client(*from, Check::Choice));
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use covey_crypto::Signature;
 
-use super::gather::{Cohort, same};
+use super::gather::same;
 use super::share::Dealers;
 use super::unmask::Unmasking;
 use crate::ids::NodeId;
@@ -25,10 +25,7 @@ pub struct Surviving {
 
 impl Surviving {
     pub(super) fn new(round: Dealers, sum: Vec<u32>, survivors: Survivors) -> Self {
-        let Cohort { transcript, thresholds, keys, .. } = &round.cohort;
-        let mut cohort = round.cohort.nobody();
-        cohort.extend(keys.keys().copied());
-        let witnesses = transcript.witnesses(&cohort, thresholds.witnesses);
+        let witnesses = round.cohort.witnesses();
         Self { round, sum, survivors, agreements: BTreeMap::new(), witnesses }
     }
 

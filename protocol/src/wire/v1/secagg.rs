@@ -91,7 +91,7 @@ pub struct Dealing {
     /// One for each shareholder, in rising order.
     #[serde(deserialize_with = "bounded::list::<MAX_SHARES, _, _>")]
     pub shares: Vec<SealedShares>,
-    /// Under `covey/secagg/v1/dealing`, over self key and commitments.
+    /// Under `covey/secagg/v1/dealing`, over self key, commitments and sealed shares.
     pub signature: Signature,
 }
 

@@ -5,7 +5,7 @@ use covey_embedder::{Precision, testing};
 
 use super::Bench;
 use super::peers::REFERENCE;
-use super::rows::{Agreement, OURS, Row, at_least, at_most};
+use super::rows::{Agreement, OURS, Row};
 use crate::bench::report::Goal;
 
 /// One minus the cosine in f32, for any text.
@@ -62,10 +62,10 @@ pub fn goals(rows: &[Row]) -> Vec<Goal> {
         let Some(path) = it.engine.strip_prefix(OURS).map(str::trim) else { continue };
         if path == Precision::F32.name() {
             let name = "f32: one minus the cosine with ONNX Runtime's f32, at most over all texts";
-            goals.push(at_most(name.to_owned(), 1.0 - it.least, FLOATS));
+            goals.push(Goal::at_most(name.to_owned(), 1.0 - it.least, FLOATS));
         } else {
             let name = format!("{path}: mean cosine with ONNX Runtime's f32");
-            goals.push(at_least(name, it.mean, WHOLE));
+            goals.push(Goal::at_least(name, it.mean, WHOLE));
         }
     }
     goals

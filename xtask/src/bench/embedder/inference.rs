@@ -9,7 +9,7 @@ use covey_embedder::{Embedder, Precision, testing};
 
 use super::Bench;
 use super::peers::{Batch, Peers};
-use super::rows::{Inference, OURS, Peak, Row, at_least, at_most};
+use super::rows::{Inference, OURS, Peak, Row};
 use super::texts::Texts;
 use crate::bench::report::Goal;
 
@@ -152,14 +152,14 @@ pub fn goals(rows: &[Row]) -> Vec<Goal> {
         let best = theirs.map(|it| it.cpu_ms).min_by(f64::total_cmp);
         if let (Some(best), Some(own)) = (best, ours(Precision::Int8, "chunk", batch)) {
             let name = format!("int8, batch {batch}: times as fast as ONNX Runtime's best");
-            goals.push(at_least(name, best / own, WHOLE));
+            goals.push(Goal::at_least(name, best / own, WHOLE));
         }
     }
     for batch in BATCHES {
         let theirs = time(super::peers::REFERENCE, "chunk", batch);
         if let (Some(theirs), Some(own)) = (theirs, ours(Precision::F32, "chunk", batch)) {
             let name = format!("f32, batch {batch}: times as fast as ONNX Runtime's f32");
-            goals.push(at_least(name, theirs / own, FLOATS));
+            goals.push(Goal::at_least(name, theirs / own, FLOATS));
         }
     }
     let own = Precision::Auto.here();
@@ -168,7 +168,7 @@ pub fn goals(rows: &[Row]) -> Vec<Goal> {
             "a question of 12 tokens in {} (this processor's own path): CPU ms",
             own.name()
         );
-        goals.push(at_most(name, ms, QUESTION_MS));
+        goals.push(Goal::at_most(name, ms, QUESTION_MS));
     }
     let bytes = rows.iter().find_map(|row| match row {
         Row::Peak(it) if it.numbers == Precision::Int8.name() => Some(it.giga),
@@ -178,7 +178,7 @@ pub fn goals(rows: &[Row]) -> Vec<Goal> {
     if let (Some(giga), Some(ms)) = (bytes, chunk.min_by(f64::total_cmp)) {
         let name =
             "int8: time of a chunk beside its products alone at the processor's peak".to_owned();
-        goals.push(at_most(name, ms / ideal_ms(giga), OF_PEAK));
+        goals.push(Goal::at_most(name, ms / ideal_ms(giga), OF_PEAK));
     }
     goals
 }

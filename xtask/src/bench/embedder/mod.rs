@@ -16,7 +16,7 @@ mod training;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use covey_embedder::bench::Threads;
 
@@ -155,11 +155,5 @@ pub fn run(options: &Options, root: &Path) -> Result<()> {
     if let Some(folder) = options.tune.as_ref().filter(|_| wanted(Part::Tuning)) {
         quality::tuned(folder, &mut |row| kept.add(vec![row]))?;
     }
-    let report = kept.write()?;
-    for goal in &report.goals {
-        let met = if goal.met { "met" } else { "MISSED" };
-        println!("{met}: {} {:.4} ({})", goal.name, goal.value, goal.goal);
-    }
-    ensure!(report.goals.iter().all(|goal| goal.met), "a goal was missed, see docs/benchmarks");
-    Ok(())
+    kept.write()?.conclude()
 }

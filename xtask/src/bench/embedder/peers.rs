@@ -4,14 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use covey_embedder::{default_cache, testing};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::talk::Talk;
 use super::texts::{BATCH, Texts};
-use crate::bench::index::venv::{self, Venv};
+use crate::bench::index::venv;
 
 /// Where the engine's name says that it is the one others are compared with.
 pub const REFERENCE: &str = "onnxruntime f32";
@@ -45,11 +45,8 @@ impl Peers {
     /// Installs what it needs below target/ and starts it.
     pub fn start(root: &Path, texts: &Texts) -> Result<Self> {
         let scripts = root.join("xtask/peers");
-        let Venv { python, missing } =
-            venv::prepare(root, "embedder", &scripts.join("requirements-embedder.txt"))?;
-        if let Some((requirement, reason)) = missing.first() {
-            bail!("{requirement}: {reason}");
-        }
+        let requirements = scripts.join("requirements-embedder.txt");
+        let python = venv::prepare(root, "embedder", &requirements)?.whole()?;
         testing::minilm().ok_or_else(|| anyhow!("MiniLM cannot be fetched, see above"))?;
         let model = default_cache().context("there is no folder for models")?;
         let folder = root.join("target/bench-embedder");

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use covey_embedder::adapter::{AdapterConfig, HeadConfig, LoraConfig};
-use covey_embedder::eval::{Set, compare, evaluate, retrieve};
+use covey_embedder::eval::{Document, Query, Set, compare, evaluate, retrieve};
 use covey_embedder::train::{Examples, Pair, PairRules, TrainOptions, Trainer};
 use covey_embedder::{BUILTIN_NAME, Embedder, ModelStore, Precision, testing};
 
-use super::rows::{Beside, Quality, Row, at_least, at_most};
+use super::rows::{Beside, Quality, Row};
 use crate::bench::report::Goal;
 
 /// Documents that count.
@@ -112,21 +112,13 @@ fn tune(store: &ModelStore, base: &str, name: &str, pairs: &[Pair], seed: u64) -
 /// A pair for each document that a training question is answered by.
 fn pairs(folder: &Path) -> Result<Vec<Pair>> {
     let set = Set::read(folder, "train")?;
-    let texts: BTreeMap<&str, String> =
-        set.documents.iter().map(|it| (it.id.as_str(), it.full_text())).collect();
-    let mut pairs = Vec::new();
-    for query in &set.queries {
-        let grades = set.judgements.get(&query.id).into_iter().flatten();
-        for (document, _) in grades.filter(|(_, grade)| **grade > 0) {
-            let Some(text) = texts.get(document.as_str()) else { continue };
-            pairs.push(Pair {
-                anchor: query.text.clone(),
-                positive: text.clone(),
-                document: document.clone(),
-                ..Pair::default()
-            });
-        }
-    }
+    let pair = |(query, document): (&Query, &Document)| Pair {
+        anchor: query.text.clone(),
+        positive: document.full_text(),
+        document: document.id.clone(),
+        ..Pair::default()
+    };
+    let pairs: Vec<Pair> = set.answers().map(pair).collect();
     ensure!(!pairs.is_empty(), "{}: no training question has an answer", folder.display());
     Ok(pairs)
 }
@@ -174,11 +166,11 @@ pub fn goals(rows: &[Row]) -> Vec<Goal> {
             Row::Tuning(Quality { set, model, beside: Some(beside), .. }) => {
                 let lifts = if beside.difference > 0.0 { beside.p } else { 1.0 };
                 let name = format!("{set}: {model}: probability that it is no better than before");
-                goals.push(at_most(name, lifts, CHANCE));
+                goals.push(Goal::at_most(name, lifts, CHANCE));
             }
             Row::Quality(Quality { set, model, beside: Some(beside), .. }) => {
                 let name = format!("{set}: {model}: nDCG@10 beside {}'s", beside.model);
-                goals.push(at_least(name, 1.0 + beside.share, 1.0 - COST));
+                goals.push(Goal::at_least(name, 1.0 + beside.share, 1.0 - COST));
             }
             _ => (),
         }

@@ -1,6 +1,5 @@
 //! docs/benchmarks/embedder.{json,md}, from the rows.
 
-use std::fmt::Write;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -11,7 +10,7 @@ use super::rows::{
     Agreement, Beside, Dated, Inference, OURS, Peak, Peft, Quality, Row, Static, Training,
 };
 use super::{agreement, inference, quality, statics, training};
-use crate::bench::report::Report;
+use crate::bench::report::{Report, put};
 
 /// Writes the report; `missing` says why there are no peers, where there should be.
 pub fn write(root: &Path, command: &str, rows: &[Dated], missing: Option<&str>) -> Result<Report> {
@@ -277,10 +276,6 @@ fn table(text: &mut String, rows: &[&Quality]) {
             format_args!("| {} | {} | {:.4} | {difference} | {p} |", it.set, it.model, it.ndcg),
         );
     }
-}
-
-fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
-    writeln!(text, "{line}").expect("writing to a string does not fail");
 }
 
 #[cfg(test)]

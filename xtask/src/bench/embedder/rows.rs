@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::Part;
-use crate::bench::report::Goal;
 
 /// How our own rows name their engine.
 pub const OURS: &str = "covey";
@@ -153,14 +152,4 @@ impl Row {
             Self::Tuning(_) => Part::Tuning,
         }
     }
-}
-
-/// A goal that is met by what is no more than `most`.
-pub fn at_most(name: String, value: f64, most: f64) -> Goal {
-    Goal { name, goal: format!("at most {most}"), value, met: value <= most }
-}
-
-/// A goal that is met by what is no less than `least`.
-pub fn at_least(name: String, value: f64, least: f64) -> Goal {
-    Goal { name, goal: format!("at least {least}"), value, met: value >= least }
 }

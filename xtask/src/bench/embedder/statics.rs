@@ -12,7 +12,7 @@ use tokenizers::normalizers::bert::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 
 use super::Bench;
-use super::rows::{OURS, Row, Static, at_least, at_most};
+use super::rows::{OURS, Row, Static};
 use crate::bench::report::Goal;
 
 /// The crate beside which our WordPiece is measured.
@@ -103,10 +103,14 @@ pub fn goals(rows: &[Row]) -> Vec<Goal> {
     for row in rows {
         let Row::Static(it) = row else { continue };
         if let Some(chunks) = it.chunks {
-            goals.push(at_least("static: chunks a second on one core".to_owned(), chunks, CHUNKS));
+            goals.push(Goal::at_least(
+                "static: chunks a second on one core".to_owned(),
+                chunks,
+                CHUNKS,
+            ));
         }
         if let Some(us) = it.chunk_us {
-            goals.push(at_most(
+            goals.push(Goal::at_most(
                 "static: microseconds for one chunk alone".to_owned(),
                 us,
                 ALONE_US,

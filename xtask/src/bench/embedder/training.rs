@@ -18,10 +18,10 @@ use covey_embedder::{
 use serde_json::json;
 
 use super::Bench;
-use super::rows::{OURS, Peft, Row, Training, at_least, at_most};
+use super::rows::{OURS, Peft, Row, Training};
 use super::talk::Talk;
 use crate::bench::index::meter::{cpu, memory};
-use crate::bench::index::venv::{self, Venv};
+use crate::bench::index::venv;
 use crate::bench::report::Goal;
 
 const SCRIPT: &str = "torch_peer.py";
@@ -207,10 +207,7 @@ impl Torch {
     fn start(bench: &Bench<'_>, pairs: &[Pair]) -> Result<Self> {
         let scripts = bench.root.join("xtask/peers");
         let requirements = scripts.join("requirements-training.txt");
-        let Venv { python, missing } = venv::prepare(bench.root, "training", &requirements)?;
-        if let Some((requirement, reason)) = missing.first() {
-            bail!("{requirement}: {reason}");
-        }
+        let python = venv::prepare(bench.root, "training", &requirements)?.whole()?;
         let folder = bench.root.join("target/bench-embedder");
         fs::create_dir_all(&folder)?;
         let file = folder.join("training.json");
@@ -305,20 +302,20 @@ pub fn goals(rows: &[Row]) -> Vec<Goal> {
     let mut goals = Vec::new();
     if let (Some(ours), Some(torch)) = (of(OURS, LORA), of(TORCH, LORA)) {
         let name = "LoRA: CPU of a step beside PyTorch's";
-        goals.push(at_most(name.to_owned(), ours.cpu_s / torch.cpu_s, 1.0));
+        goals.push(Goal::at_most(name.to_owned(), ours.cpu_s / torch.cpu_s, 1.0));
         if let (Some(ours), Some(torch)) = (ours.peak_mb, torch.peak_mb) {
             let name = "LoRA: memory beside PyTorch's";
-            goals.push(at_most(name.to_owned(), ours / torch, 1.0));
+            goals.push(Goal::at_most(name.to_owned(), ours / torch, 1.0));
         }
     }
     if let Some(head) = of(OURS, HEAD) {
         let name = "static: pairs a second that its map learns from";
-        goals.push(at_least(name.to_owned(), head.pairs_per_s, PAIRS_PER_SECOND));
+        goals.push(Goal::at_least(name.to_owned(), head.pairs_per_s, PAIRS_PER_SECOND));
     }
     for row in rows {
         if let Row::Peft(it) = row {
             let name = "an adapter opened by peft: 1 - least cosine with ours";
-            goals.push(at_most(name.to_owned(), 1.0 - it.least, APART));
+            goals.push(Goal::at_most(name.to_owned(), 1.0 - it.least, APART));
         }
     }
     goals

@@ -82,7 +82,7 @@ fn promised(goals: &mut Vec<Goal>, ours: &Row, profile: &Profile) {
     let at = format!("{}, {} chunks", profile.name, ours.n);
     if ours.dim == DIM {
         let most = profile.bytes_per_chunk;
-        goals.push(at_most(format!("{at}: bytes a chunk"), ours.index_per_chunk(), most));
+        goals.push(Goal::at_most(format!("{at}: bytes a chunk"), ours.index_per_chunk(), most));
     }
     let cap = profile.recomputed.filter(|_| ours.n <= SMALL_COLLECTION);
     let with = cap.map_or(String::new(), |cap| format!(" with at most {cap} recomputed"));
@@ -98,9 +98,9 @@ fn promised(goals: &mut Vec<Goal>, ours: &Row, profile: &Profile) {
     };
     let name = format!("{at}: recall@10{with}");
     // No setting within the cap is a miss too.
-    goals.push(at_least(name, recall.unwrap_or(0.0), profile.recall));
+    goals.push(Goal::at_least(name, recall.unwrap_or(0.0), profile.recall));
     if let (Some(most), Some(share)) = (profile.share_of_text, ours.share_of_text()) {
-        goals.push(at_most(
+        goals.push(Goal::at_most(
             format!("{at}: folder without lexical search, of the text"),
             share,
             most,
@@ -112,13 +112,13 @@ fn hnswlib(goals: &mut Vec<Goal>, ours: &Row, peer: &Row) {
     let at = format!("{}, {} chunks", ours.variant, ours.n);
     if ours.variant == "small" && ours.dim == DIM {
         let share = ours.index_per_chunk() / peer.index_per_chunk();
-        goals.push(at_most(format!("{at}: bytes beside hnswlib's file"), share, OF_HNSWLIB));
+        goals.push(Goal::at_most(format!("{at}: bytes beside hnswlib's file"), share, OF_HNSWLIB));
     }
     for build in &ours.builds {
         if let Some(theirs) = peer.build(build.threads).filter(|theirs| theirs.cpu_s > 0.0) {
             let name =
                 format!("{at}: CPU time to build beside hnswlib, {} thread(s)", build.threads);
-            goals.push(at_most(name, build.cpu_s / theirs.cpu_s, BUILD));
+            goals.push(Goal::at_most(name, build.cpu_s / theirs.cpu_s, BUILD));
         }
     }
 }
@@ -134,12 +134,16 @@ fn leann(goals: &mut Vec<Goal>, ours: &Row, peer: &Row) {
         let Some(point) = equal.min_by(|a, b| a.cpu_ms.total_cmp(&b.cpu_ms)) else {
             // A goal that cannot be judged is not left out.
             if let Some(best) = end_to_end(ours).map(|one| one.recall).max_by(f64::total_cmp) {
-                goals.push(at_least(format!("{at}: recall that is reached"), best, theirs.recall));
+                goals.push(Goal::at_least(
+                    format!("{at}: recall that is reached"),
+                    best,
+                    theirs.recall,
+                ));
             }
             continue;
         };
         let ratio = |what: &str, theirs: f64, own: f64, times: f64| {
-            at_least(format!("{at}: times the {what}"), theirs / own, times)
+            Goal::at_least(format!("{at}: times the {what}"), theirs / own, times)
         };
         goals.push(ratio("time a question (p50)", theirs.p50_ms, point.p50_ms, LEANN_TIME));
         // Processor time is told in ticks: less than one may be any part of it.
@@ -159,8 +163,8 @@ fn latency(goals: &mut Vec<Goal>, ours: &Row) {
         return;
     };
     let at = format!("fast, {} chunks, end to end at recall {:.3}", ours.n, point.recall);
-    goals.push(at_most(format!("{at}: p50, ms"), point.p50_ms, P50_MS));
-    goals.push(at_most(format!("{at}: p95, ms"), point.p95_ms, P95_MS));
+    goals.push(Goal::at_most(format!("{at}: p50, ms"), point.p50_ms, P50_MS));
+    goals.push(Goal::at_most(format!("{at}: p95, ms"), point.p95_ms, P95_MS));
 }
 
 /// Points whose times include embedding the question, and are as long as it takes.
@@ -176,16 +180,8 @@ fn limits(goals: &mut Vec<Goal>, ours: &Row) {
             "{}, {} chunks, {}: p95 as a share of that",
             ours.variant, ours.n, point.setting
         );
-        goals.push(at_most(name, point.p95_ms / limit, LIMIT));
+        goals.push(Goal::at_most(name, point.p95_ms / limit, LIMIT));
     }
-}
-
-fn at_most(name: String, value: f64, most: f64) -> Goal {
-    Goal { name, goal: format!("at most {most}"), value, met: value <= most }
-}
-
-fn at_least(name: String, value: f64, least: f64) -> Goal {
-    Goal { name, goal: format!("at least {least}"), value, met: value >= least }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub(super) mod venv;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Args;
 
 use peers::Settings;
@@ -122,11 +122,5 @@ pub fn run(options: &Options, root: &Path) -> Result<()> {
         .map(|set| set.file_name().unwrap_or_default().to_string_lossy())
         .collect();
     let command = format!("cargo xtask bench index --set {}", names.join(" --set "));
-    let report = report::write(root, &command, &rows, &skipped)?;
-    for goal in &report.goals {
-        let met = if goal.met { "met" } else { "MISSED" };
-        println!("{met}: {} {:.4} ({})", goal.name, goal.value, goal.goal);
-    }
-    ensure!(report.goals.iter().all(|goal| goal.met), "a goal was missed, see docs/benchmarks");
-    Ok(())
+    report::write(root, &command, &rows, &skipped)?.conclude()
 }

@@ -1,6 +1,5 @@
 //! docs/benchmarks/index.{json,md} and its plots, from the rows.
 
-use std::fmt::Write;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -11,7 +10,7 @@ use super::goals::goals;
 use super::peers::Skipped;
 use super::plots;
 use super::rows::{OWN, Point, Row};
-use crate::bench::report::Report;
+use crate::bench::report::{Report, put};
 
 /// Recalls that the tables give the cheapest setting for.
 const RECALLS: [f64; 3] = [0.90, 0.95, 0.99];
@@ -248,10 +247,6 @@ fn short(value: f64) -> String {
         0.0 => "0".into(),
         _ => format!("{value:.3}"),
     }
-}
-
-fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
-    writeln!(text, "{line}").expect("writing to a string does not fail");
 }
 
 #[cfg(test)]

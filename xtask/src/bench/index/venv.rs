@@ -16,6 +16,16 @@ pub struct Venv {
     pub missing: Vec<(String, String)>,
 }
 
+impl Venv {
+    /// Its python, if nothing is missing.
+    pub fn whole(self) -> Result<PathBuf> {
+        match self.missing.into_iter().next() {
+            None => Ok(self.python),
+            Some((requirement, reason)) => Err(anyhow!("{requirement}: {reason}")),
+        }
+    }
+}
+
 /// Makes the environment `name` with what `requirements` (a pip file) names, each on its own, so that one that
 /// does not install leaves the others. What is there already is left alone.
 pub fn prepare(root: &Path, name: &str, requirements: &Path) -> Result<Venv> {

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use covey_crypto::Secret32;
 use covey_privacy::accountant::{Mu, PoissonRate, Rounds, SampledRounds, pld, rdp};
@@ -87,13 +87,7 @@ pub fn run(options: &Options, root: &Path) -> Result<()> {
         }
     }
     let versions = theirs.map(|answer| answer.versions).unwrap_or_default();
-    let report = report::write(root, &rows, &versions, missing.as_deref())?;
-    for goal in &report.goals {
-        let met = if goal.met { "met" } else { "MISSED" };
-        println!("{met}: {} {:.6} ({})", goal.name, goal.value, goal.goal);
-    }
-    ensure!(report.goals.iter().all(|goal| goal.met), "a goal was missed, see docs/benchmarks");
-    Ok(())
+    report::write(root, &rows, &versions, missing.as_deref())?.conclude()
 }
 
 fn account(
@@ -137,10 +131,8 @@ fn noise(sigma: f64, entries: usize, theirs: Option<f64>) -> Result<Noise> {
 }
 
 fn ask(root: &Path) -> Result<Answer> {
-    let venv = venv::prepare(root, "privacy", &root.join("xtask/peers/requirements-privacy.txt"))?;
-    if let Some((what, why)) = venv.missing.first() {
-        return Err(anyhow!("{what}: {why}"));
-    }
+    let requirements = root.join("xtask/peers/requirements-privacy.txt");
+    let python = venv::prepare(root, "privacy", &requirements)?.whole()?;
     let cases: Vec<_> = CASES
         .iter()
         .map(|(q, z, t, d)| json!({ "sampling": q, "noise": z, "rounds": t, "delta": d }))
@@ -148,7 +140,7 @@ fn ask(root: &Path) -> Result<Answer> {
     let noise: Vec<_> =
         SIGMAS.iter().map(|sigma| json!({ "sigma": sigma, "entries": ENTRIES[0] })).collect();
     eprintln!("dp-accounting and opendp: {} cases, a minute or two", cases.len() + noise.len());
-    let mut child = Command::new(&venv.python)
+    let mut child = Command::new(python)
         .arg(root.join("xtask/peers/privacy_peer.py"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,13 +1,12 @@
 //! docs/benchmarks/privacy.{json,md}, from the rows.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::Result;
 
 use super::rows::{Accounting, Noise, Row};
-use crate::bench::report::{Goal, Report};
+use crate::bench::report::{Goal, Report, put};
 
 /// How far our epsilon may be from theirs, as a share.
 const PLD: f64 = 0.01;
@@ -31,12 +30,6 @@ pub fn write(
 }
 
 fn goals(rows: &[Row]) -> Vec<Goal> {
-    let at_most = |name: String, value: f64, most: f64| Goal {
-        name,
-        goal: format!("at most {most}"),
-        value,
-        met: value <= most,
-    };
     let accounts: Vec<&Accounting> = rows
         .iter()
         .filter_map(|row| match row {
@@ -49,14 +42,22 @@ fn goals(rows: &[Row]) -> Vec<Goal> {
     };
     let mut goals = Vec::new();
     if let Some(most) = worst(|it| Some((it.pld / it.their_pld? - 1.0).abs())) {
-        goals.push(at_most("PLD beside dp-accounting's, largest difference".to_owned(), most, PLD));
+        goals.push(Goal::at_most(
+            "PLD beside dp-accounting's, largest difference".to_owned(),
+            most,
+            PLD,
+        ));
     }
     if let Some(most) = worst(|it| Some((it.rdp / it.their_rdp? - 1.0).abs())) {
-        goals.push(at_most("RDP beside dp-accounting's, largest difference".to_owned(), most, RDP));
+        goals.push(Goal::at_most(
+            "RDP beside dp-accounting's, largest difference".to_owned(),
+            most,
+            RDP,
+        ));
     }
     if let Some(most) = worst(|it| Some(it.exact? / it.pld - 1.0)) {
         let name = "PLD below the exact value, where there is one, at most".to_owned();
-        goals.push(at_most(name, most, 0.0));
+        goals.push(Goal::at_most(name, most, 0.0));
     }
     for (entries, seconds) in SECONDS {
         let slowest = rows.iter().filter_map(|row| match row {
@@ -64,7 +65,11 @@ fn goals(rows: &[Row]) -> Vec<Goal> {
             Row::Noise(_) | Row::Accounting(_) => None,
         });
         if let Some(slowest) = slowest.reduce(f64::max) {
-            goals.push(at_most(format!("noise for {entries} entries, CPU s"), slowest, seconds));
+            goals.push(Goal::at_most(
+                format!("noise for {entries} entries, CPU s"),
+                slowest,
+                seconds,
+            ));
         }
     }
     goals
@@ -131,10 +136,6 @@ Exact discrete Gaussian noise on one thread: CPU seconds, the least of three pas
         put(&mut text, format_args!("\n## Not measured\n\n- dp-accounting and opendp: {reason}"));
     }
     text
-}
-
-fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
-    writeln!(text, "{line}").expect("writing to a string does not fail");
 }
 
 #[cfg(test)]

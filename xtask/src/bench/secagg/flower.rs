@@ -1,16 +1,16 @@
 //! Flower's SecAgg+, as shipped, in an environment of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::rows::Round;
-use crate::bench::index::venv::{self, Venv};
+use crate::bench::index::venv;
 
-/// The environment.
-pub struct Flower(Venv);
+/// The python that has it.
+pub struct Flower(PathBuf);
 
 #[derive(Deserialize)]
 struct Answer {
@@ -26,11 +26,7 @@ impl Flower {
     /// Installs it.
     pub fn prepare(root: &Path) -> Result<Self> {
         let requirements = root.join("xtask/peers/requirements-secagg.txt");
-        let venv = venv::prepare(root, "secagg", &requirements)?;
-        match venv.missing.first() {
-            None => Ok(Self(venv)),
-            Some((what, why)) => Err(anyhow!("{what}: {why}")),
-        }
+        Ok(Self(venv::prepare(root, "secagg", &requirements)?.whole()?))
     }
 
     /// One round of `clients`, each with `neighbours`.
@@ -42,7 +38,7 @@ impl Flower {
         neighbours: u32,
         dropout_percent: u32,
     ) -> Result<Round> {
-        let output = Command::new(&self.0.python)
+        let output = Command::new(&self.0)
             .arg(root.join("xtask/peers/flower_peer.py"))
             .args(["--clients", &clients.to_string()])
             .args(["--entries", &entries.to_string()])

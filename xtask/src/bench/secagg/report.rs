@@ -1,13 +1,12 @@
 //! docs/benchmarks/secagg.{json,md}, from the rows.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::Result;
 
 use super::OURS;
 use super::rows::{Primitive, Round, Row};
-use crate::bench::report::{Goal, Report};
+use crate::bench::report::{Goal, Report, put};
 
 /// Times less that a client and unmasking take than Flower's, on a complete and on a sparse graph.
 const TIMES: [(&str, f64, f64); 2] = [("complete", 20.0, 200.0), ("sparse", 10.0, 100.0)];
@@ -52,27 +51,19 @@ fn goals(rows: &[Row]) -> Vec<Goal> {
         };
         let case =
             format!("{} clients, {}, {}% gone", ours.clients, ours.topology, ours.dropout_percent);
-        let least = |name: String, value: f64, least: f64| Goal {
-            name,
-            goal: format!("at least {least}"),
-            value,
-            met: value >= least,
-        };
         let name = format!("{case}: Flower's client by ours");
-        goals.push(least(name, theirs.client_ms / ours.client_ms, *client));
+        goals.push(Goal::at_least(name, theirs.client_ms / ours.client_ms, *client));
         let name = format!("{case}: Flower's unmasking by ours");
-        goals.push(least(name, theirs.unmask_s / ours.unmask_s, *unmask));
+        goals.push(Goal::at_least(name, theirs.unmask_s / ours.unmask_s, *unmask));
     }
     for row in rows {
         let Row::Growth(it) = row else { continue };
         if it.clients != LARGE {
             continue;
         }
-        let most = |name: &str, value: f64, most: f64| Goal {
-            name: format!("{LARGE} clients, sparse, {}% gone: {name}", it.dropout_percent),
-            goal: format!("at most {most}"),
-            value,
-            met: value <= most,
+        let most = |name: &str, value: f64, most: f64| {
+            let case = format!("{LARGE} clients, sparse, {}% gone", it.dropout_percent);
+            Goal::at_most(format!("{case}: {name}"), value, most)
         };
         let vector = 4.0 * f64::from(it.entries);
         let both = it.up_bytes + it.down_bytes.unwrap_or_default();
@@ -159,10 +150,6 @@ fn rounds(text: &mut String, rows: &[&Round]) {
             ),
         );
     }
-}
-
-fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
-    writeln!(text, "{line}").expect("writing to a string does not fail");
 }
 
 #[cfg(test)]
