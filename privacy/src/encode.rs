@@ -152,6 +152,11 @@ pub struct Encoding {
 }
 
 impl Layout {
+    /// Words of a masked vector: the update, padded where it is rotated, and the extra entries.
+    pub fn words(&self) -> usize {
+        rotate::padded(self) + self.extras.len()
+    }
+
     /// What [`Encoding::cost`] would be, without a sampler's table.
     ///
     /// # Errors
@@ -184,7 +189,7 @@ impl Encoding {
         if layout.extras.len() > MAX_EXTRAS {
             return Err(LayoutError::Extras(layout.extras.len()));
         }
-        let words = rotate::padded(&layout) + layout.extras.len();
+        let words = layout.words();
         if words > MAX_WORDS {
             return Err(LayoutError::Words { dimension, words });
         }
@@ -268,7 +273,7 @@ impl Encoding {
     /// Words in a masked vector: the update, padded to a power of two where it is rotated, and the
     /// extra entries.
     pub fn words(&self) -> usize {
-        rotate::padded(&self.layout) + self.caps.len()
+        self.layout.words()
     }
 }
 

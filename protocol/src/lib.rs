@@ -5,13 +5,15 @@
 //! those effects out live in `covey-node`.
 //!
 //! Start from [`group::Log`] (the signed membership log, docs/spec/group.md), [`search`] (the
-//! federated query, docs/spec/search.md) or [`secagg`] (sums of vectors that nobody sees,
-//! docs/spec/secagg.md); [`wire`] has the encoding.
+//! federated query, docs/spec/search.md), [`round`] (learning together, docs/spec/round.md) or [`secagg`] (the sums of
+//! vectors that nobody sees which a round is made of, docs/spec/secagg.md); [`wire`] has the encoding.
 #![forbid(unsafe_code)]
 
+mod checks;
 pub mod group;
 pub mod ids;
 pub mod limits;
+pub mod round;
 pub mod search;
 pub mod secagg;
 pub mod wire;

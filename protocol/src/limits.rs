@@ -67,3 +67,20 @@ pub const MAX_NEIGHBOURS: usize = 2_048;
 pub const MAX_ENTRIES: u32 = 25_000_000;
 /// Most siblings in a proof that a client is in a cohort: the height of a tree of [`MAX_COHORT`].
 pub const MAX_PROOF: usize = 14;
+
+/// Largest request of a round's participant, in bytes.
+pub const MAX_ROUND_REQUEST: usize = 512 * 1024;
+/// Largest reply of a round's coordinator, in bytes (keys of all neighbours on a sparse graph, with their proof).
+pub const MAX_ROUND_REPLY: usize = 2 * 1024 * 1024;
+/// Largest encoded plan, in bytes.
+pub const MAX_PLAN: usize = 8 * 1024;
+/// Longest configuration of an adapter in a plan, in bytes.
+pub const MAX_ADAPTER_CONFIG: usize = 4 * 1024;
+/// Most numbers that are summed beside an update.
+pub const MAX_MEASURES: usize = 8;
+/// Most attempts at one round.
+pub const MAX_ROUND_ATTEMPTS: u32 = 16;
+/// Longest time from a plan to the end of checking in, and of one attempt, in milliseconds (30 days).
+pub const MAX_ROUND_LENGTH_MS: u64 = 30 * 24 * 3_600_000;
+/// Largest piece of a masked vector or of an adapter's values in one message, in bytes; a multiple of four.
+pub const MAX_PIECE: usize = 256 * 1024;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::checks::checks;
 use crate::ids::NodeId;
 
 /// Who is to blame for a fault.
@@ -56,37 +57,8 @@ impl Fault {
     }
 }
 
-macro_rules! checks {
-    ($($(#[$doc:meta])* $name:ident = $number:literal $text:literal,)*) => {
-        /// The checks of docs/spec/secagg.md, by number.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Check {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl Check {
-            /// Every check, in the order of their numbers.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
-
-            /// The number in the specification.
-            pub const fn number(self) -> &'static str {
-                match self {
-                    $(Self::$name => $number,)*
-                }
-            }
-        }
-
-        impl fmt::Display for Check {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self {
-                    $(Self::$name => concat!($number, ": ", $text),)*
-                })
-            }
-        }
-    };
-}
-
 checks! {
+    "docs/spec/secagg.md":
     /// A size, bound or topology that no round may have.
     Parameters = "A1" "the round's parameters are outside of what the protocol allows",
     /// A bound or size weaker than this client demands.

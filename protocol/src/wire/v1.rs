@@ -3,5 +3,6 @@
 //! new variants are added at the end only.
 
 pub mod group;
+pub mod round;
 pub mod search;
 pub mod secagg;

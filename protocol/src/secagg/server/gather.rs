@@ -145,6 +145,11 @@ impl Seated {
         &self.cohort.thresholds
     }
 
+    /// Whether this client is in the cohort.
+    pub fn takes(&self, client: &NodeId) -> bool {
+        self.cohort.seat(client).is_ok()
+    }
+
     fn head(&self) -> RosterHead {
         let (root, signature) = (self.root, self.signature);
         RosterHead { cohort: self.cohort.seated.clone(), root, signature }

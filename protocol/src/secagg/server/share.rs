@@ -99,6 +99,11 @@ impl Sharing {
         Ok(())
     }
 
+    /// Whether this client may deal shares.
+    pub fn takes(&self, client: &NodeId) -> bool {
+        self.cohort.seat(client).is_ok_and(|seat| self.graph.shareholders.contains_key(&seat))
+    }
+
     /// How many have dealt.
     pub fn dealt(&self) -> usize {
         self.dealings.len()

@@ -67,6 +67,11 @@ impl Summing {
         Ok(())
     }
 
+    /// Whether this client may send a vector.
+    pub fn takes(&self, client: &NodeId) -> bool {
+        self.round.seat(client).is_ok()
+    }
+
     /// How many vectors are in the sum.
     pub fn received(&self) -> u32 {
         self.received.len()

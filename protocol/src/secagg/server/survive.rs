@@ -54,6 +54,16 @@ impl Surviving {
         Ok(())
     }
 
+    /// Whether this client survived.
+    pub fn takes(&self, client: &NodeId) -> bool {
+        self.round.seat(client).is_ok_and(|seat| self.survivors.set.contains(seat))
+    }
+
+    /// How many have agreed.
+    pub fn agreed(&self) -> usize {
+        self.agreements.len()
+    }
+
     /// Whether enough witnesses have agreed.
     pub fn is_agreed(&self) -> bool {
         self.witnessed().count() >= self.round.cohort.thresholds.agreements as usize

@@ -86,6 +86,16 @@ impl Unmasking {
         Ok(())
     }
 
+    /// Whether this client survived.
+    pub fn takes(&self, client: &NodeId) -> bool {
+        self.round.seat(client).is_ok_and(|seat| self.survivors.contains(seat))
+    }
+
+    /// How many have opened shares.
+    pub fn answered(&self) -> u32 {
+        self.answered.len()
+    }
+
     /// Whether enough shares of every dealer are open.
     pub fn is_ready(&self) -> bool {
         let threshold = self.round.cohort.thresholds.threshold as usize;

@@ -1,0 +1,78 @@
+//! Masked vectors on their way in.
+
+use std::collections::BTreeMap;
+
+use super::{Effect, Taken, out_of_turn};
+use crate::ids::NodeId;
+use crate::secagg::{Check, Culprit, Fault};
+use crate::wire::v1::round::ServerMessage;
+use crate::wire::v1::secagg::Upload;
+
+/// What has come of each vector that was announced.
+#[derive(Debug, Default)]
+pub(super) struct Uploads(BTreeMap<NodeId, Part>);
+
+#[derive(Debug)]
+struct Part {
+    upload: Upload,
+    have: usize,
+    summed: bool,
+}
+
+impl Uploads {
+    /// A vector is announced; whoever comes again goes on where it was.
+    pub(super) fn announce(&mut self, from: &NodeId, upload: Upload) -> Result<Taken, Fault> {
+        let part = self.0.entry(*from).or_insert(Part { upload, have: 0, summed: false });
+        if part.upload != upload {
+            return Err(Fault { check: Check::Repeated, culprit: Culprit::Client(*from) });
+        }
+        Ok(Taken::Answered(part.progress()))
+    }
+
+    /// The next bytes of it. Any that do not follow those before are left; the answer says where to go on.
+    pub(super) fn piece(
+        &mut self,
+        from: &NodeId,
+        (offset, bytes): (u64, Vec<u8>),
+        entries: usize,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Taken, Fault> {
+        let part = self.0.get_mut(from).ok_or_else(|| out_of_turn(from))?;
+        if part.summed || usize::try_from(offset) != Ok(part.have) || bytes.is_empty() {
+            return Ok(Taken::Answered(part.progress()));
+        }
+        if part.have + bytes.len() > 4 * entries {
+            return Err(Fault { check: Check::VectorLength, culprit: Culprit::Client(*from) });
+        }
+        part.have += bytes.len();
+        effects.push(Effect::Store { from: *from, offset, bytes });
+        if part.have == 4 * entries {
+            effects.push(Effect::Add(*from));
+        }
+        Ok(Taken::Answered(part.progress()))
+    }
+
+    /// What a participant said its vector would be.
+    pub(super) fn announced(&self, from: &NodeId) -> Option<&Upload> {
+        self.0.get(from).map(|part| &part.upload)
+    }
+
+    /// It is in the sum, or has to come again.
+    pub(super) fn taken(&mut self, from: &NodeId, summed: bool) {
+        if let Some(part) = self.0.get_mut(from) {
+            part.summed = summed;
+            if !summed {
+                part.have = 0;
+            }
+        }
+    }
+}
+
+impl Part {
+    fn progress(&self) -> ServerMessage {
+        match self.summed {
+            true => ServerMessage::Summed,
+            false => ServerMessage::Have(self.have as u64),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Why a participant takes no part in a round.
+
+use crate::checks::checks;
+
+checks! {
+    "docs/spec/round.md":
+    /// Bytes that are no plan of this version.
+    Form = "R1" "the plan is damaged or of another version",
+    /// The signature does not verify, or the group names another coordinator.
+    Signature = "R2" "the plan is not signed by the coordinator that the group names",
+    /// The plan is of another group, or of members that this node does not know.
+    Members = "R3" "the plan is for another group or for other members than this node knows",
+    /// Sizes that do not belong together, or numbers that no plan may have.
+    Shape = "R4" "the plan's sizes do not belong together, or a number is out of its range",
+    /// The cohort hides too little.
+    Demands = "R5" "the plan protects less against colluders than this node demands",
+    /// No noise where this node wants some.
+    Noise = "R6" "the plan adds no noise, and this node takes part with noise only",
+    /// A round costs more privacy than this node pays for one.
+    Cost = "R7" "a round costs more privacy than this node allows for one",
+    /// More work or more bytes than this node gives.
+    Work = "R8" "the plan asks for more training or more bytes than this node gives",
+    /// An earlier round than the last one, or a second plan for one round.
+    Stale = "R9" "the plan is older than one this node has seen, or a second one for its round",
+    /// The time for checking in is over, or lies too far ahead.
+    Time = "R10" "the plan's time is over, or too far ahead",
+    /// The adapter does not fit the model, or the model is not here.
+    Model = "R11" "the plan is for a model or an adapter that this node does not have",
+    /// The values to start from are not those that the plan names.
+    Start = "R12" "the values to start from are not those that the plan names",
+}
+
+/// A plan that this node takes no part in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{check}{}", .detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default())]
+pub struct Refused {
+    /// What failed.
+    pub check: Check,
+    /// Numbers that a person can act on.
+    pub detail: Option<String>,
+}
+
+impl Refused {
+    pub(super) fn with(check: Check, detail: impl Into<String>) -> Self {
+        Self { check, detail: Some(detail.into()) }
+    }
+}
+
+impl From<Check> for Refused {
+    fn from(check: Check) -> Self {
+        Self { check, detail: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_specification_lists_every_check() {
+        let spec = include_str!("../../../docs/spec/round.md");
+        for (n, check) in (1..).zip(Check::ALL) {
+            assert_eq!(check.number(), format!("R{n}"));
+            assert!(check.to_string().starts_with(&format!("R{n}: ")));
+            assert!(spec.contains(&format!("**{}**", check.number())), "{}", check.number());
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What one participant insists on, whatever a plan says.
+
+use covey_crypto::Digest;
+use covey_privacy::accountant::zcdp;
+use covey_privacy::{Delta, Epsilon};
+use serde::{Deserialize, Serialize};
+
+use super::check::Refused;
+use super::{Check, Checked, Plan, SignedPlan};
+use crate::ids::{GroupId, NodeId, UnixMillis};
+use crate::limits::{MAX_CLOCK_SKEW_MS, MAX_ROUND_LENGTH_MS};
+use crate::secagg::{Demands, Members};
+
+/// A participant's own limits. Its ledger has the last word on what all rounds together may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// How well the sum must hide this node.
+    pub demands: Demands,
+    /// The most that one attempt may cost, at `delta`; without it, plans without noise are taken part in too.
+    pub max_epsilon: Option<Epsilon>,
+    /// What epsilons are told for.
+    pub delta: Delta,
+    /// Most steps of training.
+    pub max_steps: u32,
+    /// Most bytes sent and received in one attempt, roughly: the values and the masked vector.
+    pub max_bytes: u64,
+}
+
+/// What a participant knows without being told by the coordinator.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The group.
+    pub group: GroupId,
+    /// The coordinator that the group's log names.
+    pub coordinator: NodeId,
+    /// The members of the plan's epoch, by that log.
+    pub members: &'a Members,
+    /// The highest round that this node has seen a plan of, and that plan.
+    pub last: Option<(u64, Digest)>,
+    /// The time.
+    pub now: UnixMillis,
+}
+
+impl Limits {
+    /// Whether to take part.
+    ///
+    /// # Errors
+    /// R1 to R10.
+    pub fn check(&self, signed: &SignedPlan, known: &Known<'_>) -> Result<Checked, Refused> {
+        let checked = signed.verify(&known.coordinator)?;
+        let plan = checked.plan();
+        if !plan.is_for(known.group, known.members) {
+            return Err(Check::Members.into());
+        }
+        if let Some((round, digest)) = known.last
+            && (plan.round < round || (plan.round == round && checked.digest() != digest))
+        {
+            let detail = format!("it is for round {}, and {round} has been seen", plan.round);
+            return Err(Refused::with(Check::Stale, detail));
+        }
+        Self::check_time(plan, known.now)?;
+        self.check_demands(plan)?;
+        self.check_cost(&checked)?;
+        self.check_work(plan)?;
+        Ok(checked)
+    }
+
+    /// R10. Attempts after the first have a time of their own.
+    fn check_time(plan: &Plan, now: UnixMillis) -> Result<(), Refused> {
+        let attempts = u64::from(plan.attempts) * 2 * plan.timing.longest_ms();
+        let late = now.0 > plan.timing.check_in_by.plus(attempts).plus(MAX_CLOCK_SKEW_MS).0;
+        let early = plan.timing.check_in_by.0 > now.plus(MAX_ROUND_LENGTH_MS + MAX_CLOCK_SKEW_MS).0;
+        if late || early { Err(Check::Time.into()) } else { Ok(()) }
+    }
+
+    /// R5, for the smallest cohort that the round may have; the cohort itself is looked at again when it is known (A2).
+    fn check_demands(&self, plan: &Plan) -> Result<(), Refused> {
+        let sum = &plan.sum;
+        let honest = sum.fewest_honest().map_err(|_| Check::Shape)?;
+        if self.demands.check(sum).is_err() || honest < self.demands.min_honest {
+            let detail = format!(
+                "{honest} honest members at least, {} in a thousand colluding; this node wants {} and {}",
+                sum.bounds.collusion_permille,
+                self.demands.min_honest,
+                self.demands.collusion_permille,
+            );
+            return Err(Refused::with(Check::Demands, detail));
+        }
+        Ok(())
+    }
+
+    fn check_cost(&self, checked: &Checked) -> Result<(), Refused> {
+        let Some(most) = self.max_epsilon else { return Ok(()) };
+        let rho = checked.cost().ok_or(Check::Noise)?;
+        let epsilon = zcdp::epsilon(rho, self.delta).map_err(|_| Check::Cost)?;
+        if epsilon > most {
+            let detail = format!(
+                "epsilon {:.3} at delta {}, where {most} is allowed",
+                epsilon.get(),
+                self.delta
+            );
+            return Err(Refused::with(Check::Cost, detail));
+        }
+        Ok(())
+    }
+
+    fn check_work(&self, plan: &Plan) -> Result<(), Refused> {
+        let bytes = 4 * (u64::from(plan.sum.entries) + u64::from(plan.start.values));
+        if plan.learning.max_steps > self.max_steps || bytes > self.max_bytes {
+            let detail = format!(
+                "up to {} steps and {bytes} bytes, where {} and {} are allowed",
+                plan.learning.max_steps, self.max_steps, self.max_bytes
+            );
+            return Err(Refused::with(Check::Work, detail));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! What a participant refuses, check by check (docs/spec/round.md).
+
+use covey_crypto::Digest;
+use covey_privacy::{Epsilon, NoiseMultiplier};
+use covey_protocol::ids::{GroupId, NodeId, UnixMillis};
+use covey_protocol::round::{Check, Known, Limits, Measure, Plan, Rule, SignedPlan, Weighting};
+use covey_protocol::secagg::{Bounds, Members, Topology};
+use covey_protocol::wire::encode;
+
+use crate::round_world::{NOW, known, limits, noisy, plan, signed};
+use crate::secagg_round::{LOOSE, coordinator, identity, members};
+
+fn sound() -> Plan {
+    plan(Topology::Complete, 10, Bounds { collusion_permille: 100, ..LOOSE })
+}
+
+fn refused(signed: &SignedPlan, limits: &Limits, known: &Known<'_>) -> Option<Check> {
+    limits.check(signed, known).err().map(|refused| refused.check)
+}
+
+fn refuses(plan: &Plan, limits: &Limits, known: &Known<'_>) -> Option<Check> {
+    refused(&signed(plan), limits, known)
+}
+
+#[test]
+fn a_sound_plan_is_let_pass() {
+    let members = members(10);
+    assert_eq!(refuses(&sound(), &limits(), &known(&members)), None);
+}
+
+#[test]
+fn r1_r2_what_is_not_the_signed_plan_of_the_coordinator() {
+    let members = members(10);
+    let known = known(&members);
+    let good = signed(&sound());
+    for at in 0..good.body.len() {
+        for flip in [1, 0x80] {
+            let mut bad = good.clone();
+            bad.body[at] ^= flip;
+            let check = refused(&bad, &limits(), &known).expect("refused");
+            assert!(check <= Check::Shape, "{at}: {check}");
+        }
+    }
+    let mut long = good.clone();
+    long.body.push(0);
+    assert_eq!(refused(&long, &limits(), &known), Some(Check::Form));
+    for length in 0..good.body.len() {
+        let mut short = good.clone();
+        short.body.truncate(length);
+        assert_eq!(refused(&short, &limits(), &known), Some(Check::Form));
+    }
+    let other = SignedPlan::sign(&sound(), &identity(1)).expect("signs");
+    assert_eq!(refused(&other, &limits(), &known), Some(Check::Signature));
+    // Signed by its own coordinator, whom this group does not name.
+    let mut plan = sound();
+    plan.coordinator = NodeId::new(identity(1).public());
+    let other = SignedPlan::sign(&plan, &identity(1)).expect("signs");
+    assert_eq!(refused(&other, &limits(), &known), Some(Check::Signature));
+}
+
+#[test]
+fn r3_another_group_or_other_members() {
+    let (ten, nine) = (members(10), members(9));
+    assert_eq!(refuses(&sound(), &limits(), &known(&nine)), Some(Check::Members));
+    let other = Known { group: GroupId(Digest::sha256(b"other")), ..known(&ten) };
+    assert_eq!(refuses(&sound(), &limits(), &other), Some(Check::Members));
+}
+
+/// Signs what [`SignedPlan::sign`] would not, as a malicious coordinator does.
+fn forced(plan: &Plan) -> SignedPlan {
+    let body = encode(plan);
+    let signature = coordinator().sign("covey round plan v1", &body);
+    SignedPlan { body, signature }
+}
+
+#[test]
+fn r4_numbers_out_of_range() {
+    type Bend = fn(&mut Plan);
+    let bends: [Bend; 20] = [
+        |plan| plan.attempts = 0,
+        |plan| plan.attempts = 17,
+        |plan| plan.learning.rate = f64::NAN,
+        |plan| plan.learning.rate = -1.0,
+        |plan| plan.learning.proximal = -0.1,
+        |plan| plan.learning.proximal = f64::INFINITY,
+        |plan| plan.learning.batch = 1,
+        |plan| plan.learning.epochs = 0,
+        |plan| plan.learning.min_pairs = 1,
+        |plan| plan.rule = Rule::Average { rate: 0.0 },
+        |plan| plan.rule = Rule::Adam { rate: 1.0, beta1: 1.0, beta2: 0.9, tau: 1e-3 },
+        |plan| plan.rule = Rule::Yogi { rate: 1.0, beta1: 0.9, beta2: 0.9, tau: f64::NAN },
+        |plan| plan.timing.check_in_by = UnixMillis(plan.timing.opens.0 - 1),
+        |plan| plan.timing.check_in_by = UnixMillis(u64::MAX),
+        |plan| plan.timing.upload_ms = 0,
+        |plan| plan.timing.phase_ms = u32::MAX,
+        |plan| plan.sum.entries += 1,
+        |plan| plan.sum.min_cohort = 2,
+        |plan| plan.contribution.measures = vec![Measure::Clipped],
+        |plan| plan.contribution.weighting = Weighting::Pairs { cap: 0 },
+    ];
+    let members = members(10);
+    for (number, bend) in bends.iter().enumerate() {
+        let mut plan = sound();
+        bend(&mut plan);
+        assert_eq!(SignedPlan::sign(&plan, &coordinator()), Err(Check::Shape), "{number}");
+        let check = refused(&forced(&plan), &limits(), &known(&members));
+        assert_eq!(check, Some(Check::Shape), "{number}");
+    }
+    // So little noise that shares of it would be smaller than the grid.
+    let mut plan = sound();
+    noisy(&mut plan, 1e-9);
+    assert_eq!(refused(&forced(&plan), &limits(), &known(&members)), Some(Check::Shape));
+}
+
+#[test]
+fn r5_too_few_honest_or_too_few_colluders_withstood() {
+    let members = members(10);
+    let mut wants = limits();
+    wants.demands.collusion_permille = 200;
+    assert_eq!(refuses(&sound(), &wants, &known(&members)), Some(Check::Demands));
+    let mut wants = limits();
+    wants.demands.min_honest = 3;
+    // The smallest cohort is of three, one of whom colludes.
+    assert_eq!(refuses(&sound(), &wants, &known(&members)), Some(Check::Demands));
+    let mut larger = sound();
+    larger.sum.min_cohort = 8;
+    assert_eq!(refuses(&larger, &wants, &known(&members)), None);
+}
+
+#[test]
+fn r6_r7_noise_and_what_it_costs() {
+    let members = members(10);
+    let epsilon = |most| Some(Epsilon::new(most).expect("finite"));
+    let wants = |most| Limits { max_epsilon: epsilon(most), ..limits() };
+    assert_eq!(refuses(&sound(), &wants(1e9), &known(&members)), Some(Check::Noise));
+    let mut plan = sound();
+    plan.contribution.noise = NoiseMultiplier::new(2.0).ok();
+    // A Gaussian of twice the sensitivity: rho 1/8, epsilon between 1.9 and 2.6 at delta 1e-5.
+    assert_eq!(refuses(&plan, &wants(1.9), &known(&members)), Some(Check::Cost));
+    assert_eq!(refuses(&plan, &wants(2.6), &known(&members)), None);
+}
+
+#[test]
+fn r8_more_work_than_is_given() {
+    let members = members(10);
+    let few_steps = Limits { max_steps: 99, ..limits() };
+    assert_eq!(refuses(&sound(), &few_steps, &known(&members)), Some(Check::Work));
+    let few_bytes = Limits { max_bytes: 2_399, ..limits() };
+    assert_eq!(refuses(&sound(), &few_bytes, &known(&members)), Some(Check::Work));
+    let enough = Limits { max_steps: 100, max_bytes: 2_400, ..limits() };
+    assert_eq!(refuses(&sound(), &enough, &known(&members)), None);
+}
+
+#[test]
+fn r9_an_old_plan_or_a_second_one() {
+    let members = members(10);
+    let plan = sound();
+    let seen = |round, digest| Known { last: Some((round, digest)), ..known(&members) };
+    let digest = signed(&plan).digest();
+    assert_eq!(refuses(&plan, &limits(), &seen(1, digest)), None, "the same again");
+    assert_eq!(refuses(&plan, &limits(), &seen(2, digest)), Some(Check::Stale));
+    let mut second = plan;
+    second.learning.max_steps = 99;
+    assert_eq!(refuses(&second, &limits(), &seen(1, digest)), Some(Check::Stale));
+    second.round = 2;
+    assert_eq!(refuses(&second, &limits(), &seen(1, digest)), None);
+}
+
+#[test]
+fn r10_too_late_or_too_early() {
+    let members: Members = members(10);
+    let at = |now| Known { now, ..known(&members) };
+    let day = 24 * 3_600_000;
+    assert_eq!(refuses(&sound(), &limits(), &at(NOW.plus(day))), Some(Check::Time));
+    let early = UnixMillis(NOW.0 - 31 * day);
+    assert_eq!(refuses(&sound(), &limits(), &at(early)), Some(Check::Time));
+    assert_eq!(refuses(&sound(), &limits(), &at(UnixMillis(NOW.0 - 29 * day))), None);
+}
