@@ -12,6 +12,7 @@
 mod attempt;
 mod check;
 mod limits;
+mod manifest;
 mod participant;
 mod plan;
 mod record;
@@ -19,6 +20,7 @@ mod record;
 pub use attempt::{Answer, Attempt, Effect, Ended, Phase};
 pub use check::{Check, Refused};
 pub use limits::{Known, Limits};
+pub use manifest::{MANIFEST_VERSION, Manifest, SignedManifest};
 pub use participant::{Broken, Next, Participant, Standstill};
 pub use plan::{
     Checked, Contribution, Learning, Measure, PLAN_VERSION, Plan, Rule, SignedPlan, Start, Timing,

@@ -3,7 +3,7 @@
 use covey_crypto::{Digest, Signature};
 use covey_protocol::group::{
     Admission, Change, Equivocation, InviteBook, InviteRefusal, InviteSecret, Log, Nonce, NotProof,
-    Outcome, Rejection, RequestBody, Role, SignedRequest, Standing, Wish, admit,
+    Outcome, Rejection, Release, RequestBody, Role, SignedRequest, Standing, Wish, admit,
 };
 use covey_protocol::ids::{Epoch, GroupId};
 use covey_protocol::limits::{MAX_MEMBERS, MAX_REQUEST_AGE_MS};
@@ -211,6 +211,47 @@ fn g11_to_g19_what_may_be_changed_by_whom() {
         let expected = expected.map_or_else(Outcome::Rejected, |()| Outcome::Applied);
         assert_eq!(log.clone().apply(entry), expected, "{what}");
     }
+
+    // The rest of the roles: who coordinates, and who releases.
+    let mut learning = log.clone();
+    let names = |n| Change::Coordinator { node: Some(node(n)) };
+    learning.sequence(names(CLEO), &key(ANN), START.plus(3_000)).expect("named");
+    assert_eq!(learning.coordinator(), Some(node(CLEO)));
+    let release =
+        |number| Release { number, model: model("better"), manifest: Digest::sha256(b"manifest") };
+    let by = |author: u8, wish: Wish| wished(&learning, request(&learning, author, wish));
+    let own = |change: Change| forge(&next_body(&learning, change, None), ANN);
+    let cases = [
+        ("a stranger coordinates", own(names(DAN)), Err(Rejection::NoSuchMember)),
+        ("named again", own(names(CLEO)), Err(Rejection::NoChange)),
+        ("another one", own(names(BOB)), Ok(())),
+        ("nobody", own(Change::Coordinator { node: None }), Ok(())),
+        ("the coordinator releases", by(CLEO, Wish::Release(release(1))), Ok(())),
+        ("the owner releases", own(Change::Release(release(1))), Ok(())),
+        ("an admin releases", by(BOB, Wish::Release(release(1))), Err(Rejection::NotAllowed)),
+        ("the second first", by(CLEO, Wish::Release(release(2))), Err(Rejection::WrongRelease)),
+        ("none", by(CLEO, Wish::Release(release(0))), Err(Rejection::WrongRelease)),
+    ];
+    for (what, entry, expected) in cases {
+        let expected = expected.map_or_else(Outcome::Rejected, |()| Outcome::Applied);
+        assert_eq!(learning.clone().apply(entry), expected, "{what}");
+    }
+    for number in 1..=3 {
+        learning
+            .sequence(Change::Release(release(number)), &key(ANN), START.plus(4_000))
+            .expect("next");
+    }
+    assert_eq!(learning.releases(), [Some(release(3)), Some(release(2))]);
+    learning
+        .sequence(Change::Remove { node: node(CLEO) }, &key(ANN), START.plus(5_000))
+        .expect("out");
+    assert_eq!(learning.coordinator(), None, "who is removed coordinates no more");
+    let members = |epoch| learning.members_at(Epoch(epoch));
+    let ids = |all: &[u8]| Some(all.iter().map(|n| node(*n)).collect());
+    assert_eq!(members(0), ids(&[ANN]));
+    assert_eq!(members(6), ids(&[ANN, BOB, CLEO]));
+    assert_eq!(members(7), ids(&[ANN, BOB]));
+    assert_eq!(members(8), None);
 
     let mut two = log.clone();
     two.sequence(role(CLEO, Role::Admin), &key(ANN), START).expect("promoted");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use covey_crypto::Digest;
 use covey_protocol::group::{
-    Change, Code, Equivocation, InviteRefusal, InviteSecret, Log, Rejection, Role, Wish,
+    Change, Code, Equivocation, InviteRefusal, InviteSecret, Log, Rejection, Release, Role, Wish,
 };
 use covey_protocol::ids::RequestId;
 use covey_protocol::wire::v1::group::{GroupRefusal, GroupReply, GroupRequest, Hint};
@@ -36,6 +36,13 @@ fn story() -> Log {
     }
     log.sequence(Change::Remove { node: node(BOB) }, &key(CLEO), START.plus(5_000))
         .expect("Cleo owns it now");
+    let coordinates = Change::Coordinator { node: Some(node(DAN)) };
+    log.sequence(coordinates, &key(CLEO), START.plus(6_000)).expect("named");
+    let release =
+        Release { number: 1, model: model("better"), manifest: Digest::sha256(b"manifest") };
+    let later = START.plus(7_000);
+    let signed = log.wish(Wish::Release(release), &key(DAN), later, &mut rng(9)).expect("may");
+    log.sequence_request(signed, &key(CLEO), later).expect("released");
     log
 }
 
@@ -120,6 +127,7 @@ pub fn group_replies() -> Vec<GroupReply> {
         Rejection::NoChange,
         Rejection::LogFull,
         Rejection::Frozen,
+        Rejection::WrongRelease,
     ];
     let refusals = refusals.into_iter().chain(rejections.map(GroupRefusal::Rejected));
     all.extend(refusals.map(|refusal| GroupReply::Refused { id: ID, refusal }));

@@ -2,7 +2,9 @@
 
 use covey_protocol::group::{Code, Entry, EntryBody, InviteBook, Log, SignedRequest};
 use covey_protocol::limits::*;
+use covey_protocol::round::{Record, SignedManifest, SignedPlan};
 use covey_protocol::wire::v1::group::{GroupReply, GroupRequest, Hint};
+use covey_protocol::wire::v1::round::{RoundReply, RoundRequest};
 use covey_protocol::wire::v1::search::{
     Found, ModelQuery, Question, Revealed, Score, SearchRefusal, SearchReply, SearchRequest,
 };
@@ -10,6 +12,7 @@ use covey_protocol::wire::{PrivateText, WireError, decode, encode};
 use proptest::prelude::*;
 
 use crate::common::*;
+use crate::secagg_round::coordinator;
 use crate::vectors::{group_replies, group_requests, search_replies, search_request};
 
 #[test]
@@ -162,6 +165,16 @@ fn decode_everything(bytes: &[u8]) {
     let _ = decode::<GroupReply>(bytes, max);
     let _ = decode::<SearchRequest>(bytes, max);
     let _ = decode::<SearchReply>(bytes, max);
+    let _ = decode::<RoundRequest>(bytes, max);
+    let _ = decode::<RoundReply>(bytes, max);
+    let _ = Record::decode(bytes);
+    let coordinator = covey_protocol::ids::NodeId::new(coordinator().public());
+    if let Ok(plan) = decode::<SignedPlan>(bytes, max) {
+        let _ = plan.verify(&coordinator);
+    }
+    if let Ok(manifest) = decode::<SignedManifest>(bytes, max) {
+        let _ = manifest.verify();
+    }
     let _ = decode::<EntryBody>(bytes, max);
     let _ = decode::<SignedRequest>(bytes, max);
     let _ = decode::<InviteBook>(bytes, max);

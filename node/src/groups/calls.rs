@@ -261,7 +261,7 @@ impl Submission {
 fn removed_by(wish: &Wish) -> Option<NodeId> {
     match wish {
         Wish::Remove { node } => Some(*node),
-        Wish::Add { .. } => None,
+        Wish::Add { .. } | Wish::Release(_) => None,
     }
 }
 

@@ -163,7 +163,7 @@ impl<L: Link> Node<L> {
         }
         let removed = match &request.body.wish {
             Wish::Remove { node } => Some(*node),
-            Wish::Add { .. } => None,
+            Wish::Add { .. } | Wish::Release(_) => None,
         };
         self.confirm_if_restored(group).await;
         self.groups.sequence_request(group, request).map_err(errors::refusal)?;

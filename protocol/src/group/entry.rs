@@ -4,7 +4,7 @@ use covey_crypto::{Digest, SecretKey, Signature};
 use serde::{Deserialize, Serialize};
 
 use super::{InviteId, Nonce, Rejection, SignedRequest};
-use crate::ids::{Epoch, GroupId, Name, NodeId, UnixMillis};
+use crate::ids::{Epoch, GroupId, ModelId, Name, NodeId, UnixMillis};
 use crate::limits::MAX_ENTRY;
 use crate::wire::{self, bounded};
 
@@ -86,6 +86,24 @@ pub enum Change {
         /// The member.
         node: NodeId,
     },
+    /// Says who coordinates the group's rounds of learning (docs/spec/round.md).
+    Coordinator {
+        /// A member; nobody, to learn no more.
+        node: Option<NodeId>,
+    },
+    /// Makes a release of the shared model the current one.
+    Release(Release),
+}
+
+/// A release of the shared model, as the log names it. What it is made of, and of which rounds, says its manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// The first is 1, each next one's is one more. To go back to an earlier one is a release too.
+    pub number: u32,
+    /// The exact model.
+    pub model: ModelId,
+    /// Digest of its manifest ([`crate::round::Manifest`]).
+    pub manifest: Digest,
 }
 
 /// What a member may do.

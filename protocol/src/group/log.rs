@@ -1,12 +1,14 @@
 //! The verified log: what a node believes about a group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use covey_crypto::Digest;
 
 use super::entry::{Decoded, Verified};
 use super::state::State;
-use super::{Change, Entry, Equivocation, Head, InviteId, Member, NotProof, Rejection, Role};
+use super::{
+    Change, Entry, Equivocation, Head, InviteId, Member, NotProof, Rejection, Release, Role,
+};
 use crate::ids::{Epoch, GroupId, Name, NodeId, UnixMillis};
 
 /// A group's membership log, every entry of it verified.
@@ -119,6 +121,38 @@ impl Log {
             }
         }
         Ok(log)
+    }
+
+    /// Who coordinates the group's rounds of learning, if anybody does.
+    pub fn coordinator(&self) -> Option<NodeId> {
+        self.state.coordinator
+    }
+
+    /// The current release of the shared model and the one before it, as far as there are any.
+    pub fn releases(&self) -> [Option<Release>; 2] {
+        self.state.releases
+    }
+
+    /// Who was a member after the entry of `epoch`, in the order of ids; `None` if there is no such entry yet.
+    pub fn members_at(&self, epoch: Epoch) -> Option<BTreeSet<NodeId>> {
+        let count = usize::try_from(epoch.0).ok()?.checked_add(1)?;
+        let mut members = BTreeSet::new();
+        for link in self.chain.get(..count)? {
+            let decoded = link.entry.clone().decode().expect("verified before it was kept");
+            match decoded.body().change {
+                Change::Create { owner: node, .. } | Change::Add { node, .. } => {
+                    members.insert(node);
+                }
+                Change::Remove { node } => {
+                    members.remove(&node);
+                }
+                Change::SetRole { .. }
+                | Change::Transfer { .. }
+                | Change::Coordinator { .. }
+                | Change::Release(_) => {}
+            }
+        }
+        Some(members)
     }
 
     /// Takes an entry from anybody, if it is valid and next.

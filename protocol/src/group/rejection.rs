@@ -72,4 +72,7 @@ pub enum Rejection {
         "the group is frozen, because its owner signed two different histories: make a new group"
     )]
     Frozen,
+    /// G22: releases are numbered one after the other.
+    #[error("a release has the number after the one before: look at the group again")]
+    WrongRelease,
 }

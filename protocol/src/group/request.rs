@@ -4,7 +4,7 @@ use covey_crypto::{Digest, SecretKey, Signature};
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, InviteId, Role};
+use super::{Change, InviteId, Release, Role};
 use crate::ids::{GroupId, Name, NodeId, UnixMillis};
 use crate::wire;
 
@@ -41,6 +41,8 @@ pub enum Wish {
         /// The member.
         node: NodeId,
     },
+    /// As the coordinator: make a release the current one.
+    Release(Release),
 }
 
 impl Wish {
@@ -55,6 +57,7 @@ impl Wish {
                 invite: *invite,
             },
             Self::Remove { node } => Change::Remove { node: *node },
+            Self::Release(release) => Change::Release(*release),
         }
     }
 }

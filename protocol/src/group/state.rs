@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use covey_crypto::Digest;
 
 use super::entry::Verified;
-use super::{Change, EntryBody, InviteId, Rejection, Role, SignedRequest};
+use super::{Change, EntryBody, InviteId, Rejection, Release, Role, SignedRequest};
 use crate::ids::{Epoch, GroupId, Name, NodeId, UnixMillis};
 use crate::limits::{MAX_LOG_ENTRIES, MAX_MEMBERS, MAX_REQUEST_AGE_MS};
 
@@ -32,6 +32,9 @@ pub(super) struct State {
     pub(super) members: BTreeMap<NodeId, Member>,
     /// Nodes that were members and are not, with the epoch of their (last) removal.
     pub(super) removed: BTreeMap<NodeId, Epoch>,
+    pub(super) coordinator: Option<NodeId>,
+    /// The current release and the one before it.
+    pub(super) releases: [Option<Release>; 2],
     used_requests: BTreeSet<Digest>,
     used_invites: BTreeSet<InviteId>,
 }
@@ -56,6 +59,8 @@ impl State {
             last_at: body.at,
             members: BTreeMap::from([(*owner, founder)]),
             removed: BTreeMap::new(),
+            coordinator: None,
+            releases: [None; 2],
             used_requests: BTreeSet::new(),
             used_invites: BTreeSet::new(),
         })
@@ -104,11 +109,14 @@ impl State {
             Change::Remove { node } => {
                 self.members.remove(node);
                 self.removed.insert(*node, body.epoch);
+                self.coordinator = self.coordinator.filter(|coordinator| coordinator != node);
             }
+            Change::Coordinator { node } => self.coordinator = *node,
+            Change::Release(release) => self.releases = [Some(*release), self.releases[0]],
         }
     }
 
-    /// Whether `author` may make this change now (G11 to G19).
+    /// Whether `author` may make this change now (G11 to G19, G22).
     pub(super) fn check_change(&self, author: NodeId, change: &Change) -> Result<(), Rejection> {
         let role = self.role_of(author).ok_or(Rejection::NotAllowed)?;
         match change {
@@ -151,6 +159,26 @@ impl State {
                     (Role::Owner, _) | (Role::Admin, Role::Member) => Ok(()),
                     (Role::Admin | Role::Member, _) if author == *node => Ok(()),
                     (Role::Admin | Role::Member, _) => Err(Rejection::NotAllowed),
+                }
+            }
+            Change::Coordinator { node } => {
+                if role != Role::Owner {
+                    return Err(Rejection::NotAllowed);
+                }
+                if node.is_some_and(|node| self.role_of(node).is_none()) {
+                    return Err(Rejection::NoSuchMember);
+                }
+                if *node == self.coordinator { Err(Rejection::NoChange) } else { Ok(()) }
+            }
+            Change::Release(release) => {
+                if role != Role::Owner && self.coordinator != Some(author) {
+                    return Err(Rejection::NotAllowed);
+                }
+                let before = self.releases[0].map_or(0, |release| release.number);
+                if Some(release.number) == before.checked_add(1) {
+                    Ok(())
+                } else {
+                    Err(Rejection::WrongRelease)
                 }
             }
         }

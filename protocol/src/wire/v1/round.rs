@@ -9,7 +9,7 @@ use super::secagg::{
 };
 use crate::ids::{GroupId, RequestId};
 use crate::limits::MAX_PIECE;
-use crate::round::SignedPlan;
+use crate::round::{SignedManifest, SignedPlan};
 use crate::wire::bounded;
 
 /// What a member asks the coordinator.
@@ -34,6 +34,11 @@ pub enum RoundAsk {
         of: Digest,
         /// Bytes to leave out at the front; a multiple of [`MAX_PIECE`].
         offset: u64,
+    },
+    /// The manifest of a release, by its digest in the group's log.
+    Manifest {
+        /// The digest.
+        of: Digest,
     },
     /// A participant's part in an attempt.
     Step {
@@ -110,6 +115,8 @@ pub enum RoundAnswer {
         #[serde(deserialize_with = "bounded::list::<MAX_PIECE, _, _>")]
         bytes: Vec<u8>,
     },
+    /// To [`RoundAsk::Manifest`].
+    Manifest(SignedManifest),
     /// To [`RoundAsk::Step`].
     Step(ServerMessage),
     /// No.
@@ -179,7 +186,7 @@ pub enum RoundRefusal {
     #[error("that attempt is not under way")]
     NoSuchAttempt,
     /// There are no such values.
-    #[error("it does not have these values")]
+    #[error("it does not have these values, or that manifest")]
     NoSuchValues,
     /// Too much to do, or no room on disk.
     #[error("it is busy; try again later")]
