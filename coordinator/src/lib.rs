@@ -1,6 +1,18 @@
-//! The place of the coordinator: cohorts, rounds, aggregation rules, checkpoints and releases.
+//! A group's coordinator: cohorts, rounds, what becomes of their sums, checkpoints and releases.
 //!
-//! It is empty until members can learn together: searching needs no coordinator, and no command
-//! starts one. What it will do, and what it must never see (one peer's update in the clear), is
-//! fixed in docs/ARCHITECTURE.md; docs/ROADMAP.md says when.
+//! It sees keys, sealed shares, masked vectors and sums, and never one peer's update in the clear. It opens no socket, reads no clock and
+//! starts no thread: whoever hosts it ([`Coordinator`], the type to start from) hands it requests and the time
+//! and carries its replies. The messages are docs/spec/round.md's; who coordinates is the group's log's to say.
 #![forbid(unsafe_code)]
+
+mod campaign;
+mod coordinator;
+mod record;
+pub mod rule;
+mod run;
+mod state;
+pub mod store;
+
+pub use campaign::{Campaign, CampaignError};
+pub use coordinator::{Coordinator, CoordinatorError, GroupView, Release, Status};
+pub use record::{Came, RoundRecord};

@@ -22,7 +22,7 @@ pub const MAX_INBOUND_STRANGERS: usize = 32;
 /// Bytes of requests being read or worked on, over all peers.
 pub const MAX_INBOUND_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes taken of [`MAX_INBOUND_BYTES`] at a time, before they are read.
-pub const INBOUND_PIECE: usize = 4 * 1024;
+pub const INBOUND_PIECE: usize = 2 * 1024;
 
 /// Nodes that are no members whose addresses we remember.
 pub const MAX_KNOWN_STRANGERS: usize = 1_024;

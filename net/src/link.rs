@@ -18,17 +18,20 @@ pub enum Protocol {
     Group,
     /// The federated query.
     Search,
+    /// Rounds of learning.
+    Round,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Self; 2] = [Self::Group, Self::Search];
+    pub const ALL: [Self; 3] = [Self::Group, Self::Search, Self::Round];
 
     /// The name negotiated on a stream; its last part is the version.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Group => "/covey/group/1",
             Self::Search => "/covey/search/1",
+            Self::Round => "/covey/round/1",
         }
     }
 
@@ -37,6 +40,7 @@ impl Protocol {
         match self {
             Self::Group => limits::MAX_GROUP_REQUEST,
             Self::Search => limits::MAX_SEARCH_REQUEST,
+            Self::Round => limits::MAX_ROUND_REQUEST,
         }
     }
 
@@ -45,6 +49,7 @@ impl Protocol {
         match self {
             Self::Group => limits::MAX_GROUP_REPLY,
             Self::Search => limits::MAX_SEARCH_REPLY,
+            Self::Round => limits::MAX_ROUND_REPLY,
         }
     }
 }

@@ -35,6 +35,7 @@ pub(super) struct Behaviour {
     dcutr: dcutr::Behaviour,
     pub(super) group: request_response::Behaviour<Codec>,
     pub(super) search: request_response::Behaviour<Codec>,
+    pub(super) round: request_response::Behaviour<Codec>,
 }
 
 /// Which of the optional parts are wanted.
@@ -84,6 +85,7 @@ impl Behaviour {
             dcutr: dcutr::Behaviour::new(local),
             group: exchange(Protocol::Group),
             search: exchange(Protocol::Search),
+            round: exchange(Protocol::Round),
         }
     }
 
@@ -94,6 +96,7 @@ impl Behaviour {
         match protocol {
             Protocol::Group => &mut self.group,
             Protocol::Search => &mut self.search,
+            Protocol::Round => &mut self.round,
         }
     }
 }

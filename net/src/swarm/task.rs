@@ -180,6 +180,9 @@ impl Task {
             BehaviourEvent::Search(event) => {
                 self.exchanges.on_event(behaviour, Protocol::Search, event);
             }
+            BehaviourEvent::Round(event) => {
+                self.exchanges.on_event(behaviour, Protocol::Round, event);
+            }
             BehaviourEvent::Ping(event) => self.on_ping(event),
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => self.on_discovered(found),
             BehaviourEvent::RelayServer(relay::Event::CircuitReqAccepted {

@@ -165,6 +165,11 @@ impl Attempt {
         }
     }
 
+    /// After a restart: `on_disk` says how many bytes of a participant's masked vector are there, from where it goes on.
+    pub fn found(&mut self, on_disk: impl Fn(&NodeId) -> usize) {
+        self.state.found(self.entries, on_disk);
+    }
+
     /// Looks at the clock: ends what has waited long enough. Worth keeping if [`Attempt::is_due`] says so before.
     pub fn tick(&mut self, key: &SecretKey, now: UnixMillis) -> Vec<Effect> {
         let mut effects = Vec::new();

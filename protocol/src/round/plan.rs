@@ -71,11 +71,16 @@ pub struct Plan {
 pub struct Start {
     /// How many there are.
     pub values: u32,
-    /// [`Start::digest`] of them; all zero for those with which the model stays as it is.
+    /// [`Start::digest`] of them.
     pub digest: Digest,
 }
 
 impl Start {
+    /// Of these values.
+    pub fn of(values: &[f32]) -> Self {
+        Self { values: values.len() as u32, digest: Self::digest(values) }
+    }
+
     /// Names values, by their bytes, lowest first.
     pub fn digest(values: &[f32]) -> Digest {
         let mut digest = Digest::stream("covey round values v1");
@@ -406,6 +411,14 @@ impl Contribution {
 }
 
 impl Plan {
+    /// How many words an update comes to, whatever the plan's sum says.
+    ///
+    /// # Errors
+    /// R4.
+    pub fn entries(&self) -> Result<u32, Check> {
+        u32::try_from(self.layout()?.words()).map_err(|_| Check::Shape)
+    }
+
     /// Whether the plan is for these members, of whom a digest is all that it holds.
     pub fn is_for(&self, group: GroupId, members: &Members) -> bool {
         self.group == group && self.members == members.digest()

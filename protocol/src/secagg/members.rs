@@ -56,6 +56,11 @@ impl Members {
         self.list.is_empty()
     }
 
+    /// Everybody, in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &NodeId> {
+        self.list.iter()
+    }
+
     /// Where a member sits; `None` for anybody else.
     pub fn seat(&self, member: &NodeId) -> Option<Seat> {
         self.list.binary_search(member).ok().map(|at| Seat(at as u32))

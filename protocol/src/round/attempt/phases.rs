@@ -181,6 +181,12 @@ impl State {
         self.progress(0).1
     }
 
+    pub(super) fn found(&mut self, entries: usize, on_disk: impl Fn(&NodeId) -> usize) {
+        if let Self::Uploads(_, uploads, _) = self {
+            uploads.found(entries, on_disk);
+        }
+    }
+
     /// Adds a whole masked vector.
     pub(super) fn add(&mut self, from: &NodeId, bytes: &[u8]) -> Result<(), Fault> {
         let Self::Uploads(summing, uploads, _) = self else { return Err(out_of_turn(from)) };

@@ -52,6 +52,14 @@ impl Uploads {
         Ok(Taken::Answered(part.progress()))
     }
 
+    /// Vectors that are on their way, by whom, each to be told how much of it lies on disk.
+    pub(super) fn found(&mut self, entries: usize, on_disk: impl Fn(&NodeId) -> usize) {
+        for (from, part) in self.0.iter_mut().filter(|(_, part)| !part.summed) {
+            // The last word comes again, so that there is something to add the vector after.
+            part.have = on_disk(from).min(4 * entries - 4);
+        }
+    }
+
     /// What a participant said its vector would be.
     pub(super) fn announced(&self, from: &NodeId) -> Option<&Upload> {
         self.0.get(from).map(|part| &part.upload)

@@ -1,0 +1,383 @@
+//! The coordinator of one group.
+
+mod answer;
+mod rounds;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use covey_crypto::{Digest, SecretKey};
+use covey_privacy::Rho;
+use covey_protocol::group;
+use covey_protocol::ids::{Epoch, GroupId, ModelId, NodeId, RequestId, UnixMillis};
+use covey_protocol::limits::MAX_ROUND_REQUEST;
+use covey_protocol::round::{
+    Check, Checked, MANIFEST_VERSION, Manifest, Measure, Phase, SignedManifest, Start,
+};
+use covey_protocol::secagg::{Fault, Members};
+use covey_protocol::wire;
+use covey_protocol::wire::v1::round::{
+    Announced, RoundAnswer, RoundRefusal, RoundReply, RoundRequest,
+};
+
+use crate::record::{Came, RoundRecord};
+use crate::run::{Run, Shared};
+use crate::state::{Checkpoint, MAX_KEPT, Released, State};
+use crate::store::{Key, StoreError};
+use crate::{Campaign, CampaignError};
+
+/// A group as its log has it now.
+#[derive(Debug, Clone)]
+pub struct GroupView {
+    /// The group.
+    pub group: GroupId,
+    /// Its last entry.
+    pub epoch: Epoch,
+    /// Who coordinates: this node.
+    pub coordinator: NodeId,
+    /// Its members.
+    pub members: Members,
+    /// The number of its current release; 0 before the first.
+    pub release: u32,
+}
+
+/// Why a coordinator cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum CoordinatorError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What it kept is damaged.
+    #[error(
+        "what the coordinator kept is damaged; restore the home from a backup, or remove the group's folder under `rounds` to begin anew"
+    )]
+    Damaged,
+    /// What it kept is of another version.
+    #[error("what the coordinator kept has version {0}, which this Covey does not read: update it")]
+    Version(u8),
+    /// The campaign gives no plan.
+    #[error(transparent)]
+    Campaign(#[from] CampaignError),
+    /// A campaign is on already.
+    #[error("rounds are under way already; stop them first (`covey train stop`)")]
+    Busy,
+    /// There is nothing to release.
+    #[error("there is no checkpoint to release yet: let a round finish first")]
+    NoCheckpoint,
+    /// The adapter is for another model than the checkpoint.
+    #[error("the values to start from are {found}, and the plan says {expected}")]
+    Values {
+        /// Values there are.
+        found: usize,
+        /// Values there should be.
+        expected: usize,
+    },
+    /// A plan of its own does not verify.
+    #[error("the coordinator's own plan does not verify: {0}")]
+    Plan(Check),
+    /// An attempt cannot begin.
+    #[error("the round cannot begin: {0}")]
+    Fault(Fault),
+}
+
+/// How it stands, for people and for metrics.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    /// Rounds that the campaign still wants, if there is one.
+    pub left: Option<u32>,
+    /// The round that is on: its number, attempt, phase, how many take part, and how many of them are done with the phase.
+    pub running: Option<(u64, u32, Phase, usize, usize)>,
+    /// When something is next due.
+    pub wake_at: Option<UnixMillis>,
+    /// Rounds in the checkpoint.
+    pub rounds: u32,
+    /// Fewest participants that one of them had.
+    pub participants: u32,
+    /// What they come to for somebody who took part in all of them; nothing if one had no noise.
+    pub cost: Option<Rho>,
+    /// Means over the last round's participants.
+    pub measured: Vec<(Measure, f64)>,
+    /// The last release made here, and whether it has the checkpoint's values.
+    pub released: Option<(u32, bool)>,
+}
+
+/// A release, ready for the group's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Release {
+    /// What the log says.
+    pub entry: group::Release,
+    /// Digest of the adapter's values.
+    pub values: Digest,
+}
+
+/// The coordinator of one group. It may be asked by many threads.
+pub struct Coordinator {
+    key: Arc<SecretKey>,
+    store: Shared,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    state: State,
+    /// The attempt that is on; nothing if it has to be read from its journal first.
+    run: Option<Run>,
+    /// The last values that somebody asked for.
+    values: Option<(Digest, Arc<[f32]>)>,
+}
+
+impl Coordinator {
+    /// Goes on from what `store` holds.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn open(key: Arc<SecretKey>, store: Shared) -> Result<Self, CoordinatorError> {
+        let state = State::read(&*store)?;
+        let mut inner = Inner { state, run: None, values: None };
+        match &inner.state.current {
+            Some(current) => inner.run = Some(Run::open(current, &key, &*store)?),
+            // A crash may have come between the end of an attempt and that of its journal.
+            None => store.clear()?,
+        }
+        Ok(Self { key, store, inner: Mutex::new(inner) })
+    }
+
+    /// Begins rounds. Without `values` they go on from the last checkpoint, if it is of the same model and adapter.
+    ///
+    /// # Errors
+    /// If rounds are under way, or no sound plan comes of the campaign.
+    pub fn start(
+        &self,
+        campaign: Campaign,
+        values: &[f32],
+        view: &GroupView,
+        now: UnixMillis,
+    ) -> Result<(), CoordinatorError> {
+        let mut inner = self.inner();
+        if inner.state.current.is_some() || inner.state.campaign.is_some() {
+            return Err(CoordinatorError::Busy);
+        }
+        let mut state = inner.state.clone();
+        let fits = |it: &Checkpoint| it.model == campaign.model && it.adapter == campaign.adapter;
+        if !state.checkpoint.as_ref().is_some_and(fits) {
+            let start = Start::of(values);
+            self.store.put_values(&start.digest, values)?;
+            state.checkpoint = Some(Checkpoint {
+                values: start,
+                memory: None,
+                model: campaign.model,
+                adapter: campaign.adapter.clone(),
+                rounds: 0,
+                round: 0,
+                plan: Digest::ZERO,
+                participants: 0,
+                cost: Some(Rho::ZERO),
+                measured: Vec::new(),
+            });
+        }
+        let start = state.checkpoint.as_ref().map(|it| it.values).expect("there by now");
+        campaign.plan(view, state.round + 1, start, now)?;
+        state.campaign = Some((campaign, 0));
+        state.next_at = now;
+        self.write(&mut inner, state)
+    }
+
+    /// Ends the campaign, and the round that is on.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn stop(&self, now: UnixMillis) -> Result<(), CoordinatorError> {
+        let mut inner = self.inner();
+        if let Some(run) = inner.run.take() {
+            let record = record(&inner.state, &run.plan, now, failed("it was stopped"));
+            self.store.record(&encode(&record))?;
+        }
+        let mut state = inner.state.clone();
+        (state.campaign, state.current) = (None, None);
+        self.write(&mut inner, state)?;
+        Ok(self.store.clear()?)
+    }
+
+    /// Answers one request of `from`, who is a member now. Whatever the bytes are, there is a reply.
+    pub fn serve(&self, from: &NodeId, body: &[u8], now: UnixMillis) -> Vec<u8> {
+        let Ok(RoundRequest { id, ask, .. }) = wire::decode(body, MAX_ROUND_REQUEST) else {
+            let answer = RoundAnswer::Refused(RoundRefusal::BadRequest);
+            return wire::encode(&RoundReply { id: RequestId(0), answer });
+        };
+        let answer = self.answer(from, ask, now).unwrap_or_else(|error| {
+            tracing::error!(%error, "the coordinator could not answer");
+            // What is in memory may be ahead of the journal, which is what counts.
+            self.inner().run = None;
+            RoundAnswer::Refused(RoundRefusal::Busy)
+        });
+        wire::encode(&RoundReply { id, answer })
+    }
+
+    /// Does what is due: ends phases, takes sums, opens attempts and publishes plans.
+    ///
+    /// # Errors
+    /// If the store fails, or the campaign gives no plan for the group as it is.
+    pub fn tick(&self, view: &GroupView, now: UnixMillis) -> Result<(), CoordinatorError> {
+        let mut inner = self.inner();
+        let done = self.due(&mut inner, view, now);
+        if done.is_err() {
+            inner.run = None;
+        }
+        done
+    }
+
+    /// Makes a release of the checkpoint, whose exact model `model` is. It becomes the group's once its entry is in the log.
+    ///
+    /// # Errors
+    /// If there is no checkpoint, or the store fails.
+    pub fn release(
+        &self,
+        model: ModelId,
+        parent: Option<ModelId>,
+        view: &GroupView,
+        now: UnixMillis,
+    ) -> Result<Release, CoordinatorError> {
+        let mut inner = self.inner();
+        let mut state = inner.state.clone();
+        let checkpoint = state.checkpoint.as_ref().filter(|checkpoint| checkpoint.rounds > 0);
+        let checkpoint = checkpoint.ok_or(CoordinatorError::NoCheckpoint)?;
+        let contribution = self.contribution(&state)?;
+        let manifest = Manifest {
+            version: MANIFEST_VERSION,
+            group: view.group,
+            coordinator: view.coordinator,
+            number: view.release + 1,
+            model,
+            base: checkpoint.model,
+            adapter: checkpoint.adapter.clone(),
+            values: checkpoint.values,
+            parent,
+            plan: checkpoint.plan,
+            round: checkpoint.round,
+            rounds: checkpoint.rounds,
+            cohort: checkpoint.participants,
+            cost: checkpoint.cost,
+            unit: contribution.0,
+            delta: contribution.1,
+            measured: checkpoint.measured.clone(),
+            at: now,
+        };
+        let signed = SignedManifest::sign(&manifest, &self.key);
+        let digest = signed.digest();
+        self.store.put(Key::Manifest(digest), &wire::encode(&signed))?;
+        let values = manifest.values.digest;
+        let number = manifest.number;
+        state.releases.insert(0, Released { number, model, values, manifest: digest });
+        let dropped = state.releases.split_off(state.releases.len().min(MAX_KEPT));
+        self.write(&mut inner, state)?;
+        let kept = inner.state.kept();
+        for release in dropped.iter().filter(|release| !kept.contains(&release.values)) {
+            self.store.drop_values(&release.values)?;
+        }
+        let entry = group::Release { number, model, manifest: digest };
+        Ok(Release { entry, values })
+    }
+
+    /// The values of the checkpoint, with the model and adapter that they are for.
+    ///
+    /// # Errors
+    /// If there is none, or the store fails.
+    pub fn checkpoint(&self) -> Result<(ModelId, Vec<u8>, Vec<f32>), CoordinatorError> {
+        let inner = self.inner();
+        let checkpoint = inner.state.checkpoint.as_ref().ok_or(CoordinatorError::NoCheckpoint)?;
+        let values = self.store.values(&checkpoint.values.digest)?;
+        let values = values.ok_or(CoordinatorError::Damaged)?;
+        Ok((checkpoint.model, checkpoint.adapter.clone(), values))
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> Status {
+        let inner = self.inner();
+        let state = &inner.state;
+        let checkpoint = state.checkpoint.as_ref();
+        let running = state.current.as_ref().zip(inner.run.as_ref());
+        let current = checkpoint.map(|checkpoint| checkpoint.values.digest);
+        Status {
+            left: state.campaign.as_ref().map(|(campaign, done)| campaign.rounds - done),
+            running: running.map(|(current, run)| {
+                let (all, done) = run.progress();
+                (state.round, current.attempt, run.phase(), all, done)
+            }),
+            wake_at: inner.wake_at(),
+            rounds: checkpoint.map_or(0, |checkpoint| checkpoint.rounds),
+            participants: checkpoint.map_or(0, |checkpoint| checkpoint.participants),
+            cost: checkpoint.and_then(|checkpoint| checkpoint.cost),
+            measured: checkpoint.map(|it| it.measured.clone()).unwrap_or_default(),
+            released: state.releases.first().map(|it| (it.number, Some(it.values) == current)),
+        }
+    }
+
+    /// All attempts that are over, oldest first.
+    ///
+    /// # Errors
+    /// If the store fails, or a record is damaged.
+    pub fn records(&self) -> Result<Vec<RoundRecord>, CoordinatorError> {
+        let records = self.store.records()?;
+        let decode = |bytes: &Vec<u8>| postcard::from_bytes(bytes);
+        let records: Result<Vec<RoundRecord>, _> = records.iter().map(decode).collect();
+        let mut records = records.map_err(|_| CoordinatorError::Damaged)?;
+        // An end that was cut short by a crash is recorded again.
+        records.dedup_by_key(|record| (record.round, record.attempt));
+        Ok(records)
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, inner: &mut Inner, state: State) -> Result<(), CoordinatorError> {
+        state.write(&*self.store)?;
+        inner.state = state;
+        Ok(())
+    }
+
+    /// Unit and delta of the last plan.
+    fn contribution(
+        &self,
+        state: &State,
+    ) -> Result<(covey_privacy::ledger::Unit, covey_privacy::Delta), CoordinatorError> {
+        let campaign = state.campaign.as_ref().map(|(campaign, _)| campaign);
+        let campaign = campaign.or(state.last_campaign.as_ref());
+        let contribution = campaign.map(|campaign| &campaign.contribution);
+        let contribution = contribution.ok_or(CoordinatorError::NoCheckpoint)?;
+        Ok((contribution.unit, contribution.delta))
+    }
+}
+
+impl Inner {
+    fn announced(&self) -> Option<Announced> {
+        let current = self.state.current.as_ref()?;
+        let open = self.run.as_ref().is_some_and(|run| run.phase() == Phase::Gathering);
+        Some(Announced { plan: current.plan.clone(), attempt: current.attempt, open })
+    }
+
+    fn wake_at(&self) -> Option<UnixMillis> {
+        match (&self.state.current, &self.run) {
+            (Some(_), Some(run)) => run.wake_at().or(Some(UnixMillis(0))),
+            (Some(_), None) => Some(UnixMillis(0)),
+            (None, _) => self.state.campaign.is_some().then_some(self.state.next_at),
+        }
+    }
+}
+
+fn failed(why: impl Into<String>) -> Came {
+    Came::Failed { why: why.into() }
+}
+
+fn record(state: &State, plan: &Checked, at: UnixMillis, came: Came) -> RoundRecord {
+    RoundRecord {
+        round: plan.plan().round,
+        attempt: state.current.as_ref().map_or(0, |current| current.attempt),
+        plan: plan.digest(),
+        at,
+        cost: plan.cost(),
+        came,
+    }
+}
+
+fn encode(record: &RoundRecord) -> Vec<u8> {
+    postcard::to_allocvec(record).expect("every sequence in a record knows its length")
+}

@@ -1,0 +1,181 @@
+//! What is due: plans, attempts, and what becomes of their sums.
+
+use covey_privacy::Rho;
+use covey_privacy::encode::{Encoding, Sum};
+use covey_protocol::ids::UnixMillis;
+use covey_protocol::round::{Checked, Measure, SignedPlan, Start, Weighting};
+use covey_protocol::secagg::Fault;
+use covey_protocol::secagg::server::Summed;
+
+use super::{Coordinator, CoordinatorError, GroupView, Inner, encode, failed, record};
+use crate::record::Came;
+use crate::rule;
+use crate::state::{Current, State};
+
+/// A mean weight below this is noise: dividing by it would blow the update up.
+const LEAST_WEIGHT: f64 = 0.01;
+
+impl Coordinator {
+    pub(super) fn due(
+        &self,
+        inner: &mut Inner,
+        view: &GroupView,
+        now: UnixMillis,
+    ) -> Result<(), CoordinatorError> {
+        if let Some(run) = self.run(inner)? {
+            run.tick(&self.key, &*self.store, now)?;
+            if let Some(ended) = run.take_end() {
+                let plan = run.plan.clone();
+                self.end(inner, &plan, ended, now)?;
+            }
+            return Ok(());
+        }
+        let state = &inner.state;
+        let Some((campaign, done)) = &state.campaign else { return Ok(()) };
+        if now < state.next_at {
+            return Ok(());
+        }
+        let mut next = state.clone();
+        if *done >= campaign.rounds {
+            next.last_campaign = next.campaign.take().map(|(campaign, _)| campaign);
+            return self.write(inner, next);
+        }
+        let start = state.checkpoint.as_ref().ok_or(CoordinatorError::NoCheckpoint)?.values;
+        // Too few members now may be enough later.
+        next.next_at = now.plus(campaign.pause_ms.max(60_000));
+        let plan = match campaign.plan(view, state.round + 1, start, now) {
+            Ok(plan) => plan,
+            Err(error) => {
+                self.write(inner, next)?;
+                return Err(error.into());
+            }
+        };
+        let plan = SignedPlan::sign(&plan, &self.key).map_err(CoordinatorError::Plan)?;
+        next.round += 1;
+        let members = view.members.iter().copied().collect();
+        next.current = Some(Current { plan, members, attempt: 0, opened: now });
+        self.open_attempt(inner, next)
+    }
+
+    fn open_attempt(&self, inner: &mut Inner, next: State) -> Result<(), CoordinatorError> {
+        self.write(inner, next)?;
+        inner.run = None;
+        self.run(inner).map(|_| ())
+    }
+
+    /// An attempt is over: takes its sum, or tries again.
+    fn end(
+        &self,
+        inner: &mut Inner,
+        plan: &Checked,
+        ended: Result<Summed, Fault>,
+        now: UnixMillis,
+    ) -> Result<(), CoordinatorError> {
+        let mut next = inner.state.clone();
+        let came = match ended {
+            Ok(summed) => match self.take(&mut next, plan, summed) {
+                Ok(came) => came,
+                Err(Taking::Rejected(why)) => failed(why),
+                Err(Taking::Failed(error)) => return Err(error),
+            },
+            Err(fault) => failed(fault.to_string()),
+        };
+        let made = matches!(came, Came::Checkpoint { .. });
+        let record = record(&inner.state, plan, now, came);
+        tracing::info!(round = record.round, attempt = record.attempt, came = ?record.came, "an attempt is over");
+        self.store.record(&encode(&record))?;
+        let attempt = record.attempt + 1;
+        let again = !made && attempt < plan.plan().attempts;
+        if let Some(current) = next.current.as_mut().filter(|_| again) {
+            (current.attempt, current.opened) = (attempt, now);
+        } else {
+            next.current = None;
+            if let Some((campaign, done)) = &mut next.campaign {
+                *done += 1;
+                next.next_at = now.plus(campaign.pause_ms);
+            }
+        }
+        let before = inner.state.kept();
+        inner.run = None;
+        self.write(inner, next)?;
+        self.store.clear()?;
+        // Values that no plan, checkpoint or release names any more.
+        let kept = inner.state.kept();
+        for digest in before.iter().filter(|digest| !kept.contains(digest)) {
+            self.store.drop_values(digest)?;
+        }
+        if again { self.run(inner).map(|_| ()) } else { Ok(()) }
+    }
+
+    /// What becomes of a sum.
+    fn take(&self, next: &mut State, plan: &Checked, summed: Summed) -> Result<Came, Taking> {
+        let participants = summed.survivors.len() as u32;
+        let rejected = |error: &dyn std::fmt::Display| Taking::Rejected(error.to_string());
+        let encoding = Encoding::new(plan.layout().clone()).map_err(|error| rejected(&error))?;
+        let sum =
+            Sum::new(&encoding, summed.sum, participants).map_err(|error| rejected(&error))?;
+        let decoded = sum.decode().map_err(|error| rejected(&error))?;
+        let (mut mean, mut extras) = (decoded.mean, decoded.extras);
+        let contribution = &plan.plan().contribution;
+        if let Weighting::Pairs { .. } = contribution.weighting {
+            let weight = extras.remove(0).clamp(LEAST_WEIGHT, 1.0);
+            mean.iter_mut().for_each(|value| *value = (f64::from(*value) / weight) as f32);
+        }
+        let measured: Vec<(Measure, f64)> =
+            contribution.measures.iter().copied().zip(extras).collect();
+        let norm = mean.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+
+        let checkpoint = next.checkpoint.as_mut().ok_or(CoordinatorError::NoCheckpoint)?;
+        let values = self.store.values(&checkpoint.values.digest)?;
+        let mut values = values.ok_or(CoordinatorError::Damaged)?;
+        if values.len() != mean.len() {
+            let (found, expected) = (values.len(), mean.len());
+            return Err(CoordinatorError::Values { found, expected }.into());
+        }
+        let memory = match &checkpoint.memory {
+            Some(digest) => self.store.values(digest)?.ok_or(CoordinatorError::Damaged)?,
+            None => Vec::new(),
+        };
+        let mut rule = rule::of(plan.plan().rule, memory);
+        rule.apply(&mut values, &mean);
+        if !values.iter().all(|value| value.is_finite()) {
+            let why = "the rule made values that are no numbers; take a lower server rate";
+            return Err(Taking::Rejected(why.into()));
+        }
+        let start = Start::of(&values);
+        self.store.put_values(&start.digest, &values)?;
+        checkpoint.memory = match rule.memory() {
+            [] => None,
+            memory => {
+                let digest = Start::digest(memory);
+                self.store.put_values(&digest, memory)?;
+                Some(digest)
+            }
+        };
+        checkpoint.values = start;
+        checkpoint.participants = match checkpoint.rounds {
+            0 => participants,
+            _ => checkpoint.participants.min(participants),
+        };
+        checkpoint.rounds += 1;
+        checkpoint.round = plan.plan().round;
+        checkpoint.plan = plan.digest();
+        let both = checkpoint.cost.zip(plan.cost());
+        checkpoint.cost = both.and_then(|(a, b)| Rho::new((a.get() + b.get()).next_up()).ok());
+        checkpoint.measured.clone_from(&measured);
+        Ok(Came::Checkpoint { values: start.digest, participants, norm, measured })
+    }
+}
+
+/// Why a sum does not become a checkpoint.
+enum Taking {
+    /// It is not what it should be; another attempt may be.
+    Rejected(String),
+    Failed(CoordinatorError),
+}
+
+impl<E: Into<CoordinatorError>> From<E> for Taking {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}

@@ -1,0 +1,204 @@
+//! The attempt that is on, and its journal.
+
+use std::sync::Arc;
+
+use covey_crypto::{Digest, SecretKey};
+use covey_protocol::ids::{NodeId, UnixMillis};
+use covey_protocol::limits::MAX_ROUND_REQUEST;
+use covey_protocol::round::{Answer, Attempt, Checked, Effect, Ended, Phase};
+use covey_protocol::secagg::Members;
+use covey_protocol::wire;
+use covey_protocol::wire::v1::round::{Awaited, ClientMessage, ServerMessage};
+use serde::{Deserialize, Serialize};
+
+use crate::coordinator::CoordinatorError;
+use crate::state::Current;
+use crate::store::Store;
+
+/// A running attempt. What it is told and changes something is in the journal before it is answered.
+pub(crate) struct Run {
+    pub(crate) plan: Checked,
+    pub(crate) terms: Digest,
+    attempt: Attempt,
+    ended: Option<Ended>,
+}
+
+/// What the journal holds. The message is kept as its bytes, which its sender chose and the wire's bounds hold.
+#[derive(Serialize, Deserialize)]
+enum Entry {
+    /// The first entry: whose journal it is.
+    Begin {
+        terms: Digest,
+    },
+    Step {
+        from: NodeId,
+        message: Vec<u8>,
+        now: UnixMillis,
+    },
+    Added {
+        from: NodeId,
+        now: UnixMillis,
+    },
+    Tick {
+        now: UnixMillis,
+    },
+}
+
+impl Run {
+    /// Begins an attempt, or goes on with one where its journal ends.
+    pub(crate) fn open(
+        current: &Current,
+        key: &SecretKey,
+        store: &dyn Store,
+    ) -> Result<Self, CoordinatorError> {
+        let me = NodeId::new(key.public());
+        let plan = current.plan.verify(&me).map_err(CoordinatorError::Plan)?;
+        let members =
+            Members::new(current.members.iter().copied()).map_err(|_| CoordinatorError::Damaged)?;
+        let attempt = Attempt::open(&plan, &members, current.attempt, current.opened)
+            .map_err(CoordinatorError::Fault)?;
+        let terms = plan.terms(current.attempt).digest();
+        let mut run = Self { plan, terms, attempt, ended: None };
+        let entries = store.journal()?;
+        let decode = |bytes: &Vec<u8>| postcard::from_bytes::<Entry>(bytes);
+        let entries: Result<Vec<Entry>, _> = entries.iter().map(decode).collect();
+        let entries = entries.map_err(|_| CoordinatorError::Damaged)?;
+        let ours = matches!(entries.first(), Some(Entry::Begin { terms: of }) if *of == terms);
+        if !ours {
+            // What an attempt left that is over.
+            store.clear()?;
+            journal(store, &Entry::Begin { terms })?;
+            return Ok(run);
+        }
+        for entry in entries {
+            let effects = match entry {
+                Entry::Begin { .. } => continue,
+                Entry::Step { from, message, now } => {
+                    let message = wire::decode(&message, MAX_ROUND_REQUEST)
+                        .map_err(|_| CoordinatorError::Damaged)?;
+                    run.attempt.step(&from, message, key, now).effects
+                }
+                Entry::Added { from, now } => {
+                    let bytes = store.spooled(&from)?;
+                    run.attempt.added(&from, &bytes, key, now).effects
+                }
+                Entry::Tick { now } => run.attempt.tick(key, now),
+            };
+            run.note(effects);
+        }
+        run.attempt.found(|from| store.spooled(from).map_or(0, |bytes| bytes.len()));
+        Ok(run)
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.attempt.phase()
+    }
+
+    /// How many take part, and how many are done with the phase.
+    pub(crate) fn progress(&self) -> (usize, usize) {
+        self.attempt.progress()
+    }
+
+    pub(crate) fn wake_at(&self) -> Option<UnixMillis> {
+        self.attempt.wake_at()
+    }
+
+    /// How it ended, once.
+    pub(crate) fn take_end(&mut self) -> Option<Ended> {
+        self.ended.take()
+    }
+
+    pub(crate) fn tick(
+        &mut self,
+        key: &SecretKey,
+        store: &dyn Store,
+        now: UnixMillis,
+    ) -> Result<(), CoordinatorError> {
+        if self.attempt.is_due(now) {
+            journal(store, &Entry::Tick { now })?;
+            let effects = self.attempt.tick(key, now);
+            self.note(effects);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn step(
+        &mut self,
+        from: &NodeId,
+        message: ClientMessage,
+        key: &SecretKey,
+        store: &dyn Store,
+        now: UnixMillis,
+    ) -> Result<ServerMessage, CoordinatorError> {
+        let bytes = kept(&message).then(|| wire::encode(&message));
+        let Answer { mut reply, keep, effects } = self.attempt.step(from, message, key, now);
+        if let Some(message) = bytes.filter(|_| keep) {
+            journal(store, &Entry::Step { from: *from, message, now })?;
+        }
+        let mut rest = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Store { from, offset, bytes } => store.spool(&from, offset, &bytes)?,
+                Effect::Add(from) => {
+                    let bytes = store.spooled(&from)?;
+                    let answer = self.attempt.added(&from, &bytes, key, now);
+                    if answer.keep {
+                        journal(store, &Entry::Added { from, now })?;
+                    }
+                    reply = answer.reply;
+                    rest.extend(answer.effects);
+                }
+                other @ (Effect::Fault(_) | Effect::Entered(_) | Effect::Ended(_)) => {
+                    rest.push(other);
+                }
+            }
+        }
+        self.note(rest);
+        Ok(reply)
+    }
+
+    fn note(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Fault(fault) => tracing::warn!(%fault, "a participant did something wrong"),
+                Effect::Entered(phase) => {
+                    let (all, done) = self.attempt.progress();
+                    let round = self.plan.plan().round;
+                    tracing::info!(round, %phase, all, done, "a round has come to its next phase");
+                }
+                Effect::Ended(ended) => self.ended = Some(ended),
+                // Done where it arose; on the way through the journal the bytes are there.
+                Effect::Store { .. } | Effect::Add(_) => {}
+            }
+        }
+    }
+}
+
+/// Whether a message can be worth keeping: pieces of vectors lie in files of their own, and waiting changes nothing.
+const fn kept(message: &ClientMessage) -> bool {
+    match message {
+        ClientMessage::Keys(_)
+        | ClientMessage::Choice(_)
+        | ClientMessage::Dealing(_)
+        | ClientMessage::Upload(_)
+        | ClientMessage::Agreement(_)
+        | ClientMessage::Opening(_) => true,
+        ClientMessage::Piece { .. }
+        | ClientMessage::Waits(
+            Awaited::Cohort
+            | Awaited::Neighbours
+            | Awaited::Inbox
+            | Awaited::Survivors
+            | Awaited::Agreements
+            | Awaited::End,
+        ) => false,
+    }
+}
+
+fn journal(store: &dyn Store, entry: &Entry) -> Result<(), CoordinatorError> {
+    let bytes = postcard::to_allocvec(entry).expect("every sequence in an entry knows its length");
+    Ok(store.append(&bytes)?)
+}
+
+/// A store that is shared.
+pub(crate) type Shared = Arc<dyn Store>;
