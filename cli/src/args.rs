@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use crate::commands::{
     audit, backup, collections, daemon, eval, group, index, init, logs, model, open, privacy,
-    search, service, tune, watch,
+    search, service, train, tune, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -101,6 +101,8 @@ pub enum Command {
     #[command(subcommand)]
     Model(model::Model),
     Eval(eval::Eval),
+    #[command(subcommand)]
+    Train(train::Train),
     #[command(subcommand)]
     Privacy(privacy::Privacy),
     /// Write identity and state to one file

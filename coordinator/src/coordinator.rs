@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use covey_crypto::{Digest, SecretKey};
 use covey_privacy::Rho;
 use covey_protocol::group;
-use covey_protocol::ids::{Epoch, GroupId, ModelId, NodeId, RequestId, UnixMillis};
-use covey_protocol::limits::MAX_ROUND_REQUEST;
+use covey_protocol::ids::{Epoch, GroupId, ModelId, NodeId, UnixMillis};
 use covey_protocol::round::{
     Check, Checked, MANIFEST_VERSION, Manifest, Measure, Phase, SignedManifest, Start,
 };
@@ -196,19 +195,16 @@ impl Coordinator {
         Ok(self.store.clear()?)
     }
 
-    /// Answers one request of `from`, who is a member now. Whatever the bytes are, there is a reply.
-    pub fn serve(&self, from: &NodeId, body: &[u8], now: UnixMillis) -> Vec<u8> {
-        let Ok(RoundRequest { id, ask, .. }) = wire::decode(body, MAX_ROUND_REQUEST) else {
-            let answer = RoundAnswer::Refused(RoundRefusal::BadRequest);
-            return wire::encode(&RoundReply { id: RequestId(0), answer });
-        };
+    /// Answers one request of `from`, who is a member now.
+    pub fn serve(&self, from: &NodeId, request: RoundRequest, now: UnixMillis) -> RoundReply {
+        let RoundRequest { id, ask, .. } = request;
         let answer = self.answer(from, ask, now).unwrap_or_else(|error| {
             tracing::error!(%error, "the coordinator could not answer");
             // What is in memory may be ahead of the journal, which is what counts.
             self.inner().run = None;
             RoundAnswer::Refused(RoundRefusal::Busy)
         });
-        wire::encode(&RoundReply { id, answer })
+        RoundReply { id, answer }
     }
 
     /// Does what is due: ends phases, takes sums, opens attempts and publishes plans.
@@ -286,6 +282,11 @@ impl Coordinator {
         let values = self.store.values(&checkpoint.values.digest)?;
         let values = values.ok_or(CoordinatorError::Damaged)?;
         Ok((checkpoint.model, checkpoint.adapter.clone(), values))
+    }
+
+    /// When [`Coordinator::tick`] is next due, if ever.
+    pub fn wake_at(&self) -> Option<UnixMillis> {
+        self.inner().wake_at()
     }
 
     /// How it stands.

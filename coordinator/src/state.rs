@@ -4,6 +4,7 @@ use covey_crypto::Digest;
 use covey_privacy::Rho;
 use covey_protocol::ids::{ModelId, NodeId, UnixMillis};
 use covey_protocol::round::{Measure, SignedPlan, Start};
+use covey_protocol::wire::v1::round::Over;
 use serde::{Deserialize, Serialize};
 
 use crate::Campaign;
@@ -28,6 +29,8 @@ pub(crate) struct State {
     pub next_at: UnixMillis,
     pub checkpoint: Option<Checkpoint>,
     pub current: Option<Current>,
+    /// The terms of the attempt before, and how it ended, for those who come late.
+    pub last: Option<(Digest, Over)>,
     /// The last releases that were made here, the newest first.
     pub releases: Vec<Released>,
 }

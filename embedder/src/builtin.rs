@@ -19,6 +19,15 @@ static MODEL: OnceLock<Arc<StaticModel>> = OnceLock::new();
 ///
 /// When the bytes compiled into the program are damaged.
 pub fn builtin() -> Result<Arc<dyn Embedder>, EmbedError> {
+    Ok(builtin_model()?)
+}
+
+/// The same, for what only a static model can do.
+///
+/// # Errors
+///
+/// As [`builtin`].
+pub fn builtin_model() -> Result<Arc<StaticModel>, EmbedError> {
     if let Some(model) = MODEL.get() {
         return Ok(model.clone());
     }

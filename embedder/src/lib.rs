@@ -37,7 +37,7 @@ mod vector;
 use std::ops::Range;
 
 pub use bert::{BertError, BertModel, Precision};
-pub use builtin::{BUILTIN_NAME, builtin};
+pub use builtin::{BUILTIN_NAME, builtin, builtin_model};
 pub use distill::{
     ContrastOptions, ContrastProgress, DistillError, DistillOptions, DistillProgress, TextPair,
     distill, distill_and_train,

@@ -21,6 +21,7 @@ mod errors;
 mod groups;
 pub mod home;
 pub mod identity;
+mod learn;
 pub mod models;
 pub mod node;
 pub mod opened;

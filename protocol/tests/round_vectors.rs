@@ -53,7 +53,7 @@ fn plans_manifests_and_messages_are_pinned() {
     noisy(&mut plan, 2.0);
     plan.contribution.rotate = true;
     plan.contribution.weighting = Weighting::Pairs { cap: 100 };
-    plan.contribution.measures = vec![Measure::LossBefore, Measure::FoundAfter];
+    plan.contribution.measures = vec![Measure::LossBefore, Measure::Clipped];
     plan.rule = Rule::Adam { rate: 0.1, beta1: 0.9, beta2: 0.99, tau: 1e-3 };
     plan.sum.entries = 512 + 3;
     let plan = signed(&plan);

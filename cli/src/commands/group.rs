@@ -60,6 +60,17 @@ pub enum Group {
         #[arg(value_parser = ["admin", "member"])]
         role: String,
     },
+    /// Say whose node coordinates the group's rounds of learning; owners only
+    Coordinator {
+        /// The group
+        group: Name,
+        /// The member's name, or the beginning of its node id
+        #[arg(required_unless_present = "nobody")]
+        member: Option<String>,
+        /// Let nobody coordinate any more
+        #[arg(long, conflicts_with = "member")]
+        nobody: bool,
+    },
 }
 
 impl Group {
@@ -91,6 +102,13 @@ impl Group {
                 let what = if admin { "an admin" } else { "a plain member" };
                 let notice = format!("In {group}, {member} is now {what}.");
                 done(session, Call::GroupRole { group, member, admin }, &notice)
+            }
+            Self::Coordinator { group, member, nobody: _ } => {
+                let notice = match &member {
+                    Some(member) => format!("{member} coordinates the rounds of {group} now."),
+                    None => format!("Nobody coordinates the rounds of {group} now."),
+                };
+                done(session, Call::GroupCoordinator { group, member }, &notice)
             }
         }
     }

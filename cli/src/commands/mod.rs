@@ -14,6 +14,7 @@ pub mod open;
 pub mod privacy;
 pub mod search;
 pub mod service;
+pub mod train;
 pub mod tune;
 pub mod watch;
 
@@ -54,7 +55,11 @@ pub fn run(cli: Cli, output: &Output) -> Result<ExitCode, ApiError> {
         Command::Audit(it) => it.run(&session()?),
         Command::Model(it) => it.run(&session()?),
         Command::Eval(it) => it.run(&session()?),
-        Command::Privacy(it) => it.run(output),
+        Command::Train(it) => it.run(&session()?),
+        Command::Privacy(privacy::Privacy::Report) => {
+            session()?.show(Call::PrivacyReport, "looking")
+        }
+        Command::Privacy(privacy::Privacy::Plan(it)) => it.run(output),
         Command::Backup(it) => it.run(&session()?),
         Command::Restore(it) => it.run(&session()?),
         Command::Logs(it) => it.run(&session()?),

@@ -1,4 +1,4 @@
-//! `covey privacy`: what a promise costs, before anybody joins.
+//! `covey privacy`: what a promise costs before anybody joins, and what has been spent.
 
 mod plot;
 
@@ -18,10 +18,12 @@ const EXAMPLES: &str = "\
 Example: covey privacy plan --epsilon 8 --rounds 10 --cohort 200 --parameters 9216
          covey privacy plan --epsilon 4 --delta 1e-6 --rounds 50 --cohort 500 --svg epsilon.svg";
 
-/// Plan what training gives away
+/// Plan what training gives away, and see what it has given away so far
 #[derive(Debug, Subcommand)]
 pub enum Privacy {
     Plan(Box<PlanArgs>),
+    /// Show what this node's part in rounds has given away so far, by the ledger that it keeps itself
+    Report,
 }
 
 /// Find the noise for a promise, epsilon after each round, and whether anything is left to learn
@@ -59,16 +61,8 @@ pub struct PlanArgs {
     svg: Option<PathBuf>,
 }
 
-impl Privacy {
-    pub fn run(self, output: &Output) -> Result<(), ApiError> {
-        match self {
-            Self::Plan(it) => it.run(output),
-        }
-    }
-}
-
 impl PlanArgs {
-    fn run(self, output: &Output) -> Result<(), ApiError> {
+    pub fn run(self, output: &Output) -> Result<(), ApiError> {
         let goal = self.goal();
         let usage = |error: covey_privacy::accountant::AccountingError| {
             ApiError::new(ErrorCode::Usage, error.to_string())

@@ -5,6 +5,7 @@ mod eval;
 mod group;
 mod home;
 mod index;
+mod learn;
 mod mine;
 mod search;
 mod status;
@@ -102,6 +103,8 @@ pub fn reply(reply: &Reply, out: &mut dyn Write, style: Style) -> io::Result<()>
         Reply::Mined(it) => mine::mined(it, out, style),
         Reply::Opened { results } => mine::opened(results, out, style),
         Reply::Open(it) => mine::open(it, out, style),
+        Reply::Learning { groups } => learn::groups(groups, out, style),
+        Reply::Privacy { accounts } => learn::privacy(accounts, out, style),
         Reply::Service(it) => home::service(it, out),
         Reply::Log(it) => home::log(it, out),
         // The demo tells its story while it happens.

@@ -6,7 +6,7 @@ use covey_crypto::Digest;
 use covey_protocol::ids::{NodeId, UnixMillis};
 use covey_protocol::limits::{MAX_PIECE, MAX_ROUND_REQUEST};
 use covey_protocol::wire;
-use covey_protocol::wire::v1::round::{RoundAnswer, RoundAsk, RoundRefusal};
+use covey_protocol::wire::v1::round::{RoundAnswer, RoundAsk, RoundRefusal, ServerMessage};
 
 use super::{Coordinator, CoordinatorError, Inner};
 use crate::run::Run;
@@ -34,6 +34,10 @@ impl Coordinator {
                 None => RoundAnswer::Refused(RoundRefusal::NoSuchValues),
             },
             RoundAsk::Step { terms, message } => {
+                if let Some((last, over)) = inner.state.last.filter(|(last, _)| *last == terms) {
+                    tracing::debug!(attempt = %last.short(), "asked about an attempt that is over");
+                    return Ok(RoundAnswer::Step(ServerMessage::Over(over)));
+                }
                 let run = self.run(&mut inner)?.filter(|run| run.terms == terms);
                 let Some(run) = run else {
                     return Ok(RoundAnswer::Refused(RoundRefusal::NoSuchAttempt));

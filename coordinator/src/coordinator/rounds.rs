@@ -6,6 +6,7 @@ use covey_protocol::ids::UnixMillis;
 use covey_protocol::round::{Checked, Measure, SignedPlan, Start, Weighting};
 use covey_protocol::secagg::Fault;
 use covey_protocol::secagg::server::Summed;
+use covey_protocol::wire::v1::round::Over;
 
 use super::{Coordinator, CoordinatorError, GroupView, Inner, encode, failed, record};
 use crate::record::Came;
@@ -84,6 +85,8 @@ impl Coordinator {
         let record = record(&inner.state, plan, now, came);
         tracing::info!(round = record.round, attempt = record.attempt, came = ?record.came, "an attempt is over");
         self.store.record(&encode(&record))?;
+        let over = if made { Over::Done } else { Over::Failed };
+        next.last = Some((plan.terms(record.attempt).digest(), over));
         let attempt = record.attempt + 1;
         let again = !made && attempt < plan.plan().attempts;
         if let Some(current) = next.current.as_mut().filter(|_| again) {

@@ -26,7 +26,7 @@ pub struct MineCall {
 pub const MAX_NEGATIVES: u16 = 64;
 
 /// What was mined.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MineReport {
     /// The collections, by name.
     pub collections: Vec<Name>,

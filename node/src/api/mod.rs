@@ -7,6 +7,7 @@ mod bench;
 pub mod client;
 mod eval;
 mod index;
+mod learn;
 mod local;
 mod lossy;
 mod mine;
@@ -20,6 +21,7 @@ mod tune;
 pub use bench::*;
 pub use eval::*;
 pub use index::*;
+pub use learn::*;
 pub use local::*;
 pub use mine::*;
 pub use reply::*;
@@ -182,6 +184,34 @@ pub enum Call {
         /// `true` for admin.
         admin: bool,
     },
+    /// Says who coordinates a group's rounds of learning.
+    GroupCoordinator {
+        /// The group.
+        group: Name,
+        /// Name or node id (or a unique prefix of it); null for nobody.
+        member: Option<String>,
+    },
+    /// Takes part in a group's rounds from now on.
+    TrainOptIn(OptIn),
+    /// Takes no part in a group's rounds any more; training that is under way ends.
+    TrainOptOut {
+        /// The group.
+        group: Name,
+    },
+    /// How learning stands.
+    TrainStatus {
+        /// The group; all by default.
+        group: Option<Name>,
+    },
+    /// As the coordinator: begins rounds.
+    RoundsStart(StartRounds),
+    /// As the coordinator: ends them, the one under way included.
+    RoundsStop {
+        /// The group.
+        group: Name,
+    },
+    /// What learning together has cost in privacy so far.
+    PrivacyReport,
     /// Makes a one-use invite.
     Invite {
         /// The group.

@@ -47,6 +47,16 @@ pub enum Reply {
         /// Oldest first.
         results: Vec<OpenedInfo>,
     },
+    /// To [`super::Call::TrainOptIn`], [`super::Call::TrainStatus`] and [`super::Call::RoundsStart`].
+    Learning {
+        /// The groups, by name.
+        groups: Vec<super::LearnInfo>,
+    },
+    /// To [`super::Call::PrivacyReport`].
+    Privacy {
+        /// Every account, this peer's own first.
+        accounts: Vec<super::PrivacyAccount>,
+    },
     /// To [`super::Call::GroupCreate`], [`super::Call::Join`].
     Group(GroupInfo),
     /// To [`super::Call::GroupList`].

@@ -63,6 +63,11 @@ impl Drop for Searching<'_> {
 }
 
 impl Collections {
+    /// Waits while somebody searches, but not for long, and not once it is `over`: for work in the background.
+    pub(crate) fn let_searches_pass(&self, over: impl Fn() -> bool) {
+        self.signals.let_searches_pass(over);
+    }
+
     /// The current model is another one now.
     pub(crate) fn model_changed(&self) {
         self.signals.changes.fetch_add(1, Ordering::Relaxed);

@@ -52,8 +52,17 @@ impl Collections {
             of_file.entry(entry.path.to_string_lossy().into_owned()).or_default().push(entry);
         }
         let total: usize = sources.iter().map(|(_, snapshot)| snapshot.stats().files).sum();
+        let mut file = PartFile::create(&call.path)?;
+        let mut write = |pair: Pair| {
+            let mut line = serde_json::to_vec(&pair).map_err(|error| {
+                ApiError::new(ErrorCode::Internal, format!("cannot write a line: {error}"))
+            })?;
+            line.push(b'\n');
+            file.write(&line)?;
+            Ok(line.len() as u64)
+        };
         let mut mine = Mine {
-            file: PartFile::create(&call.path)?,
+            write: &mut write,
             report: MineReport {
                 collections: names.into_iter().collect(),
                 path: Some(call.path.clone()),
@@ -73,7 +82,45 @@ impl Collections {
             meter,
             cancel,
         };
-        for (_, snapshot) in &sources {
+        self.mine_all(&sources, &mut mine)?;
+        let report = mine.report;
+        file.publish()?;
+        Ok(report)
+    }
+
+    /// The pairs of `collections`, as [`Collections::mine`] writes them, without negatives.
+    pub(crate) fn pairs(
+        &self,
+        collections: &[Name],
+        opened: &[OpenedInfo],
+        cancel: &CancelFlag,
+    ) -> Result<Vec<Pair>, ApiError> {
+        let sources = self.sources(collections, &mut Vec::new())?;
+        let mut of_file: BTreeMap<String, Vec<&OpenedInfo>> = BTreeMap::new();
+        for entry in opened {
+            of_file.entry(entry.path.to_string_lossy().into_owned()).or_default().push(entry);
+        }
+        let mut pairs = Vec::new();
+        let mut write = |pair: Pair| {
+            pairs.push(pair);
+            Ok(0)
+        };
+        let mut mine = Mine {
+            write: &mut write,
+            report: MineReport::default(),
+            negatives: None,
+            opened: of_file,
+            seen: HashSet::new(),
+            total: 0,
+            meter: &mut |_| (),
+            cancel,
+        };
+        self.mine_all(&sources, &mut mine)?;
+        Ok(pairs)
+    }
+
+    fn mine_all(&self, sources: &[(Name, Snapshot)], mine: &mut Mine<'_>) -> Result<(), ApiError> {
+        for (_, snapshot) in sources {
             let mut failed = None;
             snapshot.mine(&*self.files, &mut |mined| match mine.take(mined) {
                 Ok(()) => ControlFlow::Continue(()),
@@ -84,9 +131,7 @@ impl Collections {
             });
             failed.map_or(Ok(()), Err)?;
         }
-        cancel.check()?;
-        mine.file.publish()?;
-        Ok(mine.report)
+        mine.cancel.check()
     }
 
     /// The collections to read, by name: those asked for, or all that can be read. Which of these cannot is noted.
@@ -122,9 +167,10 @@ impl Collections {
     }
 }
 
-/// Mining under way. Dropped before the file is published, it leaves nothing.
+/// Mining under way.
 struct Mine<'a> {
-    file: PartFile,
+    /// Takes a pair, and says how many bytes it takes.
+    write: &'a mut dyn FnMut(Pair) -> Result<u64, ApiError>,
     report: MineReport,
     negatives: Option<Negatives<'a>>,
     /// What was opened, by file.
@@ -229,12 +275,8 @@ impl<'a> Mine<'a> {
                 None => path.into_owned(),
             },
         };
-        let mut line = serde_json::to_vec(&pair).map_err(|error| {
-            ApiError::new(ErrorCode::Internal, format!("cannot write a line: {error}"))
-        })?;
-        line.push(b'\n');
-        self.report.bytes += line.len() as u64;
-        Ok(self.file.write(&line)?)
+        self.report.bytes += (self.write)(pair)?;
+        Ok(())
     }
 
     /// What was opened of a file, oldest first.

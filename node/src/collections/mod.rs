@@ -16,11 +16,13 @@ mod upkeep;
 mod vectors;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use covey_crypto::Digest;
 use covey_index::{Collection, Files, IndexError};
+use covey_privacy::ledger::CollectionKey;
 use covey_protocol::ids::{ModelId, Name};
 
 pub(crate) use change::Meter;
@@ -197,6 +199,16 @@ impl Collections {
 
     fn slots(&self) -> Vec<Arc<Slot>> {
         self.lock().values().cloned().collect()
+    }
+
+    /// What tells the folders of a collection apart in the privacy ledger: for as long as they are where they are, under
+    /// whatever collection.
+    pub(crate) fn keys_of(&self, name: &Name) -> Result<Vec<CollectionKey>, ApiError> {
+        let key = |root: &PathBuf| {
+            let digest = Digest::of("covey privacy collection 1", &[root.as_os_str().as_bytes()]);
+            CollectionKey(*digest.as_bytes())
+        };
+        Ok(self.slot(name)?.record().roots().iter().map(key).collect())
     }
 
     fn slot(&self, name: &Name) -> Result<Arc<Slot>, ApiError> {

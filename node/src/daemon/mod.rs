@@ -120,6 +120,7 @@ fn needs_others(call: &Call) -> bool {
         | Call::GroupRemove { .. }
         | Call::GroupTransfer { .. }
         | Call::GroupRole { .. }
+        | Call::GroupCoordinator { .. }
         | Call::Peers => true,
         Call::Status
         | Call::Add { .. }
@@ -143,6 +144,12 @@ fn needs_others(call: &Call) -> bool {
         | Call::GroupCreate { .. }
         | Call::GroupList
         | Call::GroupMembers { .. }
+        | Call::TrainOptIn(_)
+        | Call::TrainOptOut { .. }
+        | Call::TrainStatus { .. }
+        | Call::RoundsStart(_)
+        | Call::RoundsStop { .. }
+        | Call::PrivacyReport
         | Call::AuditList { .. }
         | Call::AuditVerify
         | Call::ModelList

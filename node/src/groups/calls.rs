@@ -121,7 +121,7 @@ impl<L: Link> Node<L> {
     }
 
     /// Makes a change that only the owner may make, and tells the members.
-    async fn decree(&self, id: GroupId, change: Change) -> Result<(), ApiError> {
+    pub(crate) async fn decree(&self, id: GroupId, change: Change) -> Result<(), ApiError> {
         let owner = self.groups.view(id, Log::owner).ok_or_else(errors::gone)?;
         if owner != self.id() {
             let name = self.member_name(id, owner);
@@ -201,7 +201,7 @@ impl<L: Link> Node<L> {
     }
 
     /// The member of `group` that a person means by `text`: its name, its id, or a unique start of it.
-    fn member(&self, id: GroupId, group: &Name, text: &str) -> Result<NodeId, ApiError> {
+    pub(crate) fn member(&self, id: GroupId, group: &Name, text: &str) -> Result<NodeId, ApiError> {
         let found = self.groups.view(id, |log| find_member(log, text)).ok_or_else(errors::gone)?;
         match found[..] {
             [node] => Ok(node),
@@ -224,7 +224,7 @@ impl<L: Link> Node<L> {
         self.groups.view(id, name).flatten().unwrap_or_else(|| node.short())
     }
 
-    pub(super) fn group_reply(&self, id: GroupId) -> Result<Reply, ApiError> {
+    pub(crate) fn group_reply(&self, id: GroupId) -> Result<Reply, ApiError> {
         self.group_info(id).map(Reply::Group).ok_or_else(errors::gone)
     }
 

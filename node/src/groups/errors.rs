@@ -27,9 +27,10 @@ impl From<Rejection> for ApiError {
             Rejection::NotAllowed | Rejection::OwnerStays | Rejection::OnlyByTransfer => {
                 ErrorCode::Forbidden
             }
-            Rejection::AlreadyMember | Rejection::NameTaken | Rejection::NoChange => {
-                ErrorCode::Exists
-            }
+            Rejection::AlreadyMember
+            | Rejection::NameTaken
+            | Rejection::NoChange
+            | Rejection::WrongRelease => ErrorCode::Exists,
             Rejection::InviteReused => ErrorCode::BadInvite,
             Rejection::NoSuchMember => ErrorCode::NotFound,
             Rejection::GroupFull | Rejection::LogFull | Rejection::StaleRequest => ErrorCode::Usage,

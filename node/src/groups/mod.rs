@@ -117,6 +117,11 @@ impl Groups {
         Ok(Self { me, key, env, kv, stores, state: Mutex::new(state) })
     }
 
+    /// This node's key.
+    pub(crate) fn key(&self) -> Arc<SecretKey> {
+        Arc::clone(&self.key)
+    }
+
     /// This node.
     pub(crate) fn me(&self) -> NodeId {
         self.me

@@ -11,6 +11,8 @@ mod stored;
 use std::sync::Arc;
 
 use covey_embedder::Embedder;
+use covey_embedder::adapter::AdapterConfig;
+use covey_embedder::train::Learner;
 use covey_index::{Encoder, SearchOptions};
 use covey_protocol::ids::ModelId;
 
@@ -18,7 +20,7 @@ pub use adapter::model_id;
 pub use one::OneModel;
 pub use stored::{StoredModels, model_entry, model_error};
 
-use crate::api::{ApiError, ModelEntry};
+use crate::api::{ApiError, ErrorCode, ModelEntry};
 
 /// Chunks recomputed at most for a question with a static model, which takes microseconds each.
 const STATIC_RECOMPUTE: usize = 512;
@@ -113,4 +115,20 @@ pub trait Models: Send + Sync {
     /// # Errors
     /// If there is no such model or it does not load; the current one then stays.
     fn set_current(&self, name: &str) -> Result<ModelHandle, ApiError>;
+
+    /// The model with exactly this id, with an adapter of `config` that has learnt nothing yet and `texts` at hand, of which the first
+    /// `max_tokens` tokens count each.
+    ///
+    /// # Errors
+    /// If it is not here, or the adapter does not fit it.
+    fn learner(
+        &self,
+        model: ModelId,
+        config: AdapterConfig,
+        texts: &[String],
+        max_tokens: usize,
+    ) -> Result<Box<dyn Learner>, ApiError> {
+        let _ = (model, config, texts, max_tokens);
+        Err(ApiError::new(ErrorCode::WrongModel, "the models here cannot be trained"))
+    }
 }

@@ -1,5 +1,8 @@
 //! A single model, such as the one inside the binary: for tests, the simulator and benchmarks.
 
+use covey_embedder::Embedder;
+use covey_embedder::adapter::AdapterConfig;
+use covey_embedder::train::{Learner, StaticLearner};
 use covey_protocol::ids::ModelId;
 
 use super::{ModelHandle, Models};
@@ -45,5 +48,23 @@ impl Models for OneModel {
         }
         Err(ApiError::new(ErrorCode::NotFound, format!("there is no model called {name} here"))
             .hint("list the models with `covey model list`, or get one with `covey model pull`"))
+    }
+
+    fn learner(
+        &self,
+        model: ModelId,
+        config: AdapterConfig,
+        texts: &[String],
+        max_tokens: usize,
+    ) -> Result<Box<dyn Learner>, ApiError> {
+        let internal = |error: &dyn std::fmt::Display| {
+            ApiError::new(ErrorCode::Internal, format!("the model cannot be trained: {error}"))
+        };
+        let builtin = covey_embedder::builtin_model().map_err(|error| internal(&error))?;
+        if model != self.0.id || super::model_id(builtin.id()) != model {
+            return Err(ApiError::new(ErrorCode::WrongModel, "that model is not here"));
+        }
+        let learner = StaticLearner::new(&builtin, config, texts, max_tokens);
+        Ok(Box::new(learner.map_err(|error| internal(&error))?))
     }
 }

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use covey_embedder::{BUILTIN_NAME, Embedder, Family, ModelError, ModelInfo, ModelStore};
+use covey_embedder::adapter::AdapterConfig;
+use covey_embedder::train::Learner;
+use covey_embedder::{
+    BUILTIN_NAME, Embedder, Family, LearnerError, ModelError, ModelInfo, ModelStore,
+};
 use covey_protocol::ids::ModelId;
 
 use super::{ModelHandle, Models, adapter};
@@ -89,6 +93,24 @@ impl Models for StoredModels {
         let handle = self.load(&info)?;
         self.state().current = info.name;
         Ok(handle)
+    }
+
+    fn learner(
+        &self,
+        model: ModelId,
+        config: AdapterConfig,
+        texts: &[String],
+        max_tokens: usize,
+    ) -> Result<Box<dyn Learner>, ApiError> {
+        let info = self.infos()?.into_iter().find(|info| adapter::model_id(info.id) == model);
+        let info = info.ok_or_else(|| {
+            ApiError::new(ErrorCode::WrongModel, "the model that the group trains is not here")
+                .hint("get it with `covey model pull`, and look with `covey model list`")
+        })?;
+        self.store.learner(&info.name, config, texts, max_tokens).map_err(|error| match error {
+            LearnerError::Model(error) => model_error(&error),
+            LearnerError::Train(error) => ApiError::new(ErrorCode::WrongModel, error.to_string()),
+        })
     }
 }
 

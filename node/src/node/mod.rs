@@ -22,6 +22,7 @@ use crate::cancel::CancelFlag;
 use crate::collections::{Collections, Ground};
 use crate::env::Env;
 use crate::groups::Groups;
+use crate::learn::Learning;
 use crate::models::Models;
 use crate::opened::Opened;
 use crate::query::{Ledger, Rates};
@@ -98,6 +99,7 @@ pub struct Inner<L: Link> {
     pub(crate) addresses: Addresses,
     pub(crate) audit: Arc<Ledger>,
     pub(crate) opened: Opened,
+    pub(crate) learning: Learning,
     pub(crate) answers: Semaphore,
     pub(crate) rates: Mutex<Rates>,
     jobs: mpsc::Sender<Job>,
@@ -146,6 +148,7 @@ impl<L: Link> Node<L> {
             addresses,
             audit: Arc::new(Ledger::open(stores.clone(), me)),
             opened: Opened::new(kv.clone()),
+            learning: Learning::new(stores.clone(), me),
             kv,
             answers: Semaphore::new(MAX_ANSWERS),
             rates: Mutex::new(Rates::default()),
@@ -224,6 +227,15 @@ impl<L: Link> Node<L> {
             Call::GroupRole { group, member, admin } => {
                 self.group_role(&group, &member, admin).await
             }
+            Call::GroupCoordinator { group, member } => {
+                self.group_coordinator(&group, member.as_deref()).await
+            }
+            Call::TrainOptIn(choice) => self.train_opt_in(&choice),
+            Call::TrainOptOut { group } => self.train_opt_out(&group),
+            Call::TrainStatus { group } => self.train_status(group.as_ref()),
+            Call::RoundsStart(call) => self.rounds_start(call).await,
+            Call::RoundsStop { group } => self.rounds_stop(&group).await,
+            Call::PrivacyReport => self.privacy_report(),
             Call::Invite { group, expires_s } => self.invite(&group, expires_s),
             Call::Join { code, member, wait_s } => {
                 self.join(&code, member, wait_s, progress, cancel).await

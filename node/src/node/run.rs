@@ -42,6 +42,10 @@ impl<L: Link> Node<L> {
         let Some((mut events, mut jobs)) = inbox else { return };
         self.sync_at_start();
         let mut tasks = JoinSet::new();
+        let node = self.clone();
+        tasks.spawn(async move { node.run_coordinators().await });
+        let node = self.clone();
+        tasks.spawn(async move { node.follow_rounds().await });
         let mut next_sync = self.next_sync();
         loop {
             tokio::select! {
@@ -90,6 +94,7 @@ impl<L: Link> Node<L> {
             reply.send(match protocol {
                 Protocol::Group => node.serve_group(from, &body).await,
                 Protocol::Search => node.serve_search(from, &body).await,
+                Protocol::Round => node.serve_round(from, body).await,
             });
         });
     }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::append::FileLog;
+use super::blobs::FileBlobs;
 use super::kv::SledKv;
-use super::{AppendLog, IndexPlace, Kv, StoreError, Stores};
+use super::{AppendLog, Blobs, IndexPlace, Kv, StoreError, Stores};
 use crate::durable::{self, io};
 use crate::home::Home;
 
@@ -15,6 +16,7 @@ pub struct DiskStores {
     kv: Arc<SledKv>,
     logs: PathBuf,
     indexes: PathBuf,
+    blobs: Arc<FileBlobs>,
 }
 
 impl DiskStores {
@@ -30,10 +32,13 @@ impl DiskStores {
     pub(crate) fn open_in(node: &Path, indexes: &Path) -> Result<Self, StoreError> {
         let logs = node.join("logs");
         let db = node.join("db");
-        for dir in [node, &logs, &db, indexes] {
+        let blobs = node.join("blobs");
+        for dir in [node, &logs, &db, &blobs, indexes] {
             durable::create_dir(dir)?;
         }
-        Ok(Self { kv: Arc::new(SledKv::open(&db)?), logs, indexes: indexes.to_owned() })
+        let kv = Arc::new(SledKv::open(&db)?);
+        let blobs = Arc::new(FileBlobs::new(blobs));
+        Ok(Self { kv, logs, indexes: indexes.to_owned(), blobs })
     }
 
     /// The names of all logs, in order.
@@ -79,6 +84,10 @@ impl Stores for DiskStores {
 
     fn index_place(&self) -> IndexPlace {
         IndexPlace::Disk(self.indexes.clone())
+    }
+
+    fn blobs(&self) -> Arc<dyn Blobs> {
+        self.blobs.clone()
     }
 }
 

@@ -154,6 +154,7 @@ fn place(table: Table, key: &[u8]) -> Vec<u8> {
         Table::Addresses => b'a',
         Table::Meta => b'm',
         Table::Opened => b'o',
+        Table::Rounds => b'r',
     };
     [&[tag], key].concat()
 }

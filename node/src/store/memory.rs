@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::check_log_name;
-use super::{AppendLog, IndexPlace, Kv, MAX_RECORD, Pair, StoreError, Stores, Table, Write};
+use super::{AppendLog, Blobs, IndexPlace, Kv, MAX_RECORD, Pair, StoreError, Stores, Table, Write};
 
 /// All stores of one node, in memory. A clone is the same stores.
 #[derive(Clone, Default)]
 pub struct MemoryStores {
     kv: Arc<MemoryKv>,
     logs: Arc<Mutex<BTreeMap<String, Arc<LogCell>>>>,
+    blobs: Arc<MemoryBlobs>,
 }
 
 impl MemoryStores {
@@ -45,6 +46,42 @@ impl Stores for MemoryStores {
 
     fn index_place(&self) -> IndexPlace {
         IndexPlace::Memory
+    }
+
+    fn blobs(&self) -> Arc<dyn Blobs> {
+        self.blobs.clone()
+    }
+}
+
+#[derive(Default)]
+struct MemoryBlobs(Mutex<BTreeMap<String, Vec<u8>>>);
+
+impl Blobs for MemoryBlobs {
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        lock(&self.0).insert(name.to_owned(), bytes.to_vec());
+        Ok(())
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(lock(&self.0).get(name).cloned())
+    }
+
+    fn extend(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut blobs = lock(&self.0);
+        let blob = blobs.entry(name.to_owned()).or_default();
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        if blob.len() < offset {
+            let what = "it is shorter than what was written to it".to_owned();
+            return Err(StoreError::Corrupt { path: name.into(), what });
+        }
+        blob.truncate(offset);
+        blob.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn remove(&self, prefix: &str) -> Result<(), StoreError> {
+        lock(&self.0).retain(|name, _| !name.starts_with(prefix));
+        Ok(())
     }
 }
 

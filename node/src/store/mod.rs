@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub mod append;
+mod blobs;
 mod disk;
 pub mod frame;
 mod kv;
@@ -111,10 +112,12 @@ pub enum Table {
     Meta,
     /// Results that the person opened, and what they had asked.
     Opened,
+    /// Rounds of learning: taken part in, and coordinated.
+    Rounds,
 }
 
 impl Table {
-    /// The tables that a backup holds: what the person opened stays where it was opened.
+    /// The tables that a backup holds: what the person opened stays where it was opened, and rounds are of one machine's.
     pub const BACKED_UP: [Self; 5] =
         [Self::Collections, Self::Shares, Self::Groups, Self::Addresses, Self::Meta];
 }
@@ -184,6 +187,35 @@ pub trait AppendLog: Send {
     }
 }
 
+/// Named files that come and go: what a round of learning needs for as long as it lasts, and an adapter's values. Names are of a-z,
+/// 0-9 and -.
+pub trait Blobs: Send + Sync {
+    /// Writes a file, all of it or nothing, durably.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// A file's bytes, if it is there.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Writes `bytes` behind the first `offset` bytes of a file, which is made where it is not there; what was behind them goes. It survives
+    /// kill -9, not a loss of power.
+    ///
+    /// # Errors
+    /// If the file is shorter than `offset`, or the disk says no.
+    fn extend(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Removes every file whose name starts with `prefix`.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    fn remove(&self, prefix: &str) -> Result<(), StoreError>;
+}
+
 /// Where index segments of collections live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IndexPlace {
@@ -212,4 +244,7 @@ pub trait Stores: Send + Sync {
 
     /// Where collections' indexes live.
     fn index_place(&self) -> IndexPlace;
+
+    /// Named files.
+    fn blobs(&self) -> Arc<dyn Blobs>;
 }

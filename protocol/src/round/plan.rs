@@ -150,10 +150,6 @@ pub enum Measure {
     LossBefore,
     /// And after.
     LossAfter,
-    /// Share of held-out questions whose text is found first, before training.
-    FoundBefore,
-    /// And after.
-    FoundAfter,
     /// Whether the update was longer than the clip norm.
     Clipped,
 }
@@ -166,7 +162,7 @@ impl Measure {
     pub const fn bound(self) -> f64 {
         match self {
             Self::LossBefore | Self::LossAfter => Self::LOSS_BOUND,
-            Self::FoundBefore | Self::FoundAfter | Self::Clipped => 1.0,
+            Self::Clipped => 1.0,
         }
     }
 }

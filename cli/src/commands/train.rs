@@ -1,0 +1,212 @@
+//! `covey train`: learning together with a group.
+
+use clap::{Args, Subcommand};
+use covey_node::api::{ApiError, Call, OptIn, StartRounds};
+use covey_protocol::ids::Name;
+
+use super::collections::done;
+use crate::session::Session;
+use crate::text::parse_seconds;
+
+/// Learn together: take part in a group's rounds, or coordinate them
+///
+/// Members train a small adapter of the shared model on pairs from their own files, and the coordinator learns the sum of their
+/// updates only. Nothing is learnt from unless you opt in.
+#[derive(Debug, Subcommand)]
+pub enum Train {
+    OptIn(Box<OptInArgs>),
+    /// Take no part any more; training that is under way ends
+    OptOut {
+        /// The group
+        group: Name,
+    },
+    /// Show who coordinates, what this node does, and how rounds went
+    Status {
+        /// The group (all by default)
+        group: Option<Name>,
+    },
+    Start(Box<StartArgs>),
+    /// As the coordinator: end the rounds, the one under way included
+    Stop {
+        /// The group
+        group: Name,
+    },
+}
+
+const OPT_IN: &str = "\
+Examples: covey train opt-in lab --collections notes --epsilon 8
+          covey train opt-in lab --collections notes,papers --without-noise";
+
+/// Take part in a group's rounds from now on, on these terms
+///
+/// With --epsilon this node takes part only in rounds that add noise, and its own ledger, which never forgets what was spent, refuses
+/// whatever would exceed it: `covey privacy report` shows how much that is. Without noise the coordinator still sees sums only, but
+/// what a sum gives away of one member has no bound.
+#[derive(Debug, Args)]
+#[command(after_help = OPT_IN)]
+pub struct OptInArgs {
+    /// The group
+    group: Name,
+    /// The collections that are learnt from, with commas
+    #[arg(long, value_delimiter = ',', required = true, value_name = "COLLECTION")]
+    collections: Vec<Name>,
+    /// The most that all rounds together may give away
+    #[arg(long, required_unless_present = "without_noise")]
+    epsilon: Option<f64>,
+    /// Take part without noise, and without a bound on what sums give away
+    #[arg(long, conflicts_with = "epsilon")]
+    without_noise: bool,
+    /// The chance that they give away more
+    #[arg(long, default_value_t = 1e-5)]
+    delta: f64,
+    /// The most that one round may give away (as much as all by default)
+    #[arg(long, requires = "epsilon")]
+    round_epsilon: Option<f64>,
+    /// Fewest honest members whose updates are summed, yours included
+    #[arg(long, default_value_t = 3)]
+    min_honest: u32,
+    /// Share of the members that may collude with the coordinator without harm
+    #[arg(long, default_value_t = 0.1)]
+    collusion: f64,
+    /// Most steps of training in a round
+    #[arg(long, default_value_t = 1_000)]
+    max_steps: u32,
+}
+
+const START: &str = "\
+Examples: covey group coordinator lab ann          (by the owner: ann's node coordinates)
+          covey train start lab --rounds 10 --epsilon 8
+          covey train start lab --rounds 5 --without-noise --window 10m";
+
+/// As the coordinator: begin rounds
+///
+/// Noise is chosen so that all rounds together cost epsilon, however many take part. The plan is signed and says everything that
+/// participants agree to; each checks it against its own limits.
+#[derive(Debug, Args)]
+#[command(after_help = START)]
+pub struct StartArgs {
+    /// The group
+    group: Name,
+    /// How many rounds
+    #[arg(long, default_value_t = 10)]
+    rounds: u32,
+    /// The model to start from (your current one by default)
+    #[arg(long)]
+    model: Option<String>,
+    /// What all rounds together cost a participant
+    #[arg(long, required_unless_present = "without_noise")]
+    epsilon: Option<f64>,
+    /// Add no noise: sums stay secret but for themselves, and have no bound on what they give away
+    #[arg(long, conflicts_with = "epsilon")]
+    without_noise: bool,
+    /// The chance that they give away more
+    #[arg(long, default_value_t = 1e-5)]
+    delta: f64,
+    /// Longest update
+    #[arg(long, default_value_t = 1.0)]
+    clip: f64,
+    /// Rank of the adapter
+    #[arg(long, default_value_t = 8)]
+    rank: u16,
+    /// FedProx's mu: how hard updates are pulled back to where they started; 0 for FedAvg
+    #[arg(long, default_value_t = 0.0)]
+    proximal: f64,
+    /// Times that each participant looks at its pairs in a round
+    #[arg(long, default_value_t = 1)]
+    epochs: u16,
+    /// Most steps of training in a round
+    #[arg(long, default_value_t = 200)]
+    max_steps: u32,
+    /// Learning rate: .0002 for a transformer by default, .001 for a static model
+    #[arg(long)]
+    rate: Option<f64>,
+    /// What becomes of the mean update
+    #[arg(long, default_value = "average", value_parser = ["average", "momentum", "adagrad", "adam", "yogi"])]
+    rule: String,
+    /// How much of it is used
+    #[arg(long, default_value_t = 1.0)]
+    server_rate: f64,
+    /// Fewest participants of a round
+    #[arg(long, default_value_t = 4)]
+    min_cohort: u32,
+    /// Share of them that may collude with the coordinator without harm
+    #[arg(long, default_value_t = 0.1)]
+    collusion: f64,
+    /// Share of them that may drop out
+    #[arg(long, default_value_t = 0.1)]
+    dropout: f64,
+    /// Time to train, until participants check in: 90s, 15m, 2h or 7d
+    #[arg(long, default_value = "1h", value_parser = parse_seconds)]
+    window: u64,
+    /// How long a phase of the sum waits for those who are missing
+    #[arg(long, default_value = "60s", value_parser = parse_seconds)]
+    phase: u64,
+    /// From the end of a round to the next plan
+    #[arg(long, default_value = "1m", value_parser = parse_seconds)]
+    pause: u64,
+}
+
+impl Train {
+    pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
+        match self {
+            Self::OptIn(args) => {
+                let args = *args;
+                let choice = OptIn {
+                    group: args.group,
+                    collections: args.collections,
+                    epsilon: args.epsilon,
+                    delta: args.delta,
+                    round_epsilon: args.round_epsilon,
+                    min_honest: args.min_honest,
+                    collusion_permille: permille(args.collusion),
+                    max_steps: args.max_steps,
+                };
+                session.show(Call::TrainOptIn(choice), "opting in")?;
+                session.notice_without_daemon(
+                    "Rounds are followed while this node runs: `covey daemon`",
+                )
+            }
+            Self::OptOut { group } => {
+                let notice = format!("This node takes no part in the rounds of {group} any more.");
+                done(session, Call::TrainOptOut { group }, &notice)
+            }
+            Self::Status { group } => session.show(Call::TrainStatus { group }, "looking"),
+            Self::Start(args) => {
+                let args = *args;
+                let call = StartRounds {
+                    group: args.group,
+                    rounds: args.rounds,
+                    model: args.model,
+                    epsilon: args.epsilon,
+                    delta: args.delta,
+                    clip: args.clip,
+                    rank: args.rank,
+                    proximal: args.proximal,
+                    epochs: args.epochs,
+                    max_steps: args.max_steps,
+                    rate: args.rate,
+                    rule: args.rule,
+                    server_rate: args.server_rate,
+                    min_cohort: args.min_cohort,
+                    collusion_permille: permille(args.collusion),
+                    dropout_permille: permille(args.dropout),
+                    window_s: args.window,
+                    phase_s: u32::try_from(args.phase).unwrap_or(u32::MAX),
+                    pause_s: args.pause,
+                };
+                session.show(Call::RoundsStart(call), "planning")?;
+                session
+                    .notice_without_daemon("Rounds take place while this node runs: `covey daemon`")
+            }
+            Self::Stop { group } => {
+                let notice = format!("The rounds of {group} have ended.");
+                done(session, Call::RoundsStop { group }, &notice)
+            }
+        }
+    }
+}
+
+/// A share in thousandths, rounded up: what is to be withstood is never less than asked for.
+fn permille(share: f64) -> u16 {
+    (share * 1_000.0).ceil() as u16
+}

@@ -1,0 +1,365 @@
+//! What the person asks of learning together.
+
+use covey_coordinator::{Came, Campaign, CoordinatorError, RoundRecord, Status};
+use covey_embedder::adapter::{AdapterConfig, HeadConfig, LoraConfig};
+use covey_net::Link;
+use covey_privacy::accountant::{Rounds, zcdp};
+use covey_privacy::ledger::{Account, Budget, CollectionKey, Unit};
+use covey_privacy::plan::ledger_noise;
+use covey_privacy::{ClipNorm, Delta, Epsilon, NoiseMultiplier, Rho};
+use covey_protocol::group::{Change, Log};
+use covey_protocol::ids::{GroupId, Name};
+use covey_protocol::limits::MAX_COHORT;
+use covey_protocol::round::{Contribution, Learning, Measure, Rule, Start, Weighting};
+use covey_protocol::secagg::{Bounds, Parameters, Topology};
+
+use super::ledger::Standing;
+use crate::api::{
+    ApiError, CampaignInfo, ErrorCode, LearnInfo, OptIn, PastRound, PrivacyAccount, Reply,
+    RoundInfo, StartRounds,
+};
+use crate::models::ModelHandle;
+use crate::node::Node;
+
+/// Attempts that are listed.
+const HISTORY: usize = 100;
+/// How often a round is tried.
+const ATTEMPTS: u32 = 3;
+/// Groups up to here share with everybody.
+const MOST_COMPLETE: u32 = 100;
+/// Pairs beyond which a participant counts no more.
+const PAIRS_CAP: u32 = 1_000;
+/// Fewest pairs to take part with.
+const MIN_PAIRS: u32 = 8;
+/// Tokens of a text that count in training.
+const TOKENS: u16 = 128;
+
+impl<L: Link> Node<L> {
+    pub(crate) async fn group_coordinator(
+        &self,
+        group: &Name,
+        member: Option<&str>,
+    ) -> Result<Reply, ApiError> {
+        let id = self.groups.find(group)?;
+        let node = member.map(|member| self.member(id, group, member)).transpose()?;
+        self.decree(id, Change::Coordinator { node }).await?;
+        self.learning.woken.notify_one();
+        self.group_reply(id)
+    }
+
+    pub(crate) fn train_opt_in(&self, choice: &OptIn) -> Result<Reply, ApiError> {
+        let id = self.groups.find(&choice.group)?;
+        choice.limits()?;
+        if choice.collections.is_empty() {
+            let message = "say which collections are learnt from";
+            return Err(ApiError::new(ErrorCode::Usage, message)
+                .hint("`covey status` lists them, and --collections takes names with commas"));
+        }
+        let mut accounts = vec![Account::Peer];
+        for name in &choice.collections {
+            for collection in self.collections.keys_of(name)? {
+                accounts.push(Account::Collection { unit: Unit::Peer, collection });
+            }
+        }
+        if let Some(epsilon) = choice.epsilon {
+            let budget =
+                Budget::new(number(Epsilon::new(epsilon))?, number(Delta::new(choice.delta))?);
+            for account in accounts {
+                self.learning.ledger.set_budget(account, budget, self.env.now())?;
+            }
+        }
+        self.learning.choose(id, Some(choice))?;
+        self.learning.state().refused.remove(&id);
+        self.learning.chosen.notify_one();
+        Ok(Reply::Learning { groups: vec![self.learn_info(id)?] })
+    }
+
+    pub(crate) fn train_opt_out(&self, group: &Name) -> Result<Reply, ApiError> {
+        let id = self.groups.find(group)?;
+        self.learning.choose(id, None)?;
+        if let Some(stop) = self.learning.state().stops.get(&id) {
+            stop.cancel();
+        }
+        Ok(Reply::Ok)
+    }
+
+    pub(crate) fn train_status(&self, group: Option<&Name>) -> Result<Reply, ApiError> {
+        let ids = match group {
+            Some(group) => vec![self.groups.find(group)?],
+            None => self.groups.active(),
+        };
+        let groups = ids.into_iter().map(|id| self.learn_info(id)).collect::<Result<_, _>>()?;
+        Ok(Reply::Learning { groups })
+    }
+
+    pub(crate) async fn rounds_start(&self, call: StartRounds) -> Result<Reply, ApiError> {
+        let id = self.groups.find(&call.group)?;
+        let view = self.group_view(id).ok_or_else(|| {
+            let message = format!("this node does not coordinate {}", call.group);
+            ApiError::new(ErrorCode::Forbidden, message).hint(format!(
+                "the group's owner names it: covey group coordinator {} MEMBER",
+                call.group
+            ))
+        })?;
+        let coordinator = self.coordinator(id).await?;
+        let (models, now) = (self.models.clone(), self.env.now());
+        self.env
+            .compute(move || {
+                let model = match &call.model {
+                    Some(name) => {
+                        let entry = models.list()?.into_iter().find(|entry| entry.name == *name);
+                        entry.and_then(|entry| models.get(entry.id)).ok_or_else(|| {
+                            ApiError::new(
+                                ErrorCode::NotFound,
+                                format!("there is no model called {name} here"),
+                            )
+                            .hint("list the models with `covey model list`")
+                        })?
+                    }
+                    None => models.current()?,
+                };
+                let adapter = adapter(&model, &call);
+                let values = models.learner(model.id, adapter.clone(), &[], 1)?.start();
+                let mut campaign = campaign(&model, &adapter, &call)?;
+                if let Some(epsilon) = call.epsilon {
+                    // As much noise as the budget asks for, in the very layout that the rounds will have.
+                    campaign.contribution.noise = Some(NoiseMultiplier::ONE);
+                    let plan = campaign
+                        .plan(&view, 1, Start::of(&values), now)
+                        .map_err(|it| failed(&it.into()))?;
+                    let layout = plan.check().map_err(|check| usage(&check))?;
+                    let rounds = number(Rounds::new(call.rounds))?;
+                    let epsilon = number(Epsilon::new(epsilon))?;
+                    let noise = ledger_noise(epsilon, campaign.contribution.delta, rounds, &layout);
+                    campaign.contribution.noise = Some(noise.map_err(|error| usage(&error))?);
+                }
+                coordinator.start(campaign, &values, &view, now).map_err(|error| failed(&error))
+            })
+            .await?;
+        self.learning.woken.notify_one();
+        Ok(Reply::Learning { groups: vec![self.learn_info(id)?] })
+    }
+
+    pub(crate) async fn rounds_stop(&self, group: &Name) -> Result<Reply, ApiError> {
+        let id = self.groups.find(group)?;
+        let coordinator = self.coordinator(id).await?;
+        coordinator.stop(self.env.now()).map_err(|error| failed(&error))?;
+        Ok(Reply::Ok)
+    }
+
+    pub(crate) fn privacy_report(&self) -> Result<Reply, ApiError> {
+        let mut named: Vec<(CollectionKey, Name)> = Vec::new();
+        for name in self.collections.names() {
+            let keys = self.collections.keys_of(&name)?;
+            named.extend(keys.into_iter().map(|key| (key, name.clone())));
+        }
+        let accounts = self.learning.ledger.standings()?;
+        let accounts = accounts.iter().map(|standing| account(standing, &named)).collect();
+        Ok(Reply::Privacy { accounts })
+    }
+
+    fn learn_info(&self, id: GroupId) -> Result<LearnInfo, ApiError> {
+        let me = self.id();
+        let look = |log: &Log| (log.coordinator(), log.releases()[0].map_or(0, |it| it.number));
+        let (coordinator, release) = self.groups.view(id, look).unwrap_or_default();
+        let coordinates = coordinator == Some(me);
+        let (hosted, problem, doing, refused) = {
+            let state = self.learning.state();
+            (
+                state.hosted.get(&id).filter(|_| coordinates).cloned(),
+                state.problems.get(&id).cloned(),
+                state.doing.get(&id).cloned(),
+                state.refused.get(&id).cloned(),
+            )
+        };
+        let campaign = match hosted {
+            Some(coordinator) => {
+                let records = coordinator.records().map_err(|error| failed(&error))?;
+                Some(campaign_info(&coordinator.status(), &records, problem))
+            }
+            None => None,
+        };
+        Ok(LearnInfo {
+            group: self.groups.name_of(id).ok_or_else(crate::groups::gone)?,
+            coordinator: coordinator.map(|node| self.member_name(id, node)),
+            coordinates,
+            release,
+            taking_part: self.learning.choice(id)?,
+            doing,
+            refused,
+            rounds: self.learning.seen(id)?.rounds,
+            campaign,
+        })
+    }
+}
+
+fn number<T>(checked: Result<T, covey_privacy::OutOfRange>) -> Result<T, ApiError> {
+    checked.map_err(|error| usage(&error))
+}
+
+fn usage(error: &dyn std::fmt::Display) -> ApiError {
+    ApiError::new(ErrorCode::Usage, error.to_string())
+}
+
+fn failed(error: &CoordinatorError) -> ApiError {
+    let code = match error {
+        CoordinatorError::Store(_) => ErrorCode::Storage,
+        CoordinatorError::Damaged | CoordinatorError::Version(_) => ErrorCode::Corrupt,
+        CoordinatorError::Busy => ErrorCode::Busy,
+        CoordinatorError::NoCheckpoint => ErrorCode::NotFound,
+        CoordinatorError::Campaign(_) | CoordinatorError::Values { .. } => ErrorCode::Usage,
+        CoordinatorError::Plan(_) | CoordinatorError::Fault(_) => ErrorCode::Internal,
+    };
+    ApiError::new(code, error.to_string())
+}
+
+/// A small adapter. With noise only one factor moves: a mean of updates is then the update of the mean, and noise is not multiplied with
+/// itself (FFA-LoRA).
+fn adapter(model: &ModelHandle, call: &StartRounds) -> AdapterConfig {
+    let (rank, freeze_a) = (usize::from(call.rank.max(1)), call.epsilon.is_some());
+    if model.family == "static" {
+        let head = HeadConfig::default();
+        AdapterConfig::Head(HeadConfig { rank: Some(rank), freeze_a, ..head })
+    } else {
+        let lora = LoraConfig::default();
+        AdapterConfig::Lora(LoraConfig { rank, alpha: 2.0 * rank as f32, freeze_a, ..lora })
+    }
+}
+
+fn campaign(
+    model: &ModelHandle,
+    adapter: &AdapterConfig,
+    call: &StartRounds,
+) -> Result<Campaign, ApiError> {
+    let (batch, rate) = if model.family == "static" { (256, 1e-3) } else { (32, 2e-4) };
+    let (rate_of, tau) = (call.server_rate, 1e-3);
+    let rule = match call.rule.as_str() {
+        "average" => Rule::Average { rate: rate_of },
+        "momentum" => Rule::Momentum { rate: rate_of, beta: 0.9 },
+        "adagrad" => Rule::Adagrad { rate: rate_of, tau },
+        "adam" => Rule::Adam { rate: rate_of, beta1: 0.9, beta2: 0.99, tau },
+        "yogi" => Rule::Yogi { rate: rate_of, beta1: 0.9, beta2: 0.99, tau },
+        other => {
+            let message = format!(
+                "there is no rule called {other}: average, momentum, adagrad, adam or yogi"
+            );
+            return Err(ApiError::new(ErrorCode::Usage, message));
+        }
+    };
+    let seconds = |seconds: u32| seconds.saturating_mul(1_000);
+    Ok(Campaign {
+        rounds: call.rounds,
+        attempts: ATTEMPTS,
+        model: model.id,
+        adapter: serde_json::to_vec(adapter).map_err(|error| usage(&error))?,
+        learning: Learning {
+            epochs: call.epochs,
+            batch,
+            max_steps: call.max_steps,
+            rate: call.rate.unwrap_or(rate),
+            proximal: call.proximal,
+            max_tokens: TOKENS,
+            min_pairs: MIN_PAIRS,
+        },
+        contribution: Contribution {
+            clip: number(ClipNorm::new(call.clip))?,
+            noise: None,
+            unit: Unit::Peer,
+            delta: number(Delta::new(call.delta))?,
+            rotate: false,
+            // Weights and losses would cost noise of their own.
+            weighting: match call.epsilon {
+                Some(_) => Weighting::Uniform,
+                None => Weighting::Pairs { cap: PAIRS_CAP },
+            },
+            measures: match call.epsilon {
+                Some(_) => vec![],
+                None => vec![Measure::LossBefore, Measure::LossAfter],
+            },
+        },
+        sum: Parameters {
+            topology: Topology::Complete,
+            entries: 1,
+            min_cohort: call.min_cohort,
+            max_cohort: MAX_COHORT.min(MOST_COMPLETE),
+            bounds: Bounds {
+                collusion_permille: call.collusion_permille,
+                dropout_permille: call.dropout_permille,
+                ..Bounds::default()
+            },
+        },
+        rule,
+        window_ms: call.window_s.saturating_mul(1_000),
+        phase_ms: seconds(call.phase_s),
+        upload_ms: seconds(call.phase_s).saturating_mul(4),
+        pause_ms: call.pause_s.saturating_mul(1_000),
+    })
+}
+
+fn campaign_info(
+    status: &Status,
+    records: &[RoundRecord],
+    problem: Option<String>,
+) -> CampaignInfo {
+    let past = |record: &RoundRecord| {
+        let (participants, norm, measured, failed) = match &record.came {
+            Came::Checkpoint { participants, norm, measured, .. } => {
+                (*participants, Some(*norm), measured.as_slice(), None)
+            }
+            Came::Failed { why } => (0, None, [].as_slice(), Some(why.clone())),
+        };
+        let of = |measure| measured.iter().find(|(of, _)| *of == measure).map(|(_, value)| *value);
+        PastRound {
+            round: record.round,
+            attempt: record.attempt,
+            at: record.at,
+            participants,
+            norm,
+            loss: of(Measure::LossBefore).zip(of(Measure::LossAfter)),
+            failed,
+        }
+    };
+    let delta = Delta::new(1e-5).ok();
+    let cost = status.cost.filter(|cost| *cost > Rho::ZERO).zip(delta);
+    let epsilon = cost.and_then(|(cost, delta)| zcdp::epsilon(cost, delta).ok());
+    CampaignInfo {
+        left: status.left,
+        round: status.running.map(|(round, attempt, phase, participants, done)| RoundInfo {
+            round,
+            attempt,
+            phase: phase.to_string(),
+            participants: participants as u64,
+            done: done as u64,
+        }),
+        rounds: status.rounds,
+        participants: status.participants,
+        epsilon: epsilon.map(Epsilon::get),
+        delta: epsilon.and(delta).map(Delta::get),
+        problem,
+        history: records[records.len().saturating_sub(HISTORY)..].iter().map(past).collect(),
+    }
+}
+
+fn account(standing: &Standing, named: &[(CollectionKey, Name)]) -> PrivacyAccount {
+    let delta = standing.budget.map_or(1e-5, |budget| budget.delta.get());
+    let at = Delta::new(delta).expect("checked before");
+    let spent = standing.spent.rho();
+    let epsilon = |rho: Rho| zcdp::epsilon(rho, at).ok().map(Epsilon::get);
+    let four = Rho::new(4.0 * spent.get()).ok();
+    let (unit, collection) = match standing.account {
+        Account::Peer => ("peer".to_owned(), None),
+        Account::Collection { unit, collection } => {
+            let name = named.iter().find(|(key, _)| *key == collection);
+            (unit.to_string(), name.map(|(_, name)| name.clone()))
+        }
+    };
+    PrivacyAccount {
+        account: standing.account.to_string(),
+        collection,
+        unit,
+        epsilon: epsilon(spent),
+        replace_one_epsilon: four.and_then(epsilon),
+        delta,
+        budget: standing.budget.map(|budget| budget.epsilon.get()),
+    }
+}

@@ -1,0 +1,92 @@
+//! What the person has decided about taking part, and what is remembered of rounds.
+
+use covey_crypto::Digest;
+use covey_privacy::{Delta, Epsilon};
+use covey_protocol::ids::GroupId;
+use covey_protocol::round::Limits;
+use covey_protocol::secagg::{Bounds, Demands};
+use serde::{Deserialize, Serialize};
+
+use super::Learning;
+use crate::api::{ApiError, ErrorCode, OptIn};
+use crate::store::{Table, Write};
+
+/// What is remembered of one group's rounds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    /// The last plan: its round and digest.
+    pub(super) plan: Option<(u64, Digest)>,
+    /// The terms of the last attempt that keys were made for. They are never made for the same terms again.
+    pub(super) terms: Option<Digest>,
+    /// Rounds that this node was summed in.
+    pub(super) rounds: u64,
+}
+
+fn key(kind: u8, group: GroupId) -> Vec<u8> {
+    [&[b'p', kind], &group.0.as_bytes()[..]].concat()
+}
+
+fn damaged(_: serde_json::Error) -> ApiError {
+    ApiError::new(ErrorCode::Corrupt, "what is remembered of learning together is damaged")
+        .hint("opt in again: `covey train opt-in`")
+}
+
+impl Learning {
+    /// On what terms this node takes part in a group's rounds; nothing if it does not.
+    pub(super) fn choice(&self, group: GroupId) -> Result<Option<OptIn>, ApiError> {
+        let bytes = self.kv.get(Table::Rounds, &key(0, group))?;
+        bytes.map(|bytes| serde_json::from_slice(&bytes).map_err(damaged)).transpose()
+    }
+
+    pub(super) fn choose(&self, group: GroupId, choice: Option<&OptIn>) -> Result<(), ApiError> {
+        let write = match choice {
+            Some(choice) => {
+                let bytes = serde_json::to_vec(choice).map_err(damaged)?;
+                Write::Put(Table::Rounds, key(0, group), bytes)
+            }
+            None => Write::Delete(Table::Rounds, key(0, group)),
+        };
+        Ok(self.kv.write(vec![write])?)
+    }
+
+    pub(super) fn seen(&self, group: GroupId) -> Result<Seen, ApiError> {
+        match self.kv.get(Table::Rounds, &key(1, group))? {
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(damaged),
+            None => Ok(Seen::default()),
+        }
+    }
+
+    pub(super) fn note(&self, group: GroupId, seen: &Seen) -> Result<(), ApiError> {
+        let bytes = serde_json::to_vec(seen).map_err(damaged)?;
+        Ok(self.kv.write(vec![Write::Put(Table::Rounds, key(1, group), bytes)])?)
+    }
+}
+
+impl OptIn {
+    /// As limits on plans.
+    ///
+    /// # Errors
+    /// If a number is out of its range.
+    pub(super) fn limits(&self) -> Result<Limits, ApiError> {
+        let usage =
+            |error: covey_privacy::OutOfRange| ApiError::new(ErrorCode::Usage, error.to_string());
+        let a_round = self.round_epsilon.or(self.epsilon);
+        let max_epsilon = a_round.map(Epsilon::new).transpose().map_err(usage)?;
+        if self.min_honest < 2 || self.collusion_permille >= 500 {
+            let message = "an update is summed with at least one other honest member's, and fewer than half may collude";
+            return Err(ApiError::new(ErrorCode::Usage, message));
+        }
+        Ok(Limits {
+            demands: Demands {
+                min_honest: self.min_honest,
+                collusion_permille: self.collusion_permille,
+                colluders: 1,
+                security_bits: Bounds::default().security_bits,
+            },
+            max_epsilon,
+            delta: Delta::new(self.delta).map_err(usage)?,
+            max_steps: self.max_steps,
+            max_bytes: 512 << 20,
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! Coordinators of groups whose log names this node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use covey_coordinator::{Coordinator, GroupView};
+use covey_net::Link;
+use covey_protocol::group::Log;
+use covey_protocol::ids::{GroupId, NodeId, RequestId};
+use covey_protocol::limits::MAX_ROUND_REQUEST;
+use covey_protocol::secagg::Members;
+use covey_protocol::wire;
+use covey_protocol::wire::v1::round::{RoundAnswer, RoundRefusal, RoundReply, RoundRequest};
+use tokio::time::sleep;
+
+use super::store::RoundStore;
+use crate::api::{ApiError, ErrorCode};
+use crate::node::Node;
+
+/// The longest that a coordinator is not looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// And the shortest, so that one that always has something due starves nobody.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+impl<L: Link> Node<L> {
+    /// Answers one request about a round. Whatever the bytes are, there is a reply.
+    pub(crate) async fn serve_round(&self, from: NodeId, body: Vec<u8>) -> Vec<u8> {
+        let Ok(request) = wire::decode::<RoundRequest>(&body, MAX_ROUND_REQUEST) else {
+            let answer = RoundAnswer::Refused(RoundRefusal::BadRequest);
+            return wire::encode(&RoundReply { id: RequestId(0), answer });
+        };
+        wire::encode(&self.answer_round(from, request).await)
+    }
+
+    /// [`Node::serve_round`] for a request that has been read.
+    pub(super) async fn answer_round(&self, from: NodeId, request: RoundRequest) -> RoundReply {
+        let (id, group) = (request.id, request.group);
+        let member = self.groups.view(group, |log| {
+            log.role_of(from).is_some() && !log.is_frozen() && log.coordinator() == Some(self.id())
+        });
+        let coordinator = match member {
+            Some(true) => self.coordinator(group).await.ok(),
+            Some(false) | None => None,
+        };
+        let Some(coordinator) = coordinator else {
+            return RoundReply { id, answer: RoundAnswer::Refused(RoundRefusal::NotHere) };
+        };
+        let now = self.env.now();
+        let (reply, woken) = self
+            .env
+            .compute(move || {
+                let before = coordinator.wake_at();
+                let reply = coordinator.serve(&from, request, now);
+                let after = coordinator.wake_at();
+                (reply, after != before)
+            })
+            .await;
+        if woken {
+            self.learning.woken.notify_one();
+        }
+        reply
+    }
+
+    /// The coordinator of a group that names this node.
+    pub(super) async fn coordinator(&self, group: GroupId) -> Result<Arc<Coordinator>, ApiError> {
+        if let Some(coordinator) = self.learning.state().hosted.get(&group) {
+            return Ok(coordinator.clone());
+        }
+        let store = RoundStore::new(self.kv.clone(), self.learning.blobs.clone(), group);
+        let key = self.groups.key();
+        let opened = self.env.compute(move || Coordinator::open(key, Arc::new(store))).await;
+        match opened {
+            Ok(coordinator) => {
+                let mut state = self.learning.state();
+                state.problems.remove(&group);
+                Ok(state.hosted.entry(group).or_insert_with(|| Arc::new(coordinator)).clone())
+            }
+            Err(error) => {
+                self.learning.state().problems.insert(group, error.to_string());
+                Err(ApiError::new(ErrorCode::Corrupt, error.to_string()))
+            }
+        }
+    }
+
+    /// A group as its log has it now, for its coordinator.
+    pub(super) fn group_view(&self, group: GroupId) -> Option<GroupView> {
+        let me = self.id();
+        let look = |log: &Log| {
+            let ours = log.coordinator() == Some(me) && !log.is_frozen();
+            ours.then(|| GroupView {
+                group,
+                epoch: log.head().epoch,
+                coordinator: me,
+                members: Members::new(log.members().keys().copied())
+                    .expect("fewer than a cohort's most"),
+                release: log.releases()[0].map_or(0, |release| release.number),
+            })
+        };
+        self.groups.view(group, look).flatten()
+    }
+
+    /// Does what the coordinators here have due, for as long as the node runs.
+    pub(crate) async fn run_coordinators(&self) {
+        loop {
+            let mut next = LOOK_EVERY;
+            for group in self.groups.active() {
+                let Some(view) = self.group_view(group) else { continue };
+                let Ok(coordinator) = self.coordinator(group).await else { continue };
+                let now = self.env.now();
+                let ticking = coordinator.clone();
+                let ticked = self.env.compute(move || ticking.tick(&view, now)).await;
+                match ticked {
+                    Ok(()) => drop(self.learning.state().problems.remove(&group)),
+                    Err(error) => {
+                        tracing::warn!(%error, "a coordinator cannot go on");
+                        self.learning.state().problems.insert(group, error.to_string());
+                        continue;
+                    }
+                }
+                if let Some(at) = coordinator.wake_at() {
+                    let left = at.0.saturating_sub(self.env.now().0);
+                    next = next.min(Duration::from_millis(left).max(SHORTEST));
+                }
+            }
+            tokio::select! {
+                () = sleep(next) => {}
+                () = self.learning.woken.notified() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Learning together (docs/spec/round.md): this node's part in the rounds of its groups, and the rounds it coordinates.
+//!
+//! [`Learning`] holds the state. `host` serves the coordinators of groups whose log names this node, `take_part` follows other
+//! coordinators' plans, `prepare` trains, and `ledger` has the last word on what leaves. Nothing is learnt from unless the
+//! person has opted in.
+
+mod calls;
+mod choice;
+mod host;
+mod ledger;
+mod prepare;
+mod store;
+mod take_part;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use covey_coordinator::Coordinator;
+use covey_protocol::ids::{GroupId, NodeId};
+use tokio::sync::Notify;
+
+use crate::cancel::CancelFlag;
+use crate::store::{Blobs, Kv, Stores};
+use ledger::PrivacyLedger;
+
+/// What a node keeps of learning together.
+pub(crate) struct Learning {
+    kv: Arc<dyn Kv>,
+    blobs: Arc<dyn Blobs>,
+    ledger: Arc<PrivacyLedger>,
+    state: Mutex<State>,
+    /// Something is due earlier than it was.
+    woken: Notify,
+    /// The person has decided anew.
+    chosen: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// The coordinators of groups that name this node.
+    hosted: BTreeMap<GroupId, Arc<Coordinator>>,
+    /// Why a group's coordinator does nothing.
+    problems: BTreeMap<GroupId, String>,
+    /// What this node is doing in a group's round.
+    doing: BTreeMap<GroupId, String>,
+    /// Why it takes no part.
+    refused: BTreeMap<GroupId, String>,
+    /// Groups whose round is followed by a task.
+    followed: BTreeSet<GroupId>,
+    /// Raised when the person opts out.
+    stops: BTreeMap<GroupId, CancelFlag>,
+}
+
+impl Learning {
+    pub(crate) fn new(stores: Arc<dyn Stores>, me: NodeId) -> Self {
+        Self {
+            kv: stores.kv(),
+            blobs: stores.blobs(),
+            ledger: Arc::new(PrivacyLedger::new(stores, me)),
+            state: Mutex::new(State::default()),
+            woken: Notify::new(),
+            chosen: Notify::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_doing(&self, group: GroupId, doing: &str) {
+        self.state().doing.insert(group, doing.to_owned());
+    }
+
+    fn set_idle(&self, group: GroupId) {
+        self.state().doing.remove(&group);
+    }
+}

@@ -1,0 +1,188 @@
+//! Learning together: real nodes train on their own files, one of them coordinates, and only sums are seen.
+
+use std::fmt::Write;
+
+use covey_tests::{Lab, Person, wait_for, wait_until};
+use serde_json::Value;
+
+const THINGS: [&str; 12] = [
+    "kettle",
+    "bicycle",
+    "pear tree",
+    "beehive",
+    "violin",
+    "greenhouse",
+    "rain barrel",
+    "sourdough",
+    "telescope",
+    "woodstove",
+    "compost heap",
+    "loom",
+];
+const NOTE: &str = "A note that everybody starts with, about nothing in particular.";
+
+/// Notes that pairs can be mined from: a title, and what stands under it.
+fn notes(person: &Person, number: usize) -> String {
+    let mut folder = None;
+    for (place, thing) in THINGS.iter().enumerate() {
+        let mut text = format!("# How to look after the {thing} in season {number}\n\n");
+        for day in 0..3 {
+            let task = (place * 5 + day * 3 + number) % 11;
+            writeln!(
+                text,
+                "On day {day} the {thing} wants attention: step {task} of the list that {} keeps, \
+                 done slowly, with dry hands, and written down in the blue book afterwards.\n",
+                person.name
+            )
+            .expect("writes");
+        }
+        folder = person
+            .write(&format!("learn/{}.md", thing.replace(' ', "-")), text)
+            .parent()
+            .and_then(|it| it.to_str().map(str::to_owned));
+    }
+    folder.expect("a plain path")
+}
+
+/// A group whose members have notes to learn from; the first coordinates.
+fn lab(members: usize) -> Lab {
+    let names = ["ada", "ben", "cleo", "dan", "eve"];
+    let people: Vec<(&str, &str, &str)> =
+        names[..members].iter().map(|name| (*name, NOTE, "nothing")).collect();
+    let lab = Lab::found(&people);
+    for (number, person) in lab.people.iter().enumerate() {
+        person.json(&["add", &notes(person, number), "--collection", "learn"]);
+    }
+    lab.person(0).json(&["group", "coordinator", "lab", "ada"]);
+    for person in &lab.people[1..] {
+        wait_until("all to hear who coordinates", || !status(person)["coordinator"].is_null());
+    }
+    lab
+}
+
+fn status(person: &Person) -> Value {
+    person.json(&["train", "status", "lab"])["groups"][0].clone()
+}
+
+fn opt_in(person: &Person, options: &[&str]) {
+    person.json(&[&["train", "opt-in", "lab", "--collections", "learn"], options].concat());
+}
+
+const QUICK: [&str; 8] = ["--window", "20s", "--pause", "1s", "--phase", "20s", "--clip", "2"];
+
+fn start(person: &Person, rounds: &str, options: &[&str]) {
+    let start = ["train", "start", "lab", "--rounds", rounds];
+    person.json(&[&start[..], &QUICK, options].concat());
+}
+
+/// The attempts that are over.
+fn history(coordinator: &Person) -> Vec<Value> {
+    status(coordinator)["campaign"]["history"].as_array().cloned().unwrap_or_default()
+}
+
+fn after(coordinator: &Person, attempts: usize) -> Vec<Value> {
+    wait_for("a round to end", || {
+        Some(history(coordinator)).filter(|history| history.len() >= attempts)
+    })
+}
+
+#[test]
+fn members_learn_together_and_whoever_did_not_ask_to_takes_no_part() {
+    let lab = lab(5);
+    let ada = lab.person(0);
+    // Nothing is trained by default.
+    for person in &lab.people {
+        assert!(status(person)["taking_part"].is_null());
+    }
+    let failure = lab.person(1).fails(&["train", "start", "lab", "--without-noise"]);
+    assert_eq!(failure.kind, "forbidden", "{failure:?}");
+    for person in &lab.people[..4] {
+        opt_in(person, &["--without-noise", "--min-honest", "2"]);
+    }
+    start(ada, "2", &["--without-noise"]);
+    let history = after(ada, 2);
+    for round in &history {
+        assert!(round["failed"].is_null(), "{round}");
+        assert_eq!(round["participants"], 4, "{round}");
+        assert!(round["norm"].as_f64().is_some_and(|norm| norm > 0.0), "{round}");
+    }
+    for person in &lab.people[..4] {
+        wait_until("each to have heard", || status(person)["rounds"] == 2);
+    }
+    assert_eq!(status(lab.person(4))["rounds"], 0);
+    wait_until("the campaign to end", || status(ada)["campaign"]["left"].is_null());
+}
+
+#[test]
+fn a_budget_is_kept_by_the_node_itself() {
+    let lab = lab(4);
+    let ada = lab.person(0);
+    for person in &lab.people {
+        opt_in(person, &["--epsilon", "3", "--min-honest", "2"]);
+    }
+    // Two rounds cost 4; one of them is within everybody's budget.
+    start(ada, "2", &["--epsilon", "4"]);
+    let first = after(ada, 1);
+    assert_eq!(first[0]["participants"], 4, "{first:?}");
+    for person in &lab.people {
+        wait_until("the ledger to refuse", || {
+            let refused = status(person)["refused"].clone();
+            refused.as_str().is_some_and(|why| why.contains("budget of 3"))
+        });
+        let report = person.json(&["privacy", "report"]);
+        let peer = &report["accounts"][0];
+        let spent = peer["epsilon"].as_f64().expect("a number");
+        assert!((2.0..=3.0).contains(&spent), "{report}");
+        assert!(peer["replace_one_epsilon"].as_f64().is_some_and(|it| it > spent), "{report}");
+    }
+    // Nobody sent anything in the second round, in any attempt.
+    ada.json(&["train", "stop", "lab"]);
+    assert!(history(ada)[1..].iter().all(|attempt| attempt["participants"] == 0));
+}
+
+#[test]
+fn a_plan_without_noise_is_refused_by_who_wants_noise() {
+    let lab = lab(4);
+    let ada = lab.person(0);
+    for (number, person) in lab.people.iter().enumerate() {
+        let noise = ["--epsilon", "8"];
+        opt_in(
+            person,
+            if number == 3 { &noise } else { &["--without-noise", "--min-honest", "2"] },
+        );
+    }
+    start(ada, "1", &["--without-noise", "--min-cohort", "3"]);
+    let history = after(ada, 1);
+    assert_eq!(history[0]["participants"], 3, "{history:?}");
+    let refused = status(lab.person(3))["refused"].clone();
+    assert!(refused.as_str().is_some_and(|why| why.contains("R6")), "{refused}");
+    assert!(lab.person(3).json(&["privacy", "report"])["accounts"][0]["epsilon"] == 0.0);
+}
+
+#[test]
+fn a_round_survives_a_killed_coordinator_and_a_killed_member() {
+    let mut lab = lab(5);
+    for person in &lab.people {
+        opt_in(person, &["--without-noise", "--min-honest", "2"]);
+    }
+    // One does not answer, so that checking in lasts until its time is over, and there is time to kill.
+    let frozen = lab.take_daemon(4);
+    frozen.freeze();
+    start(lab.person(0), "1", &["--without-noise", "--min-cohort", "3", "--dropout", "0.3"]);
+    wait_until("four to have checked in", || {
+        let round = &status(lab.person(0))["campaign"]["round"];
+        round["phase"] == "gathering" && round["done"] == 4
+    });
+    lab.take_daemon(0).kill();
+    let again = lab.person(0).daemon();
+    let round = status(lab.person(0))["campaign"]["round"].clone();
+    assert_eq!(round["done"], 4, "it knows who is there: {round}");
+    let history = after(lab.person(0), 1);
+    assert!(history[0]["failed"].is_null(), "{history:?}");
+    // Ada's own keys went with her process; the other three are summed.
+    assert_eq!(history[0]["participants"], 3, "{history:?}");
+    for person in &lab.people[1..4] {
+        wait_until("each to have heard", || status(person)["rounds"] == 1);
+    }
+    drop((again, frozen));
+}
