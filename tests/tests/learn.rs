@@ -145,11 +145,9 @@ fn a_plan_without_noise_is_refused_by_who_wants_noise() {
     let lab = lab(4);
     let ada = lab.person(0);
     for (number, person) in lab.people.iter().enumerate() {
-        let noise = ["--epsilon", "8"];
-        opt_in(
-            person,
-            if number == 3 { &noise } else { &["--without-noise", "--min-honest", "2"] },
-        );
+        let noise = ["--epsilon", "8", "--min-honest", "2"];
+        let none = ["--without-noise", "--min-honest", "2"];
+        opt_in(person, if number == 3 { &noise } else { &none });
     }
     start(ada, "1", &["--without-noise", "--min-cohort", "3"]);
     let history = after(ada, 1);
