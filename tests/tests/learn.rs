@@ -111,6 +111,40 @@ fn members_learn_together_and_whoever_did_not_ask_to_takes_no_part() {
     }
     assert_eq!(status(lab.person(4))["rounds"], 0);
     wait_until("the campaign to end", || status(ada)["campaign"]["left"].is_null());
+    released(&lab);
+}
+
+/// What was learnt becomes a release that some members move to, while everybody goes on finding things.
+fn released(lab: &Lab) {
+    let (ada, ben, cleo) = (lab.person(0), lab.person(1), lab.person(2));
+    for person in &lab.people {
+        person.json(&["share", "learn", "--group", "lab", "--reveal", "full"]);
+    }
+    assert_eq!(ben.fails(&["model", "release", "lab"]).kind, "forbidden");
+    assert_eq!(ben.fails(&["model", "adopt", "lab"]).kind, "not_found");
+    let releases = ada.json(&["model", "release", "lab"]);
+    assert_eq!(releases["releases"][0]["number"], 1, "{releases}");
+    wait_until("ben to hear of it", || status(ben)["release"] == 1);
+    let adopted = ben.json(&["model", "adopt", "lab", "--force"]);
+    assert_eq!((&adopted["number"], &adopted["model"]), (&1.into(), &"lab-release-1".into()));
+    let loss = adopted["loss"].as_array().expect("ben has pairs to judge by");
+    assert!(loss.iter().all(|loss| loss.as_f64().is_some_and(f64::is_finite)), "{adopted}");
+    ada.json(&["model", "adopt", "lab", "--force"]);
+    wait_until("the group to be heard of cleo by", || status(cleo)["release"] == 1);
+    assert!(cleo.json(&["model", "releases", "lab"])["releases"][0]["model"].is_null());
+    // Two have moved and three have not: all find all.
+    for person in [ben, cleo] {
+        wait_until("everybody to answer", || {
+            let found = person.search("lab", "the violin wants attention");
+            let full = found["results"].as_array().is_some_and(|results| {
+                results.iter().any(|it| it["text"].as_str().is_some_and(|it| it.contains("violin")))
+            });
+            found["coverage"]["answered"] == 4 && full
+        });
+    }
+    ben.json(&["model", "rollback", "lab"]);
+    let releases = ben.json(&["model", "releases", "lab"]);
+    assert_eq!(releases["releases"][0]["used"], false, "{releases}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use covey_embedder::{DistillOptions, ModelStore, PullProgress, PullSource, PullStage, distill};
 use covey_node::api::{ApiError, Call, ErrorCode, Progress, Reply};
 use covey_node::models::{model_entry, model_error};
+use covey_protocol::ids::Name;
 
 use crate::progress::Bar;
 use crate::session::Session;
@@ -34,6 +35,32 @@ pub enum Model {
     },
     /// Make a small, fast static model from a pulled transformer
     Distill(Distill),
+    /// As the coordinator of a group: make what its rounds have learnt the group's next release
+    Release {
+        /// The group
+        group: Name,
+    },
+    /// Show the current release of a group's model, and the one before
+    Releases {
+        /// The group
+        group: Name,
+    },
+    /// Fetch, check and use the current release of a group's model
+    ///
+    /// It is checked against the group's log, and judged by pairs of your own files if you learn from any with the group. The daemon
+    /// brings collections along.
+    Adopt {
+        /// The group
+        group: Name,
+        /// Also if it does worse on pairs of your own files
+        #[arg(long)]
+        force: bool,
+    },
+    /// Go back to the model before the current release
+    Rollback {
+        /// The group
+        group: Name,
+    },
     Bench(bench::Bench),
     Mine(mine::Mine),
     Train(Box<train::Train>),
@@ -77,6 +104,12 @@ pub struct Distill {
 impl Model {
     pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
         match self {
+            Self::Release { group } => session.show(Call::ModelRelease { group }, "releasing"),
+            Self::Releases { group } => session.show(Call::ModelReleases { group }, "looking"),
+            Self::Adopt { group, force } => {
+                session.show(Call::ModelAdopt { group, force }, "fetching and checking")
+            }
+            Self::Rollback { group } => session.show(Call::ModelRollback { group }, "going back"),
             Self::List => session.show(Call::ModelList, "looking"),
             Self::Pull(it) => it.run(session),
             Self::Use { model } => {

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use covey_node::api::{CampaignInfo, LearnInfo, PastRound, PrivacyAccount};
+use covey_node::api::{
+    AdoptedRelease, CampaignInfo, LearnInfo, PastRound, PrivacyAccount, ReleaseInfo,
+};
 
 use super::Style;
 use crate::text::{clean, count};
@@ -102,6 +104,33 @@ fn past(it: &PastRound, out: &mut dyn Write, style: Style) -> io::Result<()> {
             writeln!(out, ": {}, update {norm:.4}{loss}", count(it.participants.into(), "member"))
         }
     }
+}
+
+/// The releases of a group's model.
+pub fn releases(releases: &[ReleaseInfo], out: &mut dyn Write, style: Style) -> io::Result<()> {
+    if releases.is_empty() {
+        return writeln!(
+            out,
+            "No release yet: the coordinator makes one with `covey model release`."
+        );
+    }
+    for it in releases {
+        let here = match (&it.model, it.used) {
+            (Some(name), true) => format!("{} (in use)", clean(name)),
+            (Some(name), false) => clean(name),
+            (None, _) => "not here (`covey model adopt`)".to_owned(),
+        };
+        writeln!(out, "{}  {}  {here}", style.bold(&format!("release {}", it.number)), it.id)?;
+    }
+    Ok(())
+}
+
+/// A release that is used from now on.
+pub fn adopted(it: &AdoptedRelease, out: &mut dyn Write, style: Style) -> io::Result<()> {
+    let judged = it.loss.map_or_else(String::new, |(before, after)| {
+        format!(", loss on pairs of your own files {before:.4} to {after:.4}")
+    });
+    writeln!(out, "Uses release {} as {}{judged}.", it.number, style.bold(&clean(&it.model)))
 }
 
 /// Every account of the privacy ledger.

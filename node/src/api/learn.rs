@@ -1,6 +1,6 @@
 //! Learning together: taking part in a group's rounds, and coordinating them.
 
-use covey_protocol::ids::{Name, UnixMillis};
+use covey_protocol::ids::{ModelId, Name, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// On what terms this node takes part in a group's rounds.
@@ -148,6 +148,30 @@ pub struct PastRound {
     pub loss: Option<(f64, f64)>,
     /// Why it failed.
     pub failed: Option<String>,
+}
+
+/// A release of a group's model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseInfo {
+    /// Its number.
+    pub number: u32,
+    /// The exact model.
+    pub id: ModelId,
+    /// What it is called here; null if it has not been fetched.
+    pub model: Option<String>,
+    /// Whether new collections and questions use it.
+    pub used: bool,
+}
+
+/// A release that is used from now on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AdoptedRelease {
+    /// Its number.
+    pub number: u32,
+    /// What it is called here.
+    pub model: String,
+    /// Loss of pairs of own files without and with it; null where this node learns from none.
+    pub loss: Option<(f64, f64)>,
 }
 
 /// One account of the privacy ledger.

@@ -210,6 +210,29 @@ pub enum Call {
         /// The group.
         group: Name,
     },
+    /// As the coordinator: makes the checkpoint the group's next release.
+    ModelRelease {
+        /// The group.
+        group: Name,
+    },
+    /// The current release of a group's model and the one before.
+    ModelReleases {
+        /// The group.
+        group: Name,
+    },
+    /// Fetches, checks and uses a group's current release.
+    ModelAdopt {
+        /// The group.
+        group: Name,
+        /// Also if it does worse on pairs of own files.
+        #[serde(default)]
+        force: bool,
+    },
+    /// Goes back to the model before a group's current release.
+    ModelRollback {
+        /// The group.
+        group: Name,
+    },
     /// What learning together has cost in privacy so far.
     PrivacyReport,
     /// Makes a one-use invite.

@@ -52,6 +52,13 @@ pub enum Reply {
         /// The groups, by name.
         groups: Vec<super::LearnInfo>,
     },
+    /// To [`super::Call::ModelRelease`] and [`super::Call::ModelReleases`].
+    Releases {
+        /// The newest first.
+        releases: Vec<super::ReleaseInfo>,
+    },
+    /// To [`super::Call::ModelAdopt`].
+    Adopted(super::AdoptedRelease),
     /// To [`super::Call::PrivacyReport`].
     Privacy {
         /// Every account, this peer's own first.

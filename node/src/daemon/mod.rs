@@ -121,6 +121,8 @@ fn needs_others(call: &Call) -> bool {
         | Call::GroupTransfer { .. }
         | Call::GroupRole { .. }
         | Call::GroupCoordinator { .. }
+        | Call::ModelRelease { .. }
+        | Call::ModelAdopt { .. }
         | Call::Peers => true,
         Call::Status
         | Call::Add { .. }
@@ -150,6 +152,8 @@ fn needs_others(call: &Call) -> bool {
         | Call::RoundsStart(_)
         | Call::RoundsStop { .. }
         | Call::PrivacyReport
+        | Call::ModelReleases { .. }
+        | Call::ModelRollback { .. }
         | Call::AuditList { .. }
         | Call::AuditVerify
         | Call::ModelList

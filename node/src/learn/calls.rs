@@ -201,7 +201,7 @@ fn usage(error: &dyn std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::Usage, error.to_string())
 }
 
-fn failed(error: &CoordinatorError) -> ApiError {
+pub(super) fn failed(error: &CoordinatorError) -> ApiError {
     let code = match error {
         CoordinatorError::Store(_) => ErrorCode::Storage,
         CoordinatorError::Damaged | CoordinatorError::Version(_) => ErrorCode::Corrupt,

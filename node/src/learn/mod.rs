@@ -9,6 +9,7 @@ mod choice;
 mod host;
 mod ledger;
 mod prepare;
+mod releases;
 mod store;
 mod take_part;
 

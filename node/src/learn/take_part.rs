@@ -223,7 +223,7 @@ impl<L: Link> Node<L> {
     }
 
     /// The values that a plan starts from.
-    async fn values(
+    pub(super) async fn values(
         &self,
         group: GroupId,
         coordinator: NodeId,
@@ -382,7 +382,7 @@ impl<L: Link> Node<L> {
     }
 
     /// Asks until there is an answer: a coordinator that is started again goes on where it was.
-    async fn ask_coordinator(
+    pub(super) async fn ask_coordinator(
         &self,
         group: GroupId,
         coordinator: NodeId,
@@ -434,11 +434,11 @@ fn masked_file(group: GroupId) -> String {
     format!("p{}-masked", &group.to_string()[..16])
 }
 
-fn refused(why: &dyn std::fmt::Display) -> ApiError {
+pub(super) fn refused(why: &dyn std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::Forbidden, why.to_string())
 }
 
-fn unexpected(answer: &RoundAnswer) -> ApiError {
+pub(super) fn unexpected(answer: &RoundAnswer) -> ApiError {
     let why = match answer {
         RoundAnswer::Refused(refusal) => format!("the coordinator refused: {refusal}"),
         RoundAnswer::Status(_)

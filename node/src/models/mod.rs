@@ -131,4 +131,28 @@ pub trait Models: Send + Sync {
         let _ = (model, config, texts, max_tokens);
         Err(ApiError::new(ErrorCode::WrongModel, "the models here cannot be trained"))
     }
+
+    /// Adds the model that an adapter of `config` with these values makes of `base`, under a name of its own.
+    ///
+    /// # Errors
+    /// If `base` is not here, the adapter does not fit it, or the name is taken.
+    fn adapted(
+        &self,
+        base: ModelId,
+        config: AdapterConfig,
+        values: Vec<f32>,
+        name: &str,
+    ) -> Result<ModelHandle, ApiError> {
+        let _ = (base, config, values, name);
+        Err(ApiError::new(ErrorCode::WrongModel, "no models can be added here"))
+    }
+
+    /// Takes a model away.
+    ///
+    /// # Errors
+    /// If it is not here, or cannot be taken away.
+    fn remove(&self, name: &str) -> Result<(), ApiError> {
+        let message = format!("{name} cannot be taken away");
+        Err(ApiError::new(ErrorCode::WrongModel, message))
+    }
 }

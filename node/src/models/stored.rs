@@ -112,6 +112,39 @@ impl Models for StoredModels {
             LearnerError::Train(error) => ApiError::new(ErrorCode::WrongModel, error.to_string()),
         })
     }
+
+    fn adapted(
+        &self,
+        base: ModelId,
+        config: AdapterConfig,
+        values: Vec<f32>,
+        name: &str,
+    ) -> Result<ModelHandle, ApiError> {
+        // One that was made before, and not come to use, is made again.
+        if self.find(name).is_ok() {
+            self.remove(name)?;
+        }
+        let wrong = |error: &dyn std::fmt::Display| {
+            ApiError::new(ErrorCode::WrongModel, format!("the adapter does not fit: {error}"))
+        };
+        let learner = self.learner(base, config, &[], 1)?;
+        let made = learner.adapter(&values).map_err(|error| wrong(&error))?;
+        let info = self.infos()?.into_iter().find(|info| adapter::model_id(info.id) == base);
+        let info = info.ok_or_else(|| wrong(&"its model is not here"))?;
+        let bytes = made.to_bytes(info.id).map_err(|error| wrong(&error))?;
+        let added = self.store.add_adapted(&info.name, &bytes, name);
+        self.load(&added.map_err(|error| model_error(&error))?)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), ApiError> {
+        let info = self.find(name)?;
+        if self.state().current == info.name {
+            let message = format!("{name} is in use");
+            return Err(ApiError::new(ErrorCode::Busy, message).hint("use another one first"));
+        }
+        self.state().loaded.remove(&adapter::model_id(info.id));
+        self.store.remove(&info.name).map_err(|error| model_error(&error))
+    }
 }
 
 /// How a model of the folder is listed; it is not the current one.

@@ -134,7 +134,7 @@ impl<L: Link> Node<L> {
         Ok(Reply::Models { models })
     }
 
-    pub(super) async fn model_use(&self, name: String) -> Result<Reply, ApiError> {
+    pub(crate) async fn model_use(&self, name: String) -> Result<Reply, ApiError> {
         let models = self.models.clone();
         let handle = self.env.compute(move || models.set_current(&name)).await?;
         let put = Write::Put(Table::Meta, MODEL_KEY.to_vec(), handle.name.into_bytes());

@@ -235,6 +235,10 @@ impl<L: Link> Node<L> {
             Call::TrainStatus { group } => self.train_status(group.as_ref()),
             Call::RoundsStart(call) => self.rounds_start(call).await,
             Call::RoundsStop { group } => self.rounds_stop(&group).await,
+            Call::ModelRelease { group } => self.model_release(&group).await,
+            Call::ModelReleases { group } => self.model_releases(&group),
+            Call::ModelAdopt { group, force } => self.model_adopt(&group, force).await,
+            Call::ModelRollback { group } => self.model_rollback(&group).await,
             Call::PrivacyReport => self.privacy_report(),
             Call::Invite { group, expires_s } => self.invite(&group, expires_s),
             Call::Join { code, member, wait_s } => {

@@ -1,0 +1,204 @@
+//! Releases of the shared model: made of the coordinator's checkpoint, named in the group's log, fetched, checked and adopted.
+
+use covey_embedder::train::{Examples, PairRules, TrainOptions, Trainer};
+use covey_net::Link;
+use covey_protocol::group::{self, Log, Wish};
+use covey_protocol::ids::{GroupId, ModelId, Name, NodeId};
+use covey_protocol::round::{Check, Manifest};
+use covey_protocol::wire::v1::round::{RoundAnswer, RoundAsk};
+
+use super::prepare::adapter;
+use super::take_part::{refused, unexpected};
+use crate::api::{AdoptedRelease, ApiError, ErrorCode, ReleaseInfo, Reply};
+use crate::cancel::CancelFlag;
+use crate::node::Node;
+
+/// Share of own documents whose pairs a release is judged by.
+const JUDGED: f64 = 0.5;
+/// Pairs of one document that it is judged by.
+const PER_DOCUMENT: usize = 4;
+/// A release is worse if it does worse by more than this share.
+const WORSE: f64 = 0.02;
+
+impl<L: Link> Node<L> {
+    /// As the coordinator: makes the checkpoint the group's next release.
+    pub(crate) async fn model_release(&self, name: &Name) -> Result<Reply, ApiError> {
+        let id = self.groups.find(name)?;
+        let view = self.group_view(id).ok_or_else(|| {
+            let message = format!("this node does not coordinate {name}");
+            ApiError::new(ErrorCode::Forbidden, message)
+        })?;
+        let coordinator = self.coordinator(id).await?;
+        let parent = self.releases(id)[0].map(|release| release.model);
+        let (models, now) = (self.models.clone(), self.env.now());
+        let number = view.release + 1;
+        let called = model_name(name, number);
+        let making = move || {
+            let failed = |error| super::calls::failed(&error);
+            let (base, config, values) = coordinator.checkpoint().map_err(failed)?;
+            let model = models.adapted(base, adapter(&config)?, values, &called)?;
+            coordinator.release(model.id, parent, &view, now).map_err(failed)
+        };
+        let release = self.env.compute(making).await?;
+        self.wish(id, Wish::Release(release.entry)).await?;
+        self.release_list(id)
+    }
+
+    pub(crate) fn model_releases(&self, name: &Name) -> Result<Reply, ApiError> {
+        self.release_list(self.groups.find(name)?)
+    }
+
+    /// Fetches the group's current release, checks that it is what the log says, judges it by own pairs, and uses it. `force` uses one that
+    /// does worse.
+    pub(crate) async fn model_adopt(&self, name: &Name, force: bool) -> Result<Reply, ApiError> {
+        let id = self.groups.find(name)?;
+        let [current, _] = self.releases(id);
+        let release = current.ok_or_else(|| {
+            ApiError::new(ErrorCode::NotFound, format!("{name} has no release yet"))
+        })?;
+        let coordinator = self.groups.view(id, Log::coordinator).flatten();
+        let (manifest, values) = self.fetch(id, coordinator, &release).await?;
+        let judged = self.judge(id, &manifest, &values).await?;
+        if let Some((before, after)) = judged
+            && after > before * (1.0 + WORSE)
+            && !force
+        {
+            let message = format!(
+                "release {} does worse on pairs of your own files: loss {after:.4}, and {before:.4} without it",
+                release.number
+            );
+            return Err(ApiError::new(ErrorCode::Forbidden, message)
+                .hint(format!("covey model adopt {name} --force uses it all the same")));
+        }
+        let (models, called) = (self.models.clone(), model_name(name, release.number));
+        let wanted = manifest.model;
+        let install = move || {
+            if let Some(there) = models.get(wanted) {
+                return Ok(there);
+            }
+            let config = adapter(&manifest.adapter)?;
+            let made = models.adapted(manifest.base, config, values, &called)?;
+            if made.id != wanted {
+                models.remove(&made.name)?;
+                return Err(refused(&Check::Model));
+            }
+            Ok(made)
+        };
+        let model = self.env.compute(install).await?;
+        let used = model.name.clone();
+        self.model_use(used.clone()).await?;
+        let (number, loss) = (release.number, judged);
+        Ok(Reply::Adopted(AdoptedRelease { number, model: used, loss }))
+    }
+
+    /// Goes back to the release before, or to the model that the current one was made of.
+    pub(crate) async fn model_rollback(&self, name: &Name) -> Result<Reply, ApiError> {
+        let id = self.groups.find(name)?;
+        let [current, previous] = self.releases(id);
+        let release = current.ok_or_else(|| {
+            ApiError::new(ErrorCode::NotFound, format!("{name} has no release to go back from"))
+        })?;
+        let wanted: Vec<ModelId> = previous.into_iter().map(|release| release.model).collect();
+        let models = self.models.clone();
+        let look = move || {
+            let before = wanted.into_iter().find_map(|model| models.get(model));
+            // All models of a lineage have one base; the one that no release is, is the one they were made of.
+            let base = |entry: &crate::api::ModelEntry| {
+                entry.id.base == release.model.base && entry.id != release.model
+            };
+            let base = models.list()?.into_iter().find(base).map(|entry| entry.name);
+            Ok::<_, ApiError>(before.map(|handle| handle.name).or(base))
+        };
+        let used = self.env.compute(look).await?.ok_or_else(|| {
+            let message = "there is no other model of this lineage here to go back to";
+            ApiError::new(ErrorCode::NotFound, message)
+                .hint("`covey model list` shows what is here")
+        })?;
+        self.model_use(used).await
+    }
+
+    fn releases(&self, id: GroupId) -> [Option<group::Release>; 2] {
+        self.groups.view(id, Log::releases).unwrap_or_default()
+    }
+
+    fn release_list(&self, id: GroupId) -> Result<Reply, ApiError> {
+        let here = self.models.list()?;
+        let info = |release: group::Release| {
+            let entry = here.iter().find(|entry| entry.id == release.model);
+            ReleaseInfo {
+                number: release.number,
+                id: release.model,
+                model: entry.map(|entry| entry.name.clone()),
+                used: entry.is_some_and(|entry| entry.current),
+            }
+        };
+        let releases = self.releases(id).into_iter().flatten().map(info).collect();
+        Ok(Reply::Releases { releases })
+    }
+
+    /// A release's manifest, as the log names it, and its values.
+    async fn fetch(
+        &self,
+        id: GroupId,
+        coordinator: Option<NodeId>,
+        release: &group::Release,
+    ) -> Result<(Manifest, Vec<f32>), ApiError> {
+        let coordinator = coordinator.ok_or_else(|| {
+            let message = "nobody coordinates the group any more, so nobody has its releases";
+            ApiError::new(ErrorCode::NotFound, message)
+        })?;
+        let ask = RoundAsk::Manifest { of: release.manifest };
+        let signed = match self.ask_coordinator(id, coordinator, ask).await? {
+            RoundAnswer::Manifest(signed) => signed,
+            other => return Err(unexpected(&other)),
+        };
+        let manifest = signed.verify().map_err(|check| refused(&check))?;
+        let fits = signed.digest() == release.manifest
+            && manifest.group == id
+            && manifest.number == release.number
+            && manifest.model == release.model;
+        if !fits {
+            return Err(refused(&Check::Form));
+        }
+        let values = self.values(id, coordinator, manifest.values).await?;
+        Ok((manifest, values))
+    }
+
+    /// The loss of own pairs without and with the release, if this node learns from any collections. Nothing leaves the node.
+    async fn judge(
+        &self,
+        id: GroupId,
+        manifest: &Manifest,
+        values: &[f32],
+    ) -> Result<Option<(f64, f64)>, ApiError> {
+        let Some(choice) = self.learning.choice(id)? else { return Ok(None) };
+        let (collections, models) = (self.collections.clone(), self.models.clone());
+        let (opened, config) = (self.opened.list()?, adapter(&manifest.adapter)?);
+        let (base, values) = (manifest.base, values.to_vec());
+        let judge = move || {
+            let stop = CancelFlag::new();
+            let pairs = collections.pairs(&choice.collections, &opened, &stop)?;
+            let rules = PairRules { per_document: PER_DOCUMENT, held_out: JUDGED, seed: 1 };
+            let examples = Examples::new(&pairs, &rules);
+            let learner = models.learner(base, config, &examples.texts, 128)?;
+            let loss = |values: Vec<f32>| {
+                let options = TrainOptions::default();
+                let trainer = Trainer::new(&*learner, &examples, options, Some(values));
+                let trainer = trainer.map_err(|error| refused(&error))?;
+                trainer.held_out_loss().map_err(|error| refused(&error))
+            };
+            if examples.train.len() < 2 {
+                return Ok(None);
+            }
+            Ok(loss(learner.start())?.zip(loss(values)?))
+        };
+        self.env.compute(judge).await
+    }
+}
+
+/// What a release is called here.
+fn model_name(group: &Name, number: u32) -> String {
+    let letters = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let group: String = group.as_str().chars().map(letters).take(40).collect();
+    format!("{}-release-{number}", group.trim_matches('-'))
+}
