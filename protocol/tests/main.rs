@@ -8,6 +8,7 @@ mod group_model;
 mod group_sync;
 mod search_answerer;
 mod search_asker;
+mod secagg_apart;
 mod secagg_attacks;
 mod secagg_audit;
 mod secagg_clients;
