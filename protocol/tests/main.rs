@@ -12,6 +12,7 @@ mod secagg_apart;
 mod secagg_attacks;
 mod secagg_audit;
 mod secagg_clients;
+mod secagg_neighbours;
 mod secagg_private;
 mod secagg_round;
 mod secagg_vectors;
