@@ -24,4 +24,4 @@ pub use round_key::{InvalidRoundKey, RoundPublic, RoundSecret};
 pub use seal::{SEAL_OVERHEAD, Unopened, open, seal};
 pub use secret::Secret32;
 pub use shamir::Share;
-pub use sign::{InvalidKey, InvalidSignature, PublicKey, SecretKey, Signature};
+pub use sign::{InvalidKey, InvalidSignature, PublicKey, SecretKey, Signature, verify_all};

@@ -89,6 +89,42 @@ impl PublicKey {
     }
 }
 
+/// Signatures in one batch at least: below that one at a time is as fast.
+const BATCH: usize = 4;
+
+/// Verifies many signatures under one domain, each by its key over its message, in less than half of the time
+/// that it takes one at a time.
+///
+/// It passes whatever passes [`PublicKey::verify`]. Beyond that it may pass what a key's owner bent itself
+/// by a point of small order, now and not another time, but nothing that somebody without the secret made
+/// (each signature counts with 128 bits drawn from all of the batch). So it serves where nobody is
+/// blamed for a signature that others passed, and not where all must come to one verdict, as in a log. If it
+/// does not pass, one at a time decides.
+///
+/// # Errors
+/// [`InvalidSignature`] if one of them does not verify.
+pub fn verify_all<'a, M: AsRef<[u8]> + 'a>(
+    domain: &str,
+    signed: impl IntoIterator<Item = (&'a PublicKey, M, &'a Signature)>,
+) -> Result<(), InvalidSignature> {
+    let signed: Vec<(&PublicKey, M, &Signature)> = signed.into_iter().collect();
+    if signed.len() >= BATCH && batch(domain, &signed).is_some() {
+        return Ok(());
+    }
+    signed.iter().try_for_each(|(key, message, it)| key.verify(domain, message.as_ref(), it))
+}
+
+fn batch<M: AsRef<[u8]>>(domain: &str, signed: &[(&PublicKey, M, &Signature)]) -> Option<()> {
+    let digest = |(_, message, _): &(_, M, _)| Digest::of(domain, &[message.as_ref()]);
+    let digests: Vec<Digest> = signed.iter().map(digest).collect();
+    let digests: Vec<&[u8]> = digests.iter().map(|it| &it.as_bytes()[..]).collect();
+    let signature = |(.., it): &(_, M, &Signature)| ed25519_dalek::Signature::from_bytes(&it.0);
+    let signatures: Vec<ed25519_dalek::Signature> = signed.iter().map(signature).collect();
+    let keys = signed.iter().map(|(key, ..)| VerifyingKey::from_bytes(&key.0).ok());
+    let keys: Vec<VerifyingKey> = keys.collect::<Option<_>>()?;
+    ed25519_dalek::verify_batch(&digests, &signatures, &keys).ok()
+}
+
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PublicKey({})", Digest::from_bytes(self.0).short())
@@ -172,6 +208,41 @@ mod tests {
         let mut bent = *signature.as_bytes();
         bent[63] ^= 1;
         assert!(key.public().verify("a", b"m", &Signature::from_bytes(bent)).is_err());
+    }
+
+    /// Whichever of them is bent, and however, the batch is refused as it is one at a time; and the same again.
+    #[test]
+    fn a_batch_passes_what_passes_alone() {
+        for count in [0, 1, BATCH - 1, BATCH, 40] {
+            let keys: Vec<SecretKey> =
+                (0..count).map(|n| SecretKey::from_seed(&[n as u8 + 1; 32])).collect();
+            let public: Vec<PublicKey> = keys.iter().map(SecretKey::public).collect();
+            let message = |n: usize| [n as u8; 7];
+            let signatures: Vec<Signature> =
+                keys.iter().enumerate().map(|(n, key)| key.sign("a", &message(n))).collect();
+            let verify = |domain: &str, signatures: &[Signature]| {
+                let all = public.iter().zip(signatures).enumerate();
+                verify_all(domain, all.map(|(n, (key, it))| (key, message(n), it)))
+            };
+            assert_eq!(verify("a", &signatures), Ok(()));
+            assert_eq!(verify("b", &signatures).is_ok(), count == 0);
+            for at in [0, count / 2, count.saturating_sub(1)].into_iter().filter(|at| *at < count) {
+                for byte in [0, 31, 32, 63] {
+                    let mut bent = signatures.clone();
+                    bent[at].0[byte] ^= 1;
+                    assert_eq!(verify("a", &bent), Err(InvalidSignature), "{at} {byte}");
+                }
+                let mut other = signatures.clone();
+                other[at] = keys[at].sign("a", b"another");
+                assert_eq!(verify("a", &other), Err(InvalidSignature));
+            }
+            // Two wrong ones that make up for one another without the factors.
+            if count >= 2 {
+                let mut swapped = signatures.clone();
+                swapped.swap(0, 1);
+                assert_eq!(verify("a", &swapped), Err(InvalidSignature));
+            }
+        }
     }
 
     #[test]

@@ -281,12 +281,12 @@ impl Encoding {
 fn deviation(layout: &Layout) -> Result<f64, LayoutError> {
     let Some((multiplier, mode)) = layout.noise else { return Ok(0.0) };
     let promised = multiplier.get() * layout.clip.get();
-    let NoiseMode::Distributed { survivors, colluders } = mode else { return Ok(promised) };
-    if survivors > layout.clients {
-        return Err(LayoutError::Survivors { survivors, clients: layout.clients });
+    let NoiseMode::Distributed(sharers) = mode else { return Ok(promised) };
+    let (survivors, clients) = (sharers.survivors(), layout.clients);
+    if survivors > clients {
+        return Err(LayoutError::Survivors { survivors, clients });
     }
-    let honest = survivors.saturating_sub(colluders).max(1);
-    Ok(promised * (f64::from(layout.clients) / f64::from(honest)).sqrt())
+    Ok(promised * (f64::from(clients) / f64::from(sharers.honest())).sqrt())
 }
 
 #[cfg(test)]

@@ -20,9 +20,11 @@ pub mod noise;
 pub mod plan;
 pub mod rng;
 pub mod sample;
+pub mod sharers;
 pub mod statement;
 #[cfg(test)]
 mod testing;
 pub mod types;
 
+pub use sharers::Sharers;
 pub use types::{ClipNorm, Delta, Epsilon, NoiseMultiplier, OutOfRange, Rho};

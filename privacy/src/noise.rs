@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::grid::{Scale, Sensitivity};
 use crate::sample::Variance;
+use crate::sharers::Sharers;
 use crate::types::{ClipNorm, NoiseMultiplier, Rho};
 
 /// Most clients in one sum.
@@ -20,12 +21,7 @@ pub const MAX_CLIENTS: u32 = 1 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NoiseMode {
     /// Each client its share.
-    Distributed {
-        /// The fewest clients a round may finish with.
-        survivors: u32,
-        /// How many of those may reveal their share or have added none.
-        colluders: u32,
-    },
+    Distributed(Sharers),
     /// The coordinator, which everybody has to trust: it sees the sum without noise.
     Central,
 }
@@ -40,12 +36,23 @@ pub enum NoiseError {
     NobodyHonest {
         /// The fewest survivors.
         survivors: u32,
-        /// Assumed colluders among them.
+        /// Those among them who count for nothing.
         colluders: u32,
     },
     /// N4: more clients than a sum takes.
     #[error("{0} clients are more than {MAX_CLIENTS}")]
     TooMany(u32),
+    /// N14: a plan that counts on more noise than the secure sum makes certain.
+    #[error(
+        "the plan's noise counts on {counted} clients where the secure sum makes {certain} certain: \
+         it would promise more than it keeps; plan for {certain}"
+    )]
+    CountsOnMore {
+        /// How many the plan counts on.
+        counted: u32,
+        /// How many are certain.
+        certain: u32,
+    },
     /// N3: a standard deviation that the sampler or the accounting does not take.
     #[error(
         "a share of noise would have a standard deviation of {0} grid points, and needs from 1/2 to 2^40; \
@@ -68,7 +75,7 @@ impl Noise {
     /// Variances round up.
     ///
     /// # Errors
-    /// [`NoiseError`] where nobody honest would be left, or a share would be too small to account for.
+    /// [`NoiseError`] where a share would be too small to account for.
     pub fn new(
         mode: NoiseMode,
         multiplier: NoiseMultiplier,
@@ -76,13 +83,7 @@ impl Noise {
         scale: Scale,
     ) -> Result<Self, NoiseError> {
         let honest = match mode {
-            NoiseMode::Distributed { survivors, .. } if survivors > MAX_CLIENTS => {
-                return Err(NoiseError::TooMany(survivors));
-            }
-            NoiseMode::Distributed { survivors, colluders } => survivors
-                .checked_sub(colluders)
-                .filter(|&honest| honest > 0)
-                .ok_or(NoiseError::NobodyHonest { survivors, colluders })?,
+            NoiseMode::Distributed(sharers) => sharers.honest(),
             NoiseMode::Central => 1,
         };
         // In units of 2^-16 grid points, rounded up; the variance is then exact.
@@ -115,7 +116,7 @@ impl Noise {
     /// The sigma^2 that each client adds, if clients add any.
     pub const fn client_share(&self) -> Option<Variance> {
         match self.mode {
-            NoiseMode::Distributed { .. } => Some(self.share),
+            NoiseMode::Distributed(_) => Some(self.share),
             NoiseMode::Central => None,
         }
     }
@@ -123,7 +124,7 @@ impl Noise {
     /// The sigma^2 that the coordinator adds, if it adds any.
     pub const fn coordinator_share(&self) -> Option<Variance> {
         match self.mode {
-            NoiseMode::Distributed { .. } => None,
+            NoiseMode::Distributed(_) => None,
             NoiseMode::Central => Some(self.promised),
         }
     }
@@ -131,7 +132,7 @@ impl Noise {
     /// The standard deviation of the sum if `clients` added what they ought to, in grid points.
     pub fn deviation(&self, clients: u32) -> f64 {
         match self.mode {
-            NoiseMode::Distributed { .. } => (self.share.to_f64() * f64::from(clients)).sqrt(),
+            NoiseMode::Distributed(_) => (self.share.to_f64() * f64::from(clients)).sqrt(),
             NoiseMode::Central => self.promised.to_f64().sqrt(),
         }
     }
@@ -146,7 +147,7 @@ impl Noise {
     /// makes no difference.
     pub fn cost_with(&self, sensitivity: Sensitivity, honest: u32) -> Rho {
         let shares = match self.mode {
-            NoiseMode::Distributed { .. } => honest,
+            NoiseMode::Distributed(_) => honest,
             NoiseMode::Central => 1,
         };
         let rho = zcdp(self.share.to_f64(), shares, sensitivity);
@@ -205,7 +206,7 @@ mod tests {
         colluders: u32,
     ) -> Result<Noise, NoiseError> {
         Noise::new(
-            NoiseMode::Distributed { survivors, colluders },
+            NoiseMode::Distributed(Sharers::new(survivors, colluders)?),
             NoiseMultiplier::new(multiplier).unwrap(),
             ClipNorm::new(1.0).unwrap(),
             Scale::from_exponent(scale).unwrap(),
@@ -278,7 +279,7 @@ mod tests {
         let one = Sensitivity { squared_l2: 1, dimension: 1 };
         let unit = ClipNorm::new(1.0).unwrap();
         let cost = |shares: u32| {
-            let mode = NoiseMode::Distributed { survivors: shares, colluders: 0 };
+            let mode = NoiseMode::Distributed(Sharers::new(shares, 0).unwrap());
             let multiplier = NoiseMultiplier::new(2.0).unwrap();
             let scale = Scale::from_exponent(0).unwrap();
             Noise::new(mode, multiplier, unit, scale).unwrap().cost(one).get()

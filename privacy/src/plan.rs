@@ -8,6 +8,7 @@ use crate::accountant::{AccountingError, Mu, Rounds, calibrate, zcdp};
 use crate::encode::{Layout, LayoutError, MAX_WORDS};
 use crate::ledger::{Budget, Charge, Unit};
 use crate::noise::NoiseMode;
+use crate::sharers::Sharers;
 use crate::statement::Statement;
 use crate::{ClipNorm, Delta, Epsilon, NoiseMultiplier};
 
@@ -92,14 +93,14 @@ impl Goal {
     /// own layout, given to [`ledger_noise`], says how much noise it needs.
     ///
     /// # Errors
-    /// If there are more parameters than a number of entries can say.
+    /// If there are more parameters than a number of entries can say, or a larger cohort than a sum takes.
     pub fn layout(&self) -> Result<Layout, LayoutError> {
         let most = usize::MAX;
         let dimension =
             usize::try_from(self.parameters).map_err(|_| LayoutError::Dimension(most))?;
         let rotated = dimension.checked_next_power_of_two().is_some_and(|it| it <= MAX_WORDS);
         let clients = self.cohort.max(1);
-        let mode = NoiseMode::Distributed { survivors: clients, colluders: 0 };
+        let mode = NoiseMode::Distributed(Sharers::new(clients, 0)?);
         Ok(Layout {
             dimension,
             clip: self.clip,
@@ -292,7 +293,7 @@ mod tests {
     #[test]
     fn noise_for_a_round_with_extras_and_colluders() {
         let goal = goal(10, 50, 9216);
-        let mode = NoiseMode::Distributed { survivors: 35, colluders: 5 };
+        let mode = NoiseMode::Distributed(Sharers::new(35, 5).unwrap());
         let layout = Layout {
             noise: Some((NoiseMultiplier::ONE, mode)),
             extras: vec![Extra::new(1.0, 0.1).unwrap()],

@@ -61,8 +61,11 @@ pub const MAX_ASKED: usize = 256;
 pub const MAX_COHORT: u32 = 16_384;
 /// Most clients of one secure aggregation in which everybody shares with everybody.
 pub const MAX_COMPLETE_COHORT: u32 = 512;
-/// Most neighbours one client has in a secure aggregation, chosen by it and choosing it.
-pub const MAX_NEIGHBOURS: usize = 2_048;
+/// Most neighbours one client chooses in a secure aggregation.
+pub const MAX_SHAREHOLDERS: usize = 512;
+/// Most neighbours one client has in a secure aggregation, chosen by it and choosing it: six times as many as it
+/// chooses, and all that may collude, who are fewer than half.
+pub const MAX_NEIGHBOURS: usize = 6 * MAX_SHAREHOLDERS + MAX_COHORT as usize / 2;
 /// Most entries of one securely aggregated vector.
 pub const MAX_ENTRIES: u32 = 25_000_000;
 /// Most siblings in a proof that a client is in a cohort: the height of a tree of [`MAX_COHORT`].

@@ -1,4 +1,4 @@
-//! The committed corpus of each fuzz target (fuzz/corpus), once through its target.
+//! The committed corpus of each fuzz target (tests/fuzz/corpus), once through its target.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::fuzzed::TARGETS;
 
 fn corpus(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(target)
 }
 
 /// With `UPDATE_VECTORS=1` the seeds of the formats as they are now are written first.
@@ -21,7 +21,7 @@ fn the_corpus_replays() {
                 fs::write(folder.join(format!("seed-{seed}")), bytes).expect("written");
             }
         }
-        let files = fs::read_dir(&folder).expect("fuzz/corpus has every target");
+        let files = fs::read_dir(&folder).expect("tests/fuzz/corpus has every target");
         let mut files: Vec<PathBuf> = files.map(|entry| entry.expect("a file").path()).collect();
         files.sort();
         for file in &files {

@@ -10,7 +10,7 @@ use covey_privacy::audit::{ErrorRate, one_run};
 use covey_privacy::encode::{Encoding, Layout};
 use covey_privacy::noise::NoiseMode;
 use covey_privacy::rng::SimulationRng;
-use covey_privacy::{ClipNorm, Delta, NoiseMultiplier};
+use covey_privacy::{ClipNorm, Delta, NoiseMultiplier, Sharers};
 use covey_protocol::secagg::Topology;
 
 use crate::secagg_round::{LOOSE, Leaves, run_with, terms};
@@ -24,7 +24,8 @@ fn delta() -> Delta {
 /// Noise of `multiplier` times the clip norm on `clients` clients' sum, `colluders` of whom help
 /// the attacker.
 fn encoding(clients: u32, colluders: u32, multiplier: f64) -> Encoding {
-    let mode = NoiseMode::Distributed { survivors: clients, colluders };
+    let sharers = Sharers::new(clients, colluders).expect("somebody is honest");
+    let mode = NoiseMode::Distributed(sharers);
     let multiplier = NoiseMultiplier::new(multiplier).expect("above 0");
     Encoding::new(Layout {
         dimension: CANARIES,

@@ -5,7 +5,7 @@ use covey_crypto::{Digest, RoundSecret, derive_key, seal, shamir};
 use covey_protocol::ids::NodeId;
 use covey_protocol::secagg::client::{Agreed, Dealt, Joining};
 use covey_protocol::secagg::server::{Gathering, Summing, Unmasking};
-use covey_protocol::secagg::{Check, Culprit, Seat};
+use covey_protocol::secagg::{Bounds, Check, Culprit, Fault, Seat, Topology};
 use covey_protocol::wire::v1::secagg::{Advertisement, Dealing, SealedShares, Upload};
 use covey_protocol::wire::{decode, encode};
 use rand_chacha::ChaCha20Rng;
@@ -241,4 +241,37 @@ fn a14_a26_openings_of_what_was_not_dealt() {
     // One share of each dealer, never both.
     assert_eq!(own.shares.len(), N as usize);
     unmasking.open(&id, own).expect("opened");
+}
+
+/// A round of ten of whom `answering` open, and `silent` of those no share of seat 0's.
+fn withheld(answering: usize, silent: usize) -> (NodeId, Fault) {
+    let terms = terms(Topology::Complete, 10, ENTRIES, Bounds::default());
+    let (mut cohort, sharing, enrolled) = enrol(seat(&terms, 10, 1), anybody).expect("enrols");
+    let (summing, dealt) = deal(&mut cohort, sharing, enrolled, anybody).expect("deals");
+    let vectors = dealt.keys().map(|id| (*id, vec![1; ENTRIES as usize])).collect();
+    let masking = take_inbox(&summing, dealt).expect("taken");
+    let (surviving, masked) = upload(&cohort, summing, masking, &vectors, anybody).expect("enough");
+    let (mut unmasking, agreed) = agree(&cohort, surviving, masked, anybody).expect("agree");
+    let dealer = *agreed.keys().next().expect("somebody");
+    for (n, (id, client)) in agreed.into_iter().take(answering).enumerate() {
+        let mut opening = client.agreements(unmasking.agreements()).expect("opens");
+        opening.shares.retain(|share| n >= silent || share.dealer != Seat(0));
+        unmasking.open(&id, opening).expect("opened");
+    }
+    (dealer, unmasking.finish().expect_err("too few shares"))
+}
+
+/// Ten clients, of whom one may collude; six shares recover a secret. Where four more have gone, a
+/// single one of the six that says nothing could have blamed whom it likes.
+#[test]
+fn a29_a_few_that_open_nothing_of_a_dealer_do_not_put_the_blame_on_it() {
+    for (answering, silent) in [(6, 1), (7, 2), (5, 1), (9, 4)] {
+        let (dealer, fault) = withheld(answering, silent);
+        let (check, culprit) = match (answering, silent) {
+            (..6, _) => (Check::TooFew, Culprit::Nobody),
+            (_, ..2) => (Check::Withheld, Culprit::Disputed(dealer)),
+            _ => (Check::Withheld, Culprit::Client(dealer)),
+        };
+        assert_eq!((fault.check, fault.culprit), (check, culprit), "{answering} {silent}");
+    }
 }

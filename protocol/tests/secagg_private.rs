@@ -3,14 +3,15 @@
 
 use covey_privacy::clip::{factor, l2_norm};
 use covey_privacy::encode::{Encoding, Extra, Layout, Sum};
+use covey_privacy::noise::NoiseError;
 use covey_privacy::noise::NoiseMode;
 use covey_privacy::rng::SimulationRng;
-use covey_privacy::{ClipNorm, NoiseMultiplier};
+use covey_privacy::{ClipNorm, NoiseMultiplier, Sharers};
 use covey_protocol::limits::MAX_COHORT;
-use covey_protocol::secagg::{Bounds, Topology};
+use covey_protocol::secagg::{Bounds, Parameters, Topology};
 use rand_chacha::rand_core::Rng;
 
-use crate::secagg_round::{Leaves, run_with, terms};
+use crate::secagg_round::{LOOSE, Leaves, run_with, terms};
 
 fn layout(dimension: usize, clients: u32) -> Layout {
     let clip = ClipNorm::new(1.0).expect("above 0");
@@ -20,7 +21,8 @@ fn layout(dimension: usize, clients: u32) -> Layout {
 /// With noise of `multiplier` times the clip norm, made for these survivors and colluders.
 fn noisy(layout: Layout, multiplier: f64, survivors: u32, colluders: u32) -> Encoding {
     let multiplier = NoiseMultiplier::new(multiplier).expect("above 0");
-    let mode = NoiseMode::Distributed { survivors, colluders };
+    let sharers = Sharers::new(survivors, colluders).expect("somebody is honest");
+    let mode = NoiseMode::Distributed(sharers);
     Encoding::new(Layout { noise: Some((multiplier, mode)), ..layout }).expect("a layout")
 }
 
@@ -129,5 +131,39 @@ fn the_largest_cohort_does_not_wrap() {
         let decoded = sum.decode().expect("a mean");
         // 6 deviations: once in 10^8 runs.
         assert!((f64::from(decoded.mean[0]) - 1.0).abs() < 6.0 * decoded.deviation);
+    }
+}
+
+/// N14: a plan's noise is made for those whom the secure sum makes certain, and a plan that counts on one more
+/// is refused. In every cohort that the round may have, the honest ones that are summed add up to the promise.
+#[test]
+fn noise_counts_on_those_whom_the_sum_makes_certain() {
+    let multiplier = NoiseMultiplier::new(2.0).expect("above 0");
+    for (topology, bounds) in [
+        (Topology::Complete, Bounds::default()),
+        (Topology::Complete, LOOSE),
+        (Topology::Sparse, Bounds::default()),
+        (Topology::Sparse, LOOSE),
+    ] {
+        let (min_cohort, max_cohort) = (40, 90);
+        let parameters = Parameters { topology, entries: 2, min_cohort, max_cohort, bounds };
+        let honest = parameters.fewest_honest().expect("reachable");
+        let sum = Sharers::of_sum(parameters.fewest_survivors(), honest).expect("somebody");
+        let mode = NoiseMode::Distributed(sum);
+        let noise = Some((multiplier, mode));
+        let encoding = Encoding::new(Layout { noise, ..layout(2, max_cohort) }).expect("a layout");
+        let (share, promised) = {
+            let noise = encoding.noise().expect("noisy");
+            (noise.client_share().expect("shared").to_f64(), noise.promised().to_f64())
+        };
+        for n in min_cohort..=max_cohort {
+            let thresholds = parameters.thresholds(n).expect("reachable");
+            assert!(f64::from(thresholds.honest) * share >= promised * (1.0 - 1e-12), "{n}");
+            assert!(Sum::new(&encoding, vec![0; 2], thresholds.survivors).is_ok(), "{n}");
+        }
+        assert_eq!(sum.within(sum), Ok(()));
+        let more = Sharers::of_sum(sum.survivors(), honest + 1).expect("somebody");
+        let refused = Err(NoiseError::CountsOnMore { counted: honest + 1, certain: honest });
+        assert_eq!(more.within(sum), refused);
     }
 }

@@ -5,6 +5,9 @@
 //! however near it is, and everything is merged anew, until all that is shown has been checked: a claim
 //! decides only what is looked at. One that is off by more than rounding explains is forged, and a
 //! peer with [`MAX_FORGED`] of these is left out altogether. Snippets and bare scores cannot be checked.
+//!
+//! A peer that is at another release scores with that. What it shows in full is scored here and merged like everything else; the rest
+//! does not compare, and comes after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +29,8 @@ pub(super) struct Answers {
     /// This node's own, with exact scores.
     pub(super) own: Vec<Found>,
     pub(super) peers: BTreeMap<NodeId, Vec<Found>>,
+    /// The release that a peer scored with, where that is another one than this node's.
+    pub(super) others: BTreeMap<NodeId, ModelId>,
     /// How far an honest claim may lie from the score computed here.
     pub(super) tolerance: f32,
 }
@@ -75,6 +80,23 @@ impl Answers {
     /// Merges what is there, by the rules of the protocol's asker. Its clock stands still before
     /// both deadlines, so that it waits for everybody.
     fn merge(&self) -> Vec<Merged> {
+        let is_other = |node: &NodeId| self.others.contains_key(node);
+        let here = self.merged(&self.own, |node, found| {
+            (!is_other(node) || checkable(found).is_some()).then_some(self.model)
+        });
+        let elsewhere = self.merged(&[], |node, found| {
+            self.others.get(node).copied().filter(|_| checkable(found).is_none())
+        });
+        let limit = usize::from(self.request.limit);
+        here.into_iter().chain(elsewhere).take(limit).collect()
+    }
+
+    /// Merges `own` and what `release` says belongs in, as scored with the release it gives.
+    fn merged(
+        &self,
+        own: &[Found],
+        release: impl Fn(&NodeId, &Found) -> Option<ModelId>,
+    ) -> Vec<Merged> {
         let ask = Ask {
             request: self.request.clone(),
             peers: self.peers.keys().copied().collect(),
@@ -84,11 +106,14 @@ impl Answers {
         let now = UnixMillis(0);
         let Ok((mut asker, _effects)) = Asker::new(ask, true, now) else { return Vec::new() };
         for (node, results) in &self.peers {
-            let (id, model, head) = (self.request.id, self.model, self.head);
-            let reply = SearchReply::Answer { id, model, head, results: results.clone() };
-            asker.reply(*node, reply, now);
+            let models = results.iter().filter_map(|found| Some((release(node, found)?, found)));
+            let (models, results): (Vec<ModelId>, Vec<Found>) =
+                models.map(|(model, found)| (model, found.clone())).unzip();
+            let (id, head) = (self.request.id, self.head);
+            let model = models.first().copied().unwrap_or(self.model);
+            asker.reply(*node, SearchReply::Answer { id, model, head, results }, now);
         }
-        asker.own(self.model, self.own.clone(), now);
+        asker.own(self.model, own.to_vec(), now);
         asker.finish(now).results
     }
 
@@ -120,7 +145,8 @@ impl Answers {
                 let truth = checkable(found).and_then(|text| known.get(text));
                 let Some(truth) = truth.and_then(|truth| Score::new(*truth).ok()) else { continue };
                 let claimed = std::mem::replace(&mut found.score, truth);
-                if (claimed.get() - truth.get()).abs() > self.tolerance {
+                let other = self.others.contains_key(node);
+                if !other && (claimed.get() - truth.get()).abs() > self.tolerance {
                     *checked.corrected.entry(*node).or_default() += 1;
                 }
             }

@@ -60,20 +60,35 @@ fn snippet(score: f32, snippet: &str) -> Found {
 }
 
 fn check(limit: u16, own: Vec<Found>, peers: Vec<(NodeId, Vec<Found>)>) -> Checked {
+    check_with(limit, own, peers, &[])
+}
+
+/// As [`check`], with peers that are at another release.
+fn check_with(
+    limit: u16,
+    own: Vec<Found>,
+    peers: Vec<(NodeId, Vec<Found>)>,
+    elsewhere: &[NodeId],
+) -> Checked {
     let digest = Digest::sha256(b"x");
     let model = ModelId { base: digest, release: digest };
+    let next = ModelId { base: digest, release: Digest::sha256(b"next") };
     let query = QueryBody::Text(Question::new("?").expect("fits"));
     let request = SearchRequest {
         id: RequestId(1),
         group: GroupId(digest),
         head: Head { epoch: Epoch(0), digest },
-        queries: vec![ModelQuery { model, query }],
+        queries: vec![
+            ModelQuery { model, query: query.clone() },
+            ModelQuery { model: next, query },
+        ],
         limit,
         deadline_ms: 1,
     };
     let head = request.head;
     let peers = peers.into_iter().collect();
-    let answers = Answers { request, model, head, own, peers, tolerance: TOLERANCE };
+    let others = elsewhere.iter().map(|node| (*node, next)).collect();
+    let answers = Answers { request, model, head, own, peers, others, tolerance: TOLERANCE };
     answers.check(&Compass, &QUESTION).expect("encodes")
 }
 
@@ -106,6 +121,19 @@ fn a_forger_gains_no_rank_by_staying_within_the_tolerance() {
     // Nor by the asker's own text at a better score.
     let own = vec![found(0.1, "bad"), found(0.11, "own")];
     assert_eq!(scores(&check(2, own, vec![bad()])), [0.11, 0.1]);
+}
+
+#[test]
+fn what_a_peer_at_another_release_shows_in_full_is_scored_here_and_the_rest_comes_last() {
+    let moved = vec![found(0.2, "good there"), snippet(0.99, "short"), found(0.95, "bad")];
+    let peers = vec![(node(1), moved), (node(2), vec![found(0.11, "fair")])];
+    let checked = check_with(10, vec![], peers, &[node(1)]);
+    assert_eq!(scores(&checked), [0.9, 0.11, 0.1, 0.99]);
+    assert!(checked.corrected.is_empty(), "scores of another release are no forgeries");
+    let models: Vec<bool> =
+        checked.results.iter().map(|it| it.model.release == Digest::sha256(b"x")).collect();
+    assert_eq!(models, [true, true, true, false]);
+    assert!(!is_verified(&checked.results[3]));
 }
 
 #[test]

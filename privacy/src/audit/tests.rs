@@ -7,6 +7,7 @@ use super::*;
 use crate::encode::{Encoding, Layout, Sum};
 use crate::noise::NoiseMode;
 use crate::rng::SimulationRng;
+use crate::sharers::Sharers;
 use crate::types::{ClipNorm, NoiseMultiplier};
 
 /// Epsilon at delta 10^-5 of one round with noise multiplier 1: the exact Gaussian.
@@ -23,7 +24,7 @@ fn error() -> ErrorRate {
 
 /// Rounds with `dimension` entries. `multiplier` is what is really added; the claim is for 1.
 fn encoding(dimension: usize, multiplier: f64) -> Encoding {
-    let mode = NoiseMode::Distributed { survivors: CLIENTS, colluders: 0 };
+    let mode = NoiseMode::Distributed(Sharers::new(CLIENTS, 0).unwrap());
     Encoding::new(Layout {
         dimension,
         clip: ClipNorm::new(1.0).unwrap(),

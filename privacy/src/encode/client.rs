@@ -177,7 +177,7 @@ impl<'a> Encoded<'a> {
     /// adds it, this adds nothing: the words are then as private as the masks make them.
     pub fn noised<R: Randomness>(mut self, rng: &mut R) -> Noised<R> {
         let encoding = self.encoding;
-        if let (Some(NoiseMode::Distributed { .. }), Some(sampler)) =
+        if let (Some(NoiseMode::Distributed(_)), Some(sampler)) =
             (encoding.mode(), &encoding.sampler)
         {
             sampler.add_to(&mut self.words, rng);

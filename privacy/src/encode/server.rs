@@ -81,7 +81,7 @@ impl<'a> Sum<'a> {
             return Err(DecodeError::Length { expected, found });
         }
         let (least, complete) = match encoding.mode() {
-            Some(NoiseMode::Distributed { survivors, .. }) => (survivors, true),
+            Some(NoiseMode::Distributed(sharers)) => (sharers.survivors(), true),
             Some(NoiseMode::Central) => (1, false),
             None => (1, true),
         };

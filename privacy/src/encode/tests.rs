@@ -3,6 +3,7 @@ use rand_core::Rng;
 
 use super::*;
 use crate::rng::SimulationRng;
+use crate::sharers::Sharers;
 use crate::testing::pinned;
 
 fn layout(dimension: usize, clients: u32) -> Layout {
@@ -17,7 +18,7 @@ fn layout(dimension: usize, clients: u32) -> Layout {
 }
 
 fn noisy(layout: Layout, survivors: u32, colluders: u32) -> Layout {
-    let mode = NoiseMode::Distributed { survivors, colluders };
+    let mode = NoiseMode::Distributed(Sharers::new(survivors, colluders).unwrap());
     Layout { noise: Some((NoiseMultiplier::new(2.0).unwrap(), mode)), ..layout }
 }
 
@@ -54,8 +55,6 @@ fn layouts_that_cannot_be_kept_are_refused() {
     let extras = vec![Extra::new(1.0, 1e-9).unwrap()];
     check(Layout { extras, ..layout(3, 3) }, LayoutError::ExtraTooFine(0));
     check(noisy(layout(3, 3), 4, 0), LayoutError::Survivors { survivors: 4, clients: 3 });
-    let nobody = NoiseError::NobodyHonest { survivors: 3, colluders: 3 };
-    check(noisy(layout(3, 3), 3, 3), nobody.into());
     assert!(Extra::new(f64::INFINITY, 0.5).is_err() && Extra::new(1.0, 1.5).is_err());
     assert!(serde_json::from_str::<Extra>("[1.0, 0.0]").is_err());
 }
@@ -224,8 +223,8 @@ proptest! {
     ) {
         let clients = clients >> (clients % 32);
         let survivors = survivors % clients.saturating_add(2);
-        let mode = NoiseMode::Distributed { survivors, colluders: colluders >> 16 };
-        let mode = if central { NoiseMode::Central } else { mode };
+        let sharers = Sharers::new(survivors, colluders >> 16).map(NoiseMode::Distributed);
+        let mode = sharers.ok().filter(|_| !central).unwrap_or(NoiseMode::Central);
         let noise = Some((NoiseMultiplier::new(multiplier).unwrap(), mode));
         let clip = ClipNorm::new(clip.log2().exp2()).unwrap();
         if let Ok(encoding) = Encoding::new(Layout { clip, noise, ..layout(dimension, clients) })

@@ -239,6 +239,23 @@ fn every_changed_byte_and_every_cut_is_refused() {
     assert!(replay(&log[..2], None).is_ok());
 }
 
+/// Whoever reads on after a bad entry, or stops there, gets no ledger: it would lack charges.
+#[test]
+fn a_replay_that_failed_gives_no_ledger() {
+    let (log, ledger) = chain();
+    let other = Head { entries: 0, digest: Digest::ZERO };
+    assert!(replay(&log, Some(other)).is_err(), "noted of another node");
+    assert!(replay(&log, Some(Ledger::new(&OWNER).head())).is_ok());
+    for (at, noted) in [(1, None), (2, Some(ledger.head()))] {
+        let mut replay = Replay::new(&OWNER, noted);
+        log[..at].iter().for_each(|entry| replay.push(entry).unwrap());
+        let torn = &log[at][..log[at].len() - 1];
+        let error = replay.push(torn).unwrap_err();
+        assert_eq!(replay.push(&log[at]), Err(error.clone()), "nothing follows it");
+        assert_eq!(replay.finish(), Err(error));
+    }
+}
+
 #[test]
 fn checks_name_their_number() {
     let (log, _) = chain();

@@ -14,6 +14,8 @@ pub enum Culprit {
     Client(NodeId),
     /// One client, or the coordinator that passed on what it sent: it cannot be told which.
     Either(NodeId),
+    /// One client, or those who say so of it, who may all be colluders: it cannot be told which.
+    Disputed(NodeId),
     /// Nobody in particular: clients dropped out.
     Nobody,
 }
@@ -24,6 +26,9 @@ impl fmt::Display for Culprit {
             Self::Coordinator => f.write_str("the coordinator"),
             Self::Client(client) => write!(f, "client {}", client.short()),
             Self::Either(client) => write!(f, "client {} or the coordinator", client.short()),
+            Self::Disputed(client) => {
+                write!(f, "client {} or those who speak against it", client.short())
+            }
             Self::Nobody => f.write_str("nobody in particular"),
         }
     }
@@ -115,7 +120,8 @@ checks! {
     Recovered = "A27" "a client dealt shares that do not give its secret",
     /// Too few clients are left for the round to go on.
     TooFew = "A28" "too few clients are left",
-    /// Enough shareholders answered, but too few of them opened this client's share.
+    /// Enough shareholders answered, but too few of them opened this client's share: against it where
+    /// so many say nothing that not all of them collude.
     Withheld = "A29" "too few of a client's shares were opened by the shareholders that answered: it should sit out the next attempt",
 }
 

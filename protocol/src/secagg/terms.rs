@@ -113,6 +113,12 @@ impl Parameters {
         smallest.map(honest).try_fold(u32::MAX, |least, honest| Ok(least.min(honest?)))
     }
 
+    /// The fewest clients that a sum of any cohort this round may have is of.
+    pub fn fewest_survivors(&self) -> u32 {
+        // More clients are never fewer survivors: at most one more of two drops out.
+        self.bounds.survivors(self.min_cohort)
+    }
+
     /// Neighbours, threshold and fewest survivors for a cohort of `n`.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tails::Factorials;
 use super::terms::{Bounds, Topology};
-use crate::limits::MAX_NEIGHBOURS;
+use crate::limits::MAX_SHAREHOLDERS;
 
 /// What follows from a cohort's size and a round's bounds. Everybody computes it alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct Thresholds {
     /// Fewest survivors that the sum may be of.
     pub survivors: u32,
     /// Fewest honest clients that it is of: survivors less colluders and, on a sparse graph, those
-    /// few whom a coordinator can cut off by dropping all of their neighbours.
+    /// few whom a coordinator can cut off by dropping all who drew them.
     pub honest: u32,
     /// Clients whose agreement decides on the survivors.
     pub witnesses: u32,
@@ -47,6 +47,13 @@ const fn hint(topology: Topology) -> &'static str {
 }
 
 impl Thresholds {
+    /// Most neighbours of a client on a sparse graph, drawn by it and drawing it: all that may collude,
+    /// and five times as many honest ones as draw it on average, which is exceeded with a probability
+    /// below 2^-5k. It bounds what others can make a client compute.
+    pub const fn most_neighbours(&self) -> usize {
+        (6 * self.shareholders + self.colluders) as usize
+    }
+
     /// The thresholds for a cohort of `n`.
     ///
     /// # Errors
@@ -83,7 +90,7 @@ impl Thresholds {
         let witnesses = n.min(WITNESSES);
         let agreements = majority(witnesses, lying_witnesses(&factorials, bounds, n, witnesses));
         let cut_off = cut_off(&factorials, bounds, n, shareholders);
-        (agreements <= witnesses - share_of(witnesses, survivors, n)).then_some(Self {
+        enough_agree(&factorials, bounds, n, witnesses, agreements).then_some(Self {
             cohort: n,
             colluders,
             shareholders,
@@ -120,17 +127,16 @@ fn lying_witnesses(factorials: &Factorials, bounds: &Bounds, n: u32, witnesses: 
 }
 
 /// The most honest survivors that can be parted from the others by choosing, after the draws, who
-/// is said to have dropped out, but for a probability of 2^-security: all that each of them drew
-/// are among them, the colluders and the dropped. By a union over them and over the dropped.
+/// is said to have dropped out, but for a probability of 2^-security: no more clients drew one of
+/// them than may drop out. Whom they drew themselves does not help them, as the server can keep it
+/// to itself. By a union over them; the draws of the others are independent.
 fn cut_off(factorials: &Factorials, bounds: &Bounds, n: u32, k: u32) -> u32 {
-    let (colluders, dropped) = (bounds.colluders(n).min(n), bounds.dropouts(n));
-    let honest = n - colluders;
+    let (honest, dropped) = (n - bounds.colluders(n).min(n), bounds.dropouts(n));
     let rare = libm::exp2(-f64::from(bounds.security_bits));
     let chance = |size: u32| {
-        let inside = (size - 1 + colluders + dropped).min(n - 1);
-        let one = factorials.choose(inside, k) - factorials.choose(n - 1, k);
-        let ways = factorials.choose(honest, size) + factorials.choose(n, dropped);
-        libm::exp(ways + f64::from(size) * one)
+        let miss = factorials.choose(n - 1 - size, k) - factorials.choose(n - 1, k);
+        let spared = factorials.hits_at_most(honest - size, miss, dropped);
+        libm::exp(factorials.choose(honest, size) + spared)
     };
     let mut sum = 0.0;
     // From half of the honest down, until the sum is no longer rare.
@@ -143,11 +149,13 @@ fn cut_off(factorials: &Factorials, bounds: &Bounds, n: u32, k: u32) -> u32 {
         .unwrap_or(0)
 }
 
-/// How many of the witnesses are missing when the cohort is down to its fewest survivors, if they
-/// are missing in proportion.
-fn share_of(witnesses: u32, survivors: u32, n: u32) -> u32 {
-    let missing = u64::from(witnesses) * u64::from(n - survivors) / u64::from(n.max(1));
-    u32::try_from(missing).unwrap_or(witnesses)
+/// Whether enough witnesses are left to agree when as many clients as may have dropped out, but for
+/// a probability of 2^-correctness.
+fn enough_agree(f: &Factorials, bounds: &Bounds, n: u32, witnesses: u32, needed: u32) -> bool {
+    let lost = libm::exp2(-f64::from(bounds.correctness_bits));
+    witnesses
+        .checked_sub(needed)
+        .is_some_and(|spare| f.at_least(n, bounds.dropouts(n).min(n), witnesses, spare + 1) <= lost)
 }
 
 /// The least even number k of neighbours for which there is a threshold t, and the least such t,
@@ -160,7 +168,7 @@ fn share_of(witnesses: u32, survivors: u32, n: u32) -> u32 {
 ///   2^-correctness;
 /// - and all honest survivors are summed together, see [`split`].
 fn neighbours(factorials: &Factorials, bounds: &Bounds, n: u32) -> Option<(u32, u32)> {
-    let most = n.checked_sub(1)?.min(MAX_NEIGHBOURS as u32 / 4);
+    let most = n.checked_sub(1)?.min(MAX_SHAREHOLDERS as u32);
     let colluders = bounds.colluders(n).min(n - 1);
     let together = |k, t| {
         split(factorials, colluders, n, k, t) <= libm::exp2(-f64::from(bounds.security_bits))
@@ -268,7 +276,8 @@ mod tests {
     fn witnesses_outnumber_their_colluders_and_few_are_cut_off() {
         let bounds = Bounds::default();
         let of = |n| Thresholds::of(Topology::Sparse, &bounds, n).expect("reachable");
-        for (n, honest) in [(100, 80), (1_000, 798), (10_000, 7_983)] {
+        let honest = [(10, 5), (20, 14), (50, 38), (100, 79), (1_000, 798), (10_000, 7_985)];
+        for (n, honest) in honest {
             assert_eq!(of(n).honest, honest, "{n}");
         }
         for n in [50, 100, 200, 1_000, 10_000] {
@@ -282,5 +291,27 @@ mod tests {
         }
         let complete = Thresholds::of(Topology::Complete, &bounds, 100).expect("reachable");
         assert_eq!((complete.agreements, complete.honest), (complete.threshold, 80));
+    }
+
+    /// What `Parameters::fewest_honest` rests on: a larger cohort than the smallest twenty of a round has
+    /// no fewer honest clients than those.
+    #[test]
+    fn the_fewest_honest_are_in_one_of_the_smallest_cohorts() {
+        for (collusion, dropout) in [(100, 100), (0, 400), (333, 100), (50, 300), (499, 0)] {
+            let bounds = Bounds {
+                collusion_permille: collusion,
+                dropout_permille: dropout,
+                ..Bounds::default()
+            };
+            for topology in [Topology::Complete, Topology::Sparse] {
+                let honest = |n| Thresholds::of(topology, &bounds, n).ok().map(|it| it.honest);
+                let honest: Vec<Option<u32>> = (3..200).map(honest).collect();
+                for smallest in 0..honest.len() - 20 {
+                    let fewest = honest[smallest..].iter().flatten().min();
+                    let seen = honest[smallest..=smallest + 20].iter().flatten().min();
+                    assert!(honest[smallest].is_none() || seen == fewest, "{bounds:?}");
+                }
+            }
+        }
     }
 }

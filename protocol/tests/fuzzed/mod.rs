@@ -1,5 +1,5 @@
-//! What the fuzz targets in `fuzz/` do with their input. It lies here so that `cargo test` does the
-//! same with the corpus that is committed (`replay.rs`).
+//! What the fuzz targets `secagg_*` and `privacy_ledger` in `tests/fuzz/` do with their input. It lies here so that `cargo test` does the
+//! same with the corpus that is committed (`fuzz_replay.rs`).
 //!
 //! Each target takes any bytes and panics if something that must hold does not.
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use covey_crypto::SecretKey;
+use covey_crypto::{SecretKey, verify_all};
 use serde::{Deserialize, Serialize};
 
 use super::deal::Held;
@@ -116,17 +116,16 @@ impl Agreed {
         let Self { transcript, thresholds, witnesses, .. } = self;
         let needed = thresholds.agreements as usize;
         let signed = transcript.survivors(&self.survivors);
-        let mut agreed = BTreeSet::new();
+        let (mut agreed, mut counted) = (BTreeSet::new(), Vec::new());
         for (from, signature) in &agreements.signatures {
             let Some(client) = witnesses.get(from).filter(|_| agreed.len() < needed) else {
                 continue;
             };
-            client
-                .key()
-                .verify(AGREEMENT, &signed, signature)
-                .map_err(|_| Fault::coordinator(Check::AgreementSignature))?;
+            counted.push((client.key(), signed, signature));
             agreed.insert(*from);
         }
+        verify_all(AGREEMENT, counted)
+            .map_err(|_| Fault::coordinator(Check::AgreementSignature))?;
         if agreed.len() >= needed { Ok(()) } else { Err(Fault::nobody(Check::TooFewAgreements)) }
     }
 }

@@ -4,16 +4,15 @@
 //! its shareholders, so the server cannot surround a client with colluders (Bell et al. 2020,
 //! section 4).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use covey_crypto::{Digest, are_leaves};
 use rand_core::{CryptoRng, Rng};
 
-use super::enrol::{Enrolled, Own, Peer};
-use crate::limits::MAX_NEIGHBOURS;
+use super::enrol::{Enrolled, Own};
 use crate::secagg::fault::{Check, Fault};
-use crate::secagg::{Members, Seat, Thresholds};
-use crate::wire::v1::secagg::{Choice, Neighbours, RosterHead};
+use crate::secagg::{Members, Seat};
+use crate::wire::v1::secagg::{Advertisement, Choice, Neighbours, RosterHead};
 
 /// A client that has drawn its neighbours and waits for their keys.
 #[derive(Debug)]
@@ -53,7 +52,7 @@ impl Choosing {
         let right = keys.iter().map(|(seat, _)| *seat).eq(expected)
             && choosing.is_sorted_by(|a, b| a < b)
             && dealers.iter().all(|seat| *seat != self.own.seat && self.own.cohort.contains(*seat))
-            && keys.len() <= self.most();
+            && keys.len() <= self.own.thresholds.most_neighbours();
         if !right {
             return Err(Fault::coordinator(Check::Neighbours));
         }
@@ -62,19 +61,10 @@ impl Choosing {
         if !are_leaves(&self.root, self.members.len() as usize, &leaves, proof) {
             return Err(Fault::coordinator(Check::Proof));
         }
-        let mut peers = BTreeMap::new();
-        for (seat, keys) in keys {
-            keys.check(&self.terms, &self.members, *seat)?;
-            peers.insert(*seat, Peer::of(keys));
-        }
+        let listed: Vec<(Seat, &Advertisement)> =
+            keys.iter().map(|(seat, keys)| (*seat, keys)).collect();
+        let peers = Advertisement::check(&listed, &self.terms, &self.members)?;
         Ok(Enrolled { own: self.own, shareholders: self.chosen, dealers, peers })
-    }
-
-    /// Most neighbours of both kinds: five times as many as are expected to choose a client, and all
-    /// colluders. It bounds what a server can make a client compute.
-    fn most(&self) -> usize {
-        let Thresholds { shareholders, colluders, .. } = self.own.thresholds;
-        (6 * shareholders + colluders).min(MAX_NEIGHBOURS as u32) as usize
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use covey_crypto::{Digest, MerkleTree, RoundPublic, RoundSecret, SecretKey, are_leaves};
+use covey_crypto::{
+    Digest, MerkleTree, RoundPublic, RoundSecret, SecretKey, are_leaves, verify_all,
+};
 use rand_core::CryptoRng;
 
 use super::choose::Choosing;
@@ -76,15 +78,12 @@ impl Joining {
         {
             return refuse(Check::RosterShape);
         }
-        let mut peers = BTreeMap::new();
-        for (seat, keys) in seats.into_iter().zip(keys) {
-            if seat != self.seat {
-                keys.check(&self.terms, &self.members, seat)?;
-                peers.insert(seat, Peer::of(keys));
-            } else if *keys != self.advertisement {
-                return refuse(Check::OwnKeys);
-            }
+        let (own, others): (Vec<_>, Vec<_>) =
+            seats.into_iter().zip(keys).partition(|(seat, _)| *seat == self.seat);
+        if own.iter().any(|(_, keys)| **keys != self.advertisement) {
+            return refuse(Check::OwnKeys);
         }
+        let peers = Advertisement::check(&others, &self.terms, &self.members)?;
         let own = self.own(transcript, thresholds, &head.cohort);
         Ok(Enrolled::complete(own, peers))
     }
@@ -171,13 +170,20 @@ impl Advertisement {
             .map_err(|_| Fault::client(self.client, Check::KeySignature))
     }
 
-    /// Whether this is of the member with that seat (A8), and signed by it (A7).
-    pub(super) fn check(&self, terms: &Digest, members: &Members, seat: Seat) -> Result<(), Fault> {
-        if members.at(seat) != Some(&self.client) {
+    /// Whether these are of the members with those seats (A8), and signed by them (A7).
+    pub(super) fn check(
+        listed: &[(Seat, &Self)],
+        terms: &Digest,
+        members: &Members,
+    ) -> Result<BTreeMap<Seat, Peer>, Fault> {
+        if listed.iter().any(|(seat, keys)| members.at(*seat) != Some(&keys.client)) {
             return Err(Fault::coordinator(Check::Eligible));
         }
+        let signed = |(_, keys): &(Seat, &Self)| Self::signed(terms, &keys.seal, &keys.mask);
+        let signed = listed.iter().map(|it| (it.1.client.key(), signed(it), &it.1.signature));
         // A coordinator checks this before it lists anybody.
-        self.check_signature(terms).map_err(|fault| Fault::coordinator(fault.check))
+        verify_all(KEYS, signed).map_err(|_| Fault::coordinator(Check::KeySignature))?;
+        Ok(listed.iter().map(|(seat, keys)| (*seat, Peer::of(keys))).collect())
     }
 
     /// The tree over all members' keys, of whom those at `seats` have any.

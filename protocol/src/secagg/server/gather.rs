@@ -197,7 +197,8 @@ impl Seated {
         self.choices.len()
     }
 
-    /// Fixes the graph. On a sparse one, who has not chosen drops out.
+    /// Fixes the graph. On a sparse one, who has not chosen drops out, and so does who was chosen by more
+    /// than a client bears (A10).
     ///
     /// # Errors
     /// A28 if those who are left are too few.
@@ -206,13 +207,26 @@ impl Seated {
         let everybody: Vec<Seat> = cohort.keys.keys().copied().collect();
         let shareholders = match cohort.topology {
             Topology::Complete => everybody.iter().map(|seat| (*seat, everybody.clone())).collect(),
-            Topology::Sparse => choices,
+            Topology::Sparse => bearable(choices, cohort.thresholds.most_neighbours()),
         };
         if shareholders.len() < cohort.thresholds.survivors as usize {
             return Err(Fault::too_few());
         }
         Ok(Sharing::new(cohort, tree, shareholders))
     }
+}
+
+/// The choices of those who have no more than `most` neighbours by them, chosen or choosing.
+fn bearable(choices: BTreeMap<Seat, Vec<Seat>>, most: usize) -> BTreeMap<Seat, Vec<Seat>> {
+    let mut neighbours: BTreeMap<Seat, usize> = BTreeMap::new();
+    for (seat, chosen) in &choices {
+        *neighbours.entry(*seat).or_default() += chosen.len();
+        for other in chosen {
+            let mutual = choices.get(other).is_some_and(|it| it.binary_search(seat).is_ok());
+            *neighbours.entry(*other).or_default() += usize::from(!mutual);
+        }
+    }
+    choices.into_iter().filter(|(seat, _)| neighbours[seat] <= most).collect()
 }
 
 /// A message that came before: fine if it is the same, else A21.

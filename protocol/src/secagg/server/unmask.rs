@@ -106,7 +106,7 @@ impl Unmasking {
     /// Recovers one secret of every dealer and takes the masks off.
     ///
     /// # Errors
-    /// A28 if shares are missing, A29 against a dealer whose shareholders answered without them, A27 against a dealer whose shares give another secret.
+    /// A28 if shares are missing, A29 where a dealer's shareholders answered without them, A27 against a dealer whose shares give another secret.
     pub fn finish(self) -> Result<Summed, Fault> {
         let secrets = self.secrets()?;
         let tasks: Vec<(Sign, Secret32)> = secrets
@@ -175,13 +175,22 @@ impl Unmasking {
     }
 
     /// Why there are too few shares of a dealer: too few of its shareholders answered, or it dealt
-    /// them shares that do not open (or they say so).
+    /// them shares that do not open, or they say so. Fewer than 2t - k of an honest dealer's k shareholders
+    /// collude, so if more say so, it dealt badly.
     fn missing(&self, dealer: Seat, threshold: usize) -> Fault {
-        let holders = self.round.graph.shareholders.get(&dealer).into_iter().flatten();
-        if holders.filter(|holder| self.answered.contains(**holder)).count() < threshold {
+        let holders = self.round.graph.shareholders.get(&dealer).map_or(&[][..], Vec::as_slice);
+        let answered = holders.iter().filter(|holder| self.answered.contains(**holder)).count();
+        if answered < threshold {
             return Fault::too_few();
         }
-        Fault::client(self.round.cohort.client(dealer), Check::Withheld)
+        let silent = answered - self.opened.get(&dealer).map_or(0, BTreeMap::len);
+        let client = self.round.cohort.client(dealer);
+        let culprit = if silent >= 2 * threshold - holders.len() {
+            Culprit::Client(client)
+        } else {
+            Culprit::Disputed(client)
+        };
+        Fault { check: Check::Withheld, culprit }
     }
 
     fn public(&self, dealer: Seat) -> RoundPublic {

@@ -4,16 +4,15 @@ use covey_crypto::{Digest, RoundPublic, SEAL_OVERHEAD, Share, Signature};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::NodeId;
-use crate::limits::{MAX_COMPLETE_COHORT, MAX_NEIGHBOURS, MAX_PROOF};
+use crate::limits::{MAX_COHORT, MAX_COMPLETE_COHORT, MAX_NEIGHBOURS, MAX_PROOF, MAX_SHAREHOLDERS};
 use crate::secagg::{Seat, SeatSet};
 use crate::wire::bounded;
 
-/// Most shares one client deals, gets or opens.
-const MAX_SHARES: usize = if MAX_NEIGHBOURS > MAX_COMPLETE_COHORT as usize {
-    MAX_NEIGHBOURS
-} else {
-    MAX_COMPLETE_COHORT as usize
-};
+/// Most shares one client deals: as many as it chooses, or, on a complete graph, to everybody.
+const MAX_DEALT: usize = MAX_SHAREHOLDERS;
+/// Most shares one client gets or opens.
+const MAX_HELD: usize = MAX_NEIGHBOURS;
+const _: () = assert!(MAX_COMPLETE_COHORT as usize <= MAX_DEALT && MAX_DEALT <= MAX_HELD);
 /// Bytes of two sealed shares.
 pub const SEALED_SHARES: usize = 64 + SEAL_OVERHEAD;
 
@@ -65,7 +64,7 @@ pub struct Place {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
     /// In rising order.
-    #[serde(deserialize_with = "bounded::list::<MAX_NEIGHBOURS, _, _>")]
+    #[serde(deserialize_with = "bounded::list::<MAX_SHAREHOLDERS, _, _>")]
     pub neighbours: Vec<Seat>,
 }
 
@@ -75,8 +74,8 @@ pub struct Neighbours {
     /// Those it chose and those who chose it, in rising order.
     #[serde(deserialize_with = "bounded::list::<MAX_NEIGHBOURS, _, _>")]
     pub keys: Vec<(Seat, Advertisement)>,
-    /// What proves that all of them are under the root.
-    #[serde(deserialize_with = "bounded::list::<{ MAX_NEIGHBOURS * MAX_PROOF }, _, _>")]
+    /// What proves that all of them are under the root: fewer siblings than the tree has leaves.
+    #[serde(deserialize_with = "bounded::list::<{ MAX_COHORT as usize }, _, _>")]
     pub proof: Vec<Digest>,
     /// Those who chose it, in rising order.
     #[serde(deserialize_with = "bounded::list::<MAX_NEIGHBOURS, _, _>")]
@@ -89,7 +88,7 @@ pub struct Dealing {
     /// The public half of the secret behind the mask that it has alone.
     pub self_key: RoundPublic,
     /// One for each shareholder, in rising order.
-    #[serde(deserialize_with = "bounded::list::<MAX_SHARES, _, _>")]
+    #[serde(deserialize_with = "bounded::list::<MAX_DEALT, _, _>")]
     pub shares: Vec<SealedShares>,
     /// Under `covey/secagg/v1/dealing`, over self key, commitments and sealed shares.
     pub signature: Signature,
@@ -113,7 +112,7 @@ pub struct Inbox {
     /// Everybody who dealt shares; nobody else takes part from here on.
     pub dealers: SeatSet,
     /// What they sealed to this client, in rising order of dealers.
-    #[serde(deserialize_with = "bounded::list::<MAX_SHARES, _, _>")]
+    #[serde(deserialize_with = "bounded::list::<MAX_HELD, _, _>")]
     pub shares: Vec<Delivery>,
 }
 
@@ -163,7 +162,7 @@ pub struct Agreements {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Opening {
     /// In rising order of dealers.
-    #[serde(deserialize_with = "bounded::list::<MAX_SHARES, _, _>")]
+    #[serde(deserialize_with = "bounded::list::<MAX_HELD, _, _>")]
     pub shares: Vec<OpenedShare>,
 }
 

@@ -1,3 +1,0 @@
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| covey_protocol_fuzz::run("privacy_ledger", data));
