@@ -6,11 +6,13 @@
 //! implementation is tested against golden/minilm.json.
 //!
 //! `fast` does that for searching and indexing, in the numbers that [`Precision`] names;
-//! `encoder` does it on a tensor library, for distillation and to check the other.
+//! `encoder` does it on a tensor library, for distillation and to check the others; `passes` does it for
+//! training, and knows the way back.
 
 mod config;
 mod encoder;
 mod fast;
+mod passes;
 mod runner;
 mod weights;
 
@@ -19,6 +21,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 pub(crate) use encoder::{Encoder, Update, Updates};
+pub(crate) use passes::{Adapted, Each, Factors, Passes, Updated};
 pub use runner::Precision;
 pub use weights::BertError;
 
@@ -146,8 +149,21 @@ impl BertModel {
     pub(crate) fn encoder(&self) -> Option<&Encoder> {
         match &self.runner {
             Runner::Reference(encoder) => Some(encoder),
-            Runner::Fast(_) => None,
+            Runner::Fast(_) | Runner::Training(_) => None,
         }
+    }
+
+    /// Passes of our own with a way back, if the model is [for training](Self::for_training).
+    pub(crate) fn passes(&self) -> Option<&Passes> {
+        match &self.runner {
+            Runner::Training(passes) => Some(passes),
+            Runner::Reference(_) | Runner::Fast(_) => None,
+        }
+    }
+
+    /// The model for training, if it was loaded with a pass that can be differentiated; else as it is.
+    pub(crate) fn for_training(self) -> Result<Self, EmbedError> {
+        Ok(Self { runner: self.runner.for_training()?, ..self })
     }
 
     /// Token rows with their markers, of at most `max_tokens` tokens besides; a text without tokens

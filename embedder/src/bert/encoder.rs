@@ -1,5 +1,7 @@
-//! The encoder's forward pass on `burn`'s flex CPU backend: the reference for `fast`, what
-//! distillation runs on, and what training differentiates.
+//! The encoder's forward pass on `burn`'s flex CPU backend: the reference for `fast` and
+//! `passes`, and what distillation runs on.
+
+mod unpack;
 
 use burn::tensor::activation::gelu;
 use burn::tensor::module::{attention, layer_norm, linear};

@@ -17,7 +17,7 @@ use crate::kernels::{Level, Numbers, WIDTH, rows};
 
 use super::config::BertConfig;
 use super::weights::{self, LayerNorm, Weights};
-use attention::Attention;
+pub(super) use attention::{Attention, Buffers};
 use dense::{Dense, Input};
 use smooth::Smooth;
 

@@ -3,6 +3,7 @@
 use super::config::BertConfig;
 use super::encoder::Encoder;
 use super::fast::FastEncoder;
+use super::passes::Passes;
 use super::weights::Weights;
 use crate::EmbedError;
 use crate::kernels::{Level, Numbers};
@@ -68,6 +69,7 @@ impl Precision {
 pub(super) enum Runner {
     Reference(Box<Encoder>),
     Fast(Box<FastEncoder>),
+    Training(Box<Passes>),
 }
 
 impl Runner {
@@ -93,10 +95,23 @@ impl Runner {
         Self::Fast(Box::new(FastEncoder::new(config, weights, numbers, level)))
     }
 
+    /// The same for training: the tensor library's pass becomes passes of our own that know the way back.
+    pub(super) fn for_training(self) -> Result<Self, EmbedError> {
+        match self {
+            Self::Reference(encoder) => {
+                let (heads, epsilon, weights) = encoder.unpack()?;
+                let passes = Passes::new(heads, epsilon, weights, Level::best());
+                Ok(Self::Training(Box::new(passes)))
+            }
+            other @ (Self::Fast(_) | Self::Training(_)) => Ok(other),
+        }
+    }
+
     pub(super) fn width(&self) -> usize {
         match self {
             Self::Reference(encoder) => encoder.width(),
             Self::Fast(encoder) => encoder.width(),
+            Self::Training(passes) => passes.width(),
         }
     }
 
@@ -104,6 +119,7 @@ impl Runner {
         match self {
             Self::Reference(encoder) => encoder.vocab_size(),
             Self::Fast(encoder) => encoder.vocab_size(),
+            Self::Training(passes) => passes.vocab_size(),
         }
     }
 
@@ -111,7 +127,7 @@ impl Runner {
     pub(super) fn rows(&self, texts: usize, longest: usize, tokens: usize) -> usize {
         match self {
             Self::Reference(_) => texts * longest,
-            Self::Fast(_) => tokens,
+            Self::Fast(_) | Self::Training(_) => tokens,
         }
     }
 
@@ -120,6 +136,7 @@ impl Runner {
         match self {
             Self::Reference(encoder) => encoder.pooled(texts),
             Self::Fast(encoder) => encoder.pooled(texts),
+            Self::Training(passes) => passes.with(&Vec::new()).means(texts),
         }
     }
 
@@ -129,6 +146,7 @@ impl Runner {
         match self {
             Self::Reference(encoder) => encoder.outer_states(texts),
             Self::Fast(encoder) => encoder.outer_states(texts),
+            Self::Training(passes) => passes.with(&Vec::new()).outer_states(texts),
         }
     }
 }

@@ -4,12 +4,13 @@ use safetensors::serialize;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 
+use super::weights::Weights;
 use super::*;
 use crate::kernels::{Level, Numbers};
 
 const HIDDEN: usize = 8;
 const INNER: usize = 16;
-const VOCAB: usize = 12;
+pub(super) const VOCAB: usize = 12;
 const POSITIONS: usize = 10;
 
 fn config() -> serde_json::Value {
@@ -175,8 +176,8 @@ fn a_text_embeds_alike_alone_and_among_others() {
     assert_eq!(model.embed(&[]).unwrap(), Vec::<f32>::new());
 }
 
-/// A model of odd sizes: heads longer than a panel and rows that fill none.
-fn odd_model(precision: Precision, level: Level) -> (Runner, usize) {
+/// Weights of odd sizes: heads longer than a panel and rows that fill none.
+pub(super) fn odd_weights() -> (BertConfig, Weights) {
     let (hidden, inner) = (76, 53);
     let mut config = config();
     config["hidden_size"] = json!(hidden);
@@ -198,6 +199,13 @@ fn odd_model(precision: Precision, level: Level) -> (Runner, usize) {
     let tensors = tensors().into_iter().map(resized).collect();
     let config = BertConfig::parse(config.to_string().as_bytes()).unwrap();
     let weights = weights::read(&config, &file(&tensors, Dtype::F32)).unwrap();
+    (config, weights)
+}
+
+/// A model of them, and the length of its vectors.
+fn odd_model(precision: Precision, level: Level) -> (Runner, usize) {
+    let (config, weights) = odd_weights();
+    let hidden = config.hidden_size;
     (Runner::with_level(&config, weights, precision, level), hidden)
 }
 

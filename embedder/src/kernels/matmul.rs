@@ -24,6 +24,34 @@ pub(crate) fn panel(
     out: &mut [f32],
     out_stride: usize,
 ) {
+    multiply(level, left, count, panel, false, out, out_stride);
+}
+
+/// As [`panel`], but adds to what `out` has.
+///
+/// # Panics
+///
+/// As [`panel`].
+pub(crate) fn panel_onto(
+    level: Level,
+    left: Rows<'_>,
+    count: usize,
+    panel: &[f32],
+    out: &mut [f32],
+    out_stride: usize,
+) {
+    multiply(level, left, count, panel, true, out, out_stride);
+}
+
+fn multiply(
+    level: Level,
+    left: Rows<'_>,
+    count: usize,
+    panel: &[f32],
+    onto: bool,
+    out: &mut [f32],
+    out_stride: usize,
+) {
     let (panel, rest) = panel.as_chunks::<WIDTH>();
     assert!(rest.is_empty(), "a panel is whole");
     if count == 0 {
@@ -39,7 +67,7 @@ pub(crate) fn panel(
         let rows = TILE.min(count - first);
         let left = Rows { data: &left.data[first * left.stride..], stride: left.stride };
         let out = &mut out[first * out_stride..];
-        tile(level, left, rows, panel, out, out_stride);
+        tile(level, left, rows, panel, onto, out, out_stride);
     }
 }
 
@@ -48,23 +76,25 @@ fn tile(
     left: Rows<'_>,
     rows: usize,
     panel: &[[f32; WIDTH]],
+    onto: bool,
     out: &mut [f32],
     stride: usize,
 ) {
     match level.0 {
-        Kind::Portable => portable::tile(left, rows, panel, out, stride),
+        Kind::Portable => portable::tile(left, rows, panel, onto, out, stride),
         // SAFETY: the level vouches for the processor, `panel` for the bounds.
         #[cfg(target_arch = "x86_64")]
         #[allow(unsafe_code)]
-        Kind::Avx2 => unsafe { super::x86::tile_avx2(left, rows, panel, out, stride) },
+        Kind::Avx2 => unsafe { super::x86::tile_avx2(left, rows, panel, onto, out, stride) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         #[allow(unsafe_code)]
-        Kind::Avx512 => unsafe { super::x86::tile_avx512(left, rows, panel, out, stride) },
+        Kind::Avx512 => unsafe { super::x86::tile_avx512(left, rows, panel, onto, out, stride) },
     }
 }
 
 /// A weight matrix, `[inputs, outputs]`, cut into panels; the last is filled with zeros.
+#[derive(Clone)]
 pub(crate) struct Panels {
     data: Vec<f32>,
     inputs: usize,
@@ -84,8 +114,27 @@ impl Panels {
         Self { data, inputs }
     }
 
+    /// Packs the transpose of `weight`, which is `[outputs, inputs]` row-major.
+    pub(crate) fn pack_transposed(weight: &[f32], inputs: usize, outputs: usize) -> Self {
+        let mut data = vec![0.0; inputs * outputs.next_multiple_of(WIDTH)];
+        let panels = data.chunks_exact_mut((inputs * WIDTH).max(1));
+        for (panel, rows) in panels.zip(weight.chunks(inputs * WIDTH)) {
+            for (column, row) in rows.chunks_exact(inputs).enumerate() {
+                for (out, &x) in panel.iter_mut().skip(column).step_by(WIDTH).zip(row) {
+                    *out = x;
+                }
+            }
+        }
+        Self { data, inputs }
+    }
+
     /// The panels, left to right.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[f32]> {
         self.data.chunks_exact(self.inputs * WIDTH)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
+        self.data.chunks_exact_mut(self.inputs * WIDTH)
     }
 }

@@ -8,18 +8,23 @@ pub(super) fn tile(
     left: Rows<'_>,
     rows: usize,
     panel: &[[f32; WIDTH]],
+    onto: bool,
     out: &mut [f32],
     stride: usize,
 ) {
-    for row in 0..rows {
+    for (row, out) in out.chunks_mut(stride).enumerate().take(rows) {
         let left = &left.data[row * left.stride..][..panel.len()];
+        let out = &mut out[..WIDTH];
         let mut sums = [0.0; WIDTH];
+        if onto {
+            sums.copy_from_slice(out);
+        }
         for (&factor, weights) in left.iter().zip(panel) {
             for (sum, weight) in sums.iter_mut().zip(weights) {
                 *sum += factor * weight;
             }
         }
-        out[row * stride..][..WIDTH].copy_from_slice(&sums);
+        out.copy_from_slice(&sums);
     }
 }
 

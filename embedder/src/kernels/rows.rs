@@ -178,7 +178,7 @@ pub(super) fn join<T: Copy>(mut strands: [T; STRANDS], join: impl Fn(T, T) -> T)
 }
 
 #[inline(always)]
-fn sum_of_squares<const FUSED: bool>(row: &[f32]) -> f32 {
+pub(super) fn sum_of_squares<const FUSED: bool>(row: &[f32]) -> f32 {
     let (chunks, rest) = row.as_chunks::<STRANDS>();
     let mut strands = [0.0; STRANDS];
     for chunk in chunks {
@@ -192,11 +192,11 @@ fn sum_of_squares<const FUSED: bool>(row: &[f32]) -> f32 {
 /// Adding it rounds a small number to a whole one, in the lowest bits.
 pub(crate) const ROUNDER: f32 = 12_582_912.0;
 
-/// e to the power of `x`, which is at most 0, to two units in the last place.
+/// e to the power of `x`, which is at most 0, to two units in the last place; what is no number stays none.
 #[inline(always)]
-fn exp<const FUSED: bool>(x: f32) -> f32 {
+pub(super) fn exp<const FUSED: bool>(x: f32) -> f32 {
     // Below, the result is no normal number; near enough to zero.
-    let x = if x > -87.0 { x } else { -87.0 };
+    let x = if x < -87.0 { -87.0 } else { x };
     let shifted = fma::<FUSED>(x, std::f32::consts::LOG2_E, ROUNDER);
     let whole = shifted - ROUNDER;
     // ln 2 in two parts, the first exact in few bits.
@@ -209,10 +209,16 @@ fn exp<const FUSED: bool>(x: f32) -> f32 {
     f32::from_bits(power.unwrap_or(1.0).to_bits().wrapping_add(exponent))
 }
 
-/// x Φ(x). With c = x limited to where Φ is 0 or 1 in f32, Φ(x) - 1/2 = c P(c²) / Q(c²), a
+/// x Φ(x).
+#[inline(always)]
+pub(super) fn gelu<const FUSED: bool>(x: f32) -> f32 {
+    x * normal_share::<FUSED>(x)
+}
+
+/// Φ(x). With c = x limited to where Φ is 0 or 1 in f32, Φ(x) - 1/2 = c P(c²) / Q(c²), a
 /// rational minimax fit of the error function (error 1.5e-8 before rounding).
 #[inline(always)]
-fn gelu<const FUSED: bool>(x: f32) -> f32 {
+pub(super) fn normal_share<const FUSED: bool>(x: f32) -> f32 {
     const LIMIT: f32 = 5.515_433;
     const P: [f32; 6] =
         [0.398_942_23, 0.033_930_775, 0.004_681_664, 1.695_684_5e-4, 6.351_983e-6, 2.265_378_5e-8];
@@ -228,5 +234,5 @@ fn gelu<const FUSED: bool>(x: f32) -> f32 {
         }
         sum
     };
-    x * (0.5 + c * polynomial(P) / polynomial(Q))
+    0.5 + c * polynomial(P) / polynomial(Q)
 }

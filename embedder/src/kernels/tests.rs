@@ -1,5 +1,6 @@
 //! Every level against the portable one or a computation in f64.
 
+mod back;
 mod whole_numbers;
 
 use super::rows::Activation;
@@ -43,6 +44,14 @@ fn products_of_floats_are_right_for_every_number_of_rows() {
                 let what = format!("{level:?} {rows} rows of {depth}");
                 assert_close(&out[..WIDTH], &expected, 1e-5, &what);
                 assert_eq!(out[WIDTH..], [7.0; 5], "{level:?} writes beyond the panel");
+            }
+            let once = out.clone();
+            matmul::panel_onto(level, view, rows, &panel, &mut out, stride);
+            for (twice, once) in out.chunks_exact(stride).zip(once.chunks_exact(stride)) {
+                let expected: Vec<f64> =
+                    once[..WIDTH].iter().map(|x| 2.0 * f64::from(*x)).collect();
+                assert_close(&twice[..WIDTH], &expected, 1e-5, &format!("{level:?}, added"));
+                assert_eq!(twice[WIDTH..], [7.0; 5], "{level:?} writes beyond the panel");
             }
         }
     }

@@ -1,4 +1,6 @@
-//! Low-rank updates of a transformer, differentiated by the tensor library.
+//! Low-rank updates of a transformer, differentiated by passes of our own or by the tensor library.
+
+mod kernels;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -36,8 +38,24 @@ impl BertLearner {
         texts: &[String],
         max_tokens: usize,
     ) -> Result<Self, TrainError> {
+        Self::reference(model.for_training()?, config, texts, max_tokens)
+    }
+
+    /// The same by the tensor library: slower, and what the passes of our own are checked against.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn reference(
+        model: BertModel,
+        config: AdapterConfig,
+        texts: &[String],
+        max_tokens: usize,
+    ) -> Result<Self, TrainError> {
         let shape = model.shape();
-        model.encoder().ok_or(TrainError::NotTrainable)?;
+        if model.passes().is_none() && model.encoder().is_none() {
+            return Err(TrainError::NotTrainable);
+        }
         let layout = config.layout(&shape)?;
         let start = Adapter::new(config.clone(), shape.clone())?.values().to_vec();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -160,10 +178,15 @@ impl Learner for BertLearner {
     fn bytes(&self, batch: &Batch) -> usize {
         let Shape::Bert { width, inner, layers } = self.shape else { return 0 };
         let heads = self.model.heads();
-        // What a layer keeps for the way back, of each position: states, products, and the weights of attention.
+        let kernels = self.model.passes().is_some();
+        // What a layer keeps for the way back, of each position: states, products, and by the tensor library
+        // the weights of attention.
         let of_text = |text: &usize| {
             let tokens = self.texts[*text].len();
-            let position = 12 * width + 3 * inner + 3 * heads * tokens;
+            let position = match kernels {
+                true => 6 * width + inner,
+                false => 12 * width + 3 * inner + 3 * heads * tokens,
+            };
             tokens * position * layers * size_of::<f32>()
         };
         batch.anchors.iter().chain(&batch.columns).map(of_text).sum()
@@ -176,6 +199,9 @@ impl Learner for BertLearner {
         objective: &Objective,
         gradient: &mut [f32],
     ) -> Result<f64, TrainError> {
+        if let Some(passes) = self.model.passes() {
+            return kernels::gradient(self, passes, values, batch, objective, gradient);
+        }
         let (leaves, updates) = self.updates(values);
         let loss = self.tensor_loss(batch, objective, &updates)?;
         let mut gradients = loss.backward();
@@ -193,6 +219,9 @@ impl Learner for BertLearner {
         batch: &Batch,
         objective: &Objective,
     ) -> Result<f64, TrainError> {
+        if let Some(passes) = self.model.passes() {
+            return kernels::loss(self, passes, values, batch, objective);
+        }
         let (_, updates) = self.updates(values);
         let plain = |update: Option<Update>| {
             update.map(|Update { down, up }| Update { down: down.inner(), up: up.inner() })

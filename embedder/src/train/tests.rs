@@ -40,6 +40,12 @@ fn bert(config: AdapterConfig, examples: &Examples) -> BertLearner {
     BertLearner::new(model, config, &examples.texts, TOKENS).unwrap()
 }
 
+/// The same by the tensor library.
+fn reference(config: AdapterConfig, examples: &Examples) -> BertLearner {
+    let model = crate::bert::tests::toy_with(crate::Precision::Reference, None);
+    BertLearner::reference(model, config, &examples.texts, TOKENS).unwrap()
+}
+
 fn head(rank: Option<usize>, token_weights: bool, examples: &Examples) -> StaticLearner {
     let config = AdapterConfig::Head(HeadConfig { rank, token_weights, ..HeadConfig::default() });
     StaticLearner::new(&table(), config, &examples.texts, TOKENS).unwrap()
@@ -96,6 +102,36 @@ fn gradients_are_what_the_loss_does() {
                 "learner {number}, direction {direction}: {found}, not {expected}"
             );
         }
+    }
+}
+
+#[test]
+fn passes_of_our_own_learn_what_the_tensor_library_does() {
+    // Texts of many lengths, one without a word, and some that are in the batch more than once.
+    let texts = ["", "a", "b c d e f a", "a b", "", "f e", "a b c d e f a b c d", "a"];
+    let mut pairs: Vec<Pair> =
+        texts.windows(2).map(|texts| pair(&format!("{} f", texts[0]), texts[1])).collect();
+    pairs.push(pair("b c d e f a", "a f"));
+    pairs.push(pair("", "d d"));
+    let examples = all_of(&pairs, 0.0);
+    let batch = first(&examples, pairs.len());
+    assert!(batch.anchors.iter().any(|anchor| batch.columns.contains(anchor)), "a text twice");
+    let objective = Objective { temperature: 0.3, matryoshka: vec![3], ..Objective::default() };
+    for config in [lora(false), lora(true)] {
+        let (ours, theirs) = (bert(config.clone(), &examples), reference(config, &examples));
+        let values = moved(&ours);
+        let learnt = |learner: &BertLearner| {
+            let mut gradient = vec![0.0; values.len()];
+            let loss = learner.gradient(&values, &batch, &objective, &mut gradient).unwrap();
+            assert!((loss - learner.loss(&values, &batch, &objective).unwrap()).abs() < 1e-6);
+            (loss, gradient)
+        };
+        let ((loss, found), (expected_loss, expected)) = (learnt(&ours), learnt(&theirs));
+        assert!((loss - expected_loss).abs() < 1e-5, "{loss}, not {expected_loss}");
+        let apart = update::norm(&update::difference(&found, &expected));
+        let whole = update::norm(&expected);
+        assert!(apart < 1e-4 * whole && whole > 0.01, "{apart} of {whole}");
+        assert!(ours.bytes(&batch) < theirs.bytes(&batch));
     }
 }
 

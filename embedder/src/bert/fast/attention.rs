@@ -6,19 +6,19 @@ mod whole;
 use crate::kernels::{Level, TILE, WIDTH, matmul, rows};
 
 /// The shape of a layer's attention.
-pub(super) struct Attention {
-    pub(super) heads: usize,
+pub(in crate::bert) struct Attention {
+    pub(in crate::bert) heads: usize,
     /// Length of one head's vectors.
-    pub(super) head: usize,
+    pub(in crate::bert) head: usize,
     /// Where keys start in a row of queries, keys and values; values start at twice this.
-    pub(super) width: usize,
+    pub(in crate::bert) width: usize,
     /// Whether queries, keys, shares and values are rounded to sixteen bits.
-    pub(super) whole: bool,
+    pub(in crate::bert) whole: bool,
 }
 
 /// One head's keys and values as panels, and a tile of what becomes of them.
 #[derive(Default)]
-pub(super) struct Buffers {
+pub(in crate::bert) struct Buffers {
     /// `[panels of keys][head][WIDTH]`.
     keys: Vec<f32>,
     /// `[panels of the head][tokens][WIDTH]`.
@@ -33,7 +33,7 @@ pub(super) struct Buffers {
 impl Attention {
     /// Fills the first `width` entries of each row of `context` from the rows of `qkv`;
     /// `strides` are those of `qkv` and of `context`. Queries are scaled already.
-    pub(super) fn attend(
+    pub(in crate::bert) fn attend(
         &self,
         level: Level,
         qkv: &[f32],
