@@ -1,5 +1,5 @@
-//! The encoder's forward pass on `burn`'s flex CPU backend: the reference for `fast`, what
-//! distillation runs on, and what training differentiates.
+//! The encoder's forward pass on `burn`: on its flex CPU backend the reference for `fast`, what
+//! distillation runs on, and what training differentiates; on a graphics card what embeds, too.
 
 use burn::tensor::activation::gelu;
 use burn::tensor::module::{attention, layer_norm, linear};
@@ -10,9 +10,10 @@ use super::config::BertConfig;
 use super::weights::{self, Weights};
 use crate::EmbedError;
 use crate::adapter::Target;
+use crate::compute::Backend;
 
 pub(crate) struct Encoder {
-    device: Device,
+    backend: Backend,
     width: usize,
     heads: usize,
     epsilon: f64,
@@ -56,23 +57,28 @@ struct Norm {
 }
 
 impl Encoder {
-    pub(super) fn new(config: &BertConfig, mut weights: Weights) -> Self {
-        let device = Device::flex();
+    pub(super) fn new(config: &BertConfig, mut weights: Weights, backend: Backend) -> Self {
+        let device = backend.device();
         let width = config.hidden_size;
         for position in weights.positions.chunks_exact_mut(width) {
             position.iter_mut().zip(&weights.token_type).for_each(|(p, t)| *p += t);
         }
-        let layers = weights.layers.into_iter().map(|layer| Layer::new(layer, &device));
+        let layers = weights.layers.into_iter().map(|layer| Layer::new(layer, device));
         Self {
             width,
             heads: config.num_attention_heads,
             epsilon: config.layer_norm_eps,
             words: weights.words,
             positions: weights.positions,
-            norm: Norm::new(weights.norm, &device),
+            norm: Norm::new(weights.norm, device),
             layers: layers.collect(),
-            device,
+            backend,
         }
+    }
+
+    /// Where its tensors live.
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.backend
     }
 
     pub(super) fn width(&self) -> usize {
@@ -85,7 +91,7 @@ impl Encoder {
 
     /// The mean of the last layer over each row's own positions, `[rows, width]`.
     pub(super) fn pooled(&self, rows: &[&[u32]]) -> Result<Vec<f32>, EmbedError> {
-        read(self.means(rows, &[])?)
+        self.backend.guarded(|| read(self.means(rows, &[])?))
     }
 
     /// The same as a tensor, with the updates of each layer; none for layers that have none.
@@ -102,15 +108,17 @@ impl Encoder {
             shares.extend((0..longest).map(|place| if place < row.len() { share } else { 0.0 }));
         }
         let shares = TensorData::new(shares, [rows.len(), longest, 1]);
-        let shares: Tensor<3> = Tensor::from_data(shares, &self.device);
+        let shares: Tensor<3> = Tensor::from_data(shares, self.backend.device());
         Ok((states * shares).sum_dim(1).squeeze_dim::<2>(1))
     }
 
     /// The embedding layer's output and the last layer's, each `[rows, longest row, width]`
     /// flattened; what lies beyond a row's own length is padding.
     pub(super) fn outer_states(&self, rows: &[&[u32]]) -> Result<[Vec<f32>; 2], EmbedError> {
-        let first = self.embed(rows)?;
-        Ok([read(first.clone())?, read(self.layers(rows, first, &[]))?])
+        self.backend.guarded(|| {
+            let first = self.embed(rows)?;
+            Ok([read(first.clone())?, read(self.layers(rows, first, &[]))?])
+        })
     }
 
     fn layers(&self, rows: &[&[u32]], embedded: Tensor<3>, updates: &[Updates]) -> Tensor<3> {
@@ -137,7 +145,7 @@ impl Encoder {
             sum.resize(sum.len() + (longest - row.len()) * self.width, 0.0);
         }
         let data = TensorData::new(sum, [rows.len(), longest, self.width]);
-        Ok(self.norm.apply(Tensor::from_data(data, &self.device), self.epsilon))
+        Ok(self.norm.apply(Tensor::from_data(data, self.backend.device()), self.epsilon))
     }
 
     fn layer(
@@ -183,7 +191,7 @@ impl Encoder {
             }
         }
         let data = TensorData::new(mask, [rows.len(), 1, longest, longest]);
-        Some(Tensor::from_data(data, &self.device))
+        Some(Tensor::from_data(data, self.backend.device()))
     }
 }
 

@@ -5,9 +5,13 @@ use super::encoder::Encoder;
 use super::fast::FastEncoder;
 use super::weights::Weights;
 use crate::EmbedError;
+use crate::compute::Backend;
 use crate::kernels::{Level, Numbers};
 
-/// The numbers that a model of the `bert` family computes with. Vectors of all of them
+/// Most rows of a batch on the processor: passes that fit its cache are faster than larger ones.
+pub(super) const BATCH_ROWS: usize = 512;
+
+/// The numbers that a model of the `bert` family computes with on the processor. Vectors of all of them
 /// belong to the same model and may be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
@@ -71,7 +75,16 @@ pub(super) enum Runner {
 }
 
 impl Runner {
-    pub(super) fn new(config: &BertConfig, weights: Weights, precision: Precision) -> Self {
+    /// A pass with these numbers on the processor; a graphics card computes in f32 whatever they are.
+    pub(super) fn new(
+        config: &BertConfig,
+        weights: Weights,
+        precision: Precision,
+        backend: Backend,
+    ) -> Self {
+        if precision == Precision::Reference || !backend.is_cpu() {
+            return Self::Reference(Box::new(Encoder::new(config, weights, backend)));
+        }
         Self::with_level(config, weights, precision, Level::best())
     }
 
@@ -83,7 +96,7 @@ impl Runner {
     ) -> Self {
         let numbers = match precision {
             Precision::Reference => {
-                return Self::Reference(Box::new(Encoder::new(config, weights)));
+                return Self::Reference(Box::new(Encoder::new(config, weights, Backend::cpu())));
             }
             Precision::Auto => level.fastest(),
             Precision::F32 => Numbers::F32,
@@ -112,6 +125,22 @@ impl Runner {
         match self {
             Self::Reference(_) => texts * longest,
             Self::Fast(_) => tokens,
+        }
+    }
+
+    /// Most rows of a batch, unless a single text has more.
+    pub(super) fn most_rows(&self) -> usize {
+        match self {
+            Self::Reference(encoder) => encoder.backend().positions(),
+            Self::Fast(_) => BATCH_ROWS,
+        }
+    }
+
+    /// Whether batches should run beside one another; a graphics card takes one after the other.
+    pub(super) fn is_parallel(&self) -> bool {
+        match self {
+            Self::Reference(encoder) => encoder.backend().is_cpu(),
+            Self::Fast(_) => true,
         }
     }
 
