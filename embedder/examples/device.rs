@@ -1,16 +1,17 @@
-//! Compares what devices compute with the processor, and their speed: `cargo xtask gpu` builds and runs it.
+//! Compares what devices compute with the processor: `cargo xtask gpu` builds and runs it.
 //!
-//! `device [--seconds N] [DEVICE]...`; without a device, the first of each kind that was built in and is there. It fails
-//! where one does not agree, and where there is none. The model is all-MiniLM-L6-v2 from the model cache, pulled if it is
-//! not there.
+//! `device [DEVICE]...`; without a device, the first of each kind that was built in and is there. `device --found` only
+//! prints which those are. It fails where one does not agree with the processor, and where there is none. The model is
+//! all-MiniLM-L6-v2 from the model cache, pulled if it is not there.
 
 use std::error::Error;
-use std::time::Duration;
+use std::process::ExitCode;
+use std::time::Instant;
 
 use covey_embedder::adapter::{AdapterConfig, HeadConfig, LoraConfig};
-use covey_embedder::bench::{Texts, cut, measure};
+use covey_embedder::bench::{Texts, cut};
 use covey_embedder::train::{Examples, Learner, Objective, Pair, PairRules, update};
-use covey_embedder::{BUILTIN_NAME, Compute, ModelStore, Precision, testing};
+use covey_embedder::{BUILTIN_NAME, Compute, Embedder, ModelStore, Precision, testing};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -20,70 +21,108 @@ const VECTORS_APART: f64 = 1e-5;
 const GRADIENTS_APART: f64 = 1e-4;
 /// How far losses and lengths of gradients may be from the processor's, of those.
 const NUMBERS_APART: f64 = 1e-3;
-/// Tokens of the texts that are embedded: shorter and longer ones share batches.
-const LENGTHS: [usize; 6] = [1, 5, 10, 33, 120, 254];
+/// Content tokens of the texts that are embedded. With their two markers some just fit what passes are padded to, some
+/// just do not, and shorter and longer ones share batches.
+const LENGTHS: [usize; 10] = [1, 5, 10, 29, 30, 31, 62, 63, 120, 254];
+/// How many texts of how many tokens, markers included, are timed, in this order. Some come in a shape that was there
+/// before once they are padded.
+const PASSES: [(usize, usize); 7] =
+    [(1, 12), (1, 20), (1, 256), (1, 230), (8, 256), (5, 240), (8, 100)];
+/// How often each is.
+const TIMES: usize = 3;
 /// Pairs of a step, and tokens of each text.
 const PAIRS: usize = 4;
 const TOKENS: usize = 48;
 
-fn main() -> Outcome<()> {
-    let (devices, seconds) = arguments()?;
+fn main() -> ExitCode {
+    match compare() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == ["--found"] {
+        found()?.iter().for_each(|device| println!("{device}"));
+        return Ok(());
+    }
+    let named: Vec<Compute> = arguments.iter().map(|it| it.parse()).collect::<Result<_, _>>()?;
+    let devices = if named.is_empty() { found()? } else { named };
     let store = testing::store_with_minilm().ok_or("MiniLM cannot be fetched, see above")?;
     let mut agree = true;
     for device in devices {
-        println!("{device}, {}", device.check()?);
+        let start = Instant::now();
+        println!("{device}, {}, opened in {:.1} s", device.check()?, start.elapsed().as_secs_f64());
+        passes(&store, device)?;
         agree &= vectors(&store, device)?;
         agree &= steps(&store, device)?;
-        speed(&store, device, seconds)?;
     }
     if agree { Ok(()) } else { Err("a device does not agree with the processor, see above".into()) }
 }
 
-/// The devices to check, and how long each way of computing is measured.
-fn arguments() -> Outcome<(Vec<Compute>, Duration)> {
-    let (mut devices, mut seconds) = (Vec::<Compute>::new(), 4.0);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--seconds" => seconds = arguments.next().ok_or("--seconds wants a number")?.parse()?,
-            device => devices.push(device.parse()?),
+/// The first device of each kind; says why another is not among them.
+fn found() -> Outcome<Vec<Compute>> {
+    let mut devices = Vec::new();
+    for device in [Compute::Cuda(0), Compute::Wgpu(0)] {
+        match device.check() {
+            Ok(_) => devices.push(device),
+            Err(error) => eprintln!("{error}"),
         }
     }
     if devices.is_empty() {
-        for device in [Compute::Cuda(0), Compute::Wgpu(0)] {
-            match device.check() {
-                Ok(_) => devices.push(device),
-                Err(error) => eprintln!("{error}"),
-            }
-        }
+        return Err("there is no graphics card that this build can use, see above".into());
     }
-    for device in &devices {
-        device.check()?;
-    }
-    let none = "no graphics card was checked: there is none that this build can use, see above";
-    if devices.is_empty() {
-        return Err(none.into());
-    }
-    Ok((devices, Duration::try_from_secs_f64(seconds)?))
+    Ok(devices)
 }
 
-/// Whether texts get the vectors that the processor gives them.
+/// Prints what passes take: the first of a shape has its kernels compiled and chosen.
+fn passes(store: &ModelStore, device: Compute) -> Outcome<()> {
+    let model = store.clone().on(device).load(testing::MINILM_NAME)?;
+    let long = long(model.as_ref(), 16)?;
+    for (count, tokens) in PASSES {
+        let texts = cut(model.as_ref(), &long, tokens - 2, count)?;
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let mut seconds = Vec::new();
+        for _ in 0..TIMES {
+            let start = Instant::now();
+            model.embed(&texts)?;
+            seconds.push(format!("{:.2}", start.elapsed().as_secs_f64()));
+        }
+        println!("  {} texts of {tokens} tokens: {} s", texts.len(), seconds.join(", then "));
+    }
+    Ok(())
+}
+
+/// Whether texts get the vectors that the processor gives them, in batches and alone.
 fn vectors(store: &ModelStore, device: Compute) -> Outcome<bool> {
-    let expected = store.load_with(testing::MINILM_NAME, Precision::F32)?;
-    let found = store.clone().on(device).load(testing::MINILM_NAME)?;
-    let long = Texts::of(expected.as_ref(), 4)?.chunks(4).join(" ");
+    let processor = store.load_with(testing::MINILM_NAME, Precision::F32)?;
+    let card = store.clone().on(device).load(testing::MINILM_NAME)?;
+    let long = long(processor.as_ref(), 4)?;
     let mut texts = vec![String::new()];
     for length in LENGTHS {
-        texts.extend(cut(expected.as_ref(), &long, length, 2)?);
+        texts.extend(cut(processor.as_ref(), &long, length, 2)?);
     }
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let (dim, count) = (expected.dim(), texts.len());
-    let (expected, found) = (expected.embed(&texts)?, found.embed(&texts)?);
-    let apart = expected.chunks(dim).zip(found.chunks(dim)).skip(1);
-    let apart = apart.map(|(a, b)| 1.0 - cosine(a, b)).fold(f64::NEG_INFINITY, f64::max);
-    let good = apart <= VECTORS_APART && found[..dim].iter().all(|&x| x == 0.0);
-    println!("  {} vectors of {count} texts: 1 - cosine {apart:.1e} at most", mark(good));
-    Ok(good)
+    let (expected, together) = (processor.embed(&texts)?, card.embed(&texts)?);
+    let mut alone = Vec::new();
+    for text in &texts {
+        alone.extend(card.embed(&[*text])?);
+    }
+    let dim = processor.dim();
+    let mut agree = true;
+    for (how, found) in [("together", together), ("alone", alone)] {
+        let apart = expected.chunks(dim).zip(found.chunks(dim)).skip(1);
+        let apart = apart.map(|(a, b)| 1.0 - cosine(a, b)).fold(f64::NEG_INFINITY, f64::max);
+        let good = apart <= VECTORS_APART && found[..dim].iter().all(|&x| x == 0.0);
+        let (mark, count) = (mark(good), texts.len());
+        println!("  {mark} vectors of {count} texts {how}: 1 - cosine {apart:.1e} at most");
+        agree &= good;
+    }
+    Ok(agree)
 }
 
 /// Whether a step of training has the loss and gradient that it has on the processor.
@@ -143,7 +182,7 @@ fn step(
 /// Pairs of made-up texts, halves of the same.
 fn examples(store: &ModelStore) -> Outcome<Examples> {
     let model = store.load(testing::MINILM_NAME)?;
-    let long = Texts::of(model.as_ref(), 4)?.chunks(4).join(" ");
+    let long = long(model.as_ref(), 4)?;
     let texts = cut(model.as_ref(), &long, TOKENS - 20, 2 * PAIRS)?;
     let pairs: Vec<Pair> = texts
         .chunks_exact(2)
@@ -158,23 +197,9 @@ fn moved(learner: &dyn Learner) -> Vec<f32> {
     values.iter().enumerate().map(|(i, x)| x + 0.02 * (i as f32 * 1.3).sin()).collect()
 }
 
-/// Prints chunks a second beside the processor's.
-fn speed(store: &ModelStore, device: Compute, seconds: Duration) -> Outcome<()> {
-    let store = store.clone().on(device);
-    let info = store.info(testing::MINILM_NAME)?;
-    let outcome = measure(&store, &info, seconds, &mut |_, _, _| ())?;
-    for (way, speed) in &outcome.speeds {
-        let way = way.map_or("static", Precision::name);
-        println!("  {way} on the processor: {:.1} chunks/s on all threads", speed.chunks_all);
-    }
-    if let Some((device, speed)) = &outcome.device {
-        let (chunk, query) = (speed.chunk * 1e3, speed.query * 1e3);
-        println!(
-            "  f32 on {device}: {:.1} chunks/s, {chunk:.1} ms a chunk alone, {query:.1} ms a question",
-            speed.chunks_all
-        );
-    }
-    Ok(())
+/// Made-up text of some `count` chunks.
+fn long(model: &dyn Embedder, count: usize) -> Outcome<String> {
+    Ok(Texts::of(model, count)?.chunks(count).join(" "))
 }
 
 fn mark(good: bool) -> &'static str {

@@ -1,70 +1,178 @@
-//! Graphics cards, which CI has none of: builds Covey with its backends for them, and compares what a card computes
-//! with the processor.
+//! Graphics cards, which CI has none of: builds Covey with a backend for them, compares what a card computes with the
+//! processor, and types the commands that name one.
 //!
 //! Everything goes to a target folder of its own, so that the other builds keep burn as they have it.
 
-use std::path::Path;
-use std::process::Command;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use covey_embedder::{default_cache, testing};
+use covey_node::home::Home;
 
 /// Every cargo feature for graphics cards.
-const FEATURES: [&str; 2] = ["cuda", "wgpu"];
+const FEATURES: [&str; 2] = ["wgpu", "cuda"];
 
 #[derive(Args)]
 pub struct Options {
-    /// The devices to check (cuda, cuda:1, wgpu), each once; without, the first of each kind that is there
+    /// The devices to check (wgpu, wgpu:1, cuda), each once; without, the first of each kind that is there
     #[arg(long = "device", value_name = "DEVICE")]
     devices: Vec<String>,
-    /// Build only with these features; by default with those that the devices need, or all
+    /// Build with these features; by default with those that the devices need, or wgpu
     #[arg(long = "feature", value_name = "FEATURE", value_parser = FEATURES)]
     features: Vec<String>,
-    /// Seconds to measure each way of computing
+    /// Seconds that `covey model bench` measures each way of computing
     #[arg(long, value_name = "N", default_value_t = 4.0)]
     seconds: f64,
-    /// Only see that it compiles; no card is needed
+    /// Only see that the embedder compiles, by default with all features; no card is needed
     #[arg(long, conflicts_with_all = ["devices", "seconds"])]
     check_only: bool,
 }
 
-/// Builds or checks, then compares.
+/// Checks, or builds and compares.
 pub fn run(options: &Options, root: &Path) -> Result<()> {
+    let target = target(root);
+    if options.check_only {
+        return check(&options.features(), root, &target);
+    }
     let features = options.features();
-    let subcommand = if options.check_only { "check" } else { "build" };
     let listed = features.iter().map(|feature| format!("covey/{feature}")).collect::<Vec<_>>();
-    let target = root.join("target/gpu");
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).arg(subcommand).args(["--release", "--target-dir"]).arg(&target);
+    let mut cargo = cargo("build", root, &target);
     cargo.args(["-p", "covey", "-p", "covey-embedder", "--bin", "covey", "--example", "device"]);
     cargo.args(["--features", &listed.join(",")]);
-    if options.check_only {
-        // Has burn's CUDA backend leave out LLVM, which it downloads otherwise and which only linking needs.
-        cargo.env("DOCS_RS", "1");
-    }
     succeed(&mut cargo, "Covey does not build with the features for graphics cards")?;
-    if options.check_only {
-        println!("compiles with {}", features.join(" and "));
-        return Ok(());
+
+    let compare = target.join("release/examples/device");
+    let devices = options.devices(&compare)?;
+    let commands = Commands::new(&target.join("release/covey"))?;
+    succeed(
+        Command::new(&compare).args(&devices),
+        "what a card computes was not found to agree with the processor",
+    )?;
+    for device in &devices {
+        commands.bench(device, options.seconds)?;
     }
-    let mut compare = Command::new(target.join("release/examples/device"));
-    compare.args(["--seconds", &options.seconds.to_string()]).args(&options.devices);
-    succeed(&mut compare, "no card was found to agree with the processor")
+    commands.failures(&features)
+}
+
+/// Whether the embedder compiles with `features`.
+fn check(features: &[&str], root: &Path, target: &Path) -> Result<()> {
+    let mut cargo = cargo("check", root, target);
+    cargo.args(["-p", "covey-embedder", "--lib", "--example", "device"]);
+    cargo.args(["--features", &features.join(",")]);
+    // Has burn's CUDA backend leave out LLVM, which it downloads otherwise and which only linking needs.
+    cargo.env("DOCS_RS", "1");
+    succeed(&mut cargo, "the embedder does not compile with the features for graphics cards")?;
+    println!("the embedder compiles with {}", features.join(" and "));
+    Ok(())
 }
 
 impl Options {
     /// Features to build with, each once.
-    fn features(&self) -> Vec<&str> {
-        let wanted = |feature: &&str| {
+    fn features(&self) -> Vec<&'static str> {
+        let wanted = |feature: &&'static str| {
             let for_device =
                 self.devices.iter().any(|device| device.split(':').next() == Some(*feature));
-            let any = self.features.is_empty() && self.devices.is_empty();
-            any || for_device || self.features.iter().any(|it| it == feature)
+            for_device || self.features.iter().any(|it| it == feature)
         };
-        let features: Vec<&str> = FEATURES.into_iter().filter(wanted).collect();
-        // What is no device is told by the program that knows them.
-        if features.is_empty() { FEATURES.into() } else { features }
+        let features: Vec<_> = FEATURES.into_iter().filter(wanted).collect();
+        match (features.is_empty(), self.check_only) {
+            (false, _) => features,
+            (true, true) => FEATURES.into(),
+            (true, false) => vec!["wgpu"],
+        }
     }
+
+    /// The devices that were named, else those that `compare` finds.
+    fn devices(&self, compare: &Path) -> Result<Vec<String>> {
+        if !self.devices.is_empty() {
+            return Ok(self.devices.clone());
+        }
+        let found = Command::new(compare).arg("--found").output();
+        let found = found.with_context(|| format!("cannot start {}", compare.display()))?;
+        eprint!("{}", String::from_utf8_lossy(&found.stderr));
+        ensure!(found.status.success(), "there is no graphics card to check, see above");
+        Ok(String::from_utf8_lossy(&found.stdout).lines().map(str::to_owned).collect())
+    }
+}
+
+/// `covey` in a home of its own that has a transformer.
+struct Commands {
+    covey: PathBuf,
+    home: tempfile::TempDir,
+}
+
+impl Commands {
+    fn new(covey: &Path) -> Result<Self> {
+        let home = tempfile::tempdir()?;
+        testing::store_with_minilm().context("MiniLM cannot be fetched, see above")?;
+        let cache = default_cache().context("neither COVEY_MODEL_CACHE nor HOME is set")?;
+        let models = Home::below(home.path())?.models_dir();
+        std::fs::create_dir_all(&models)?;
+        symlink(cache.join(testing::MINILM_NAME), models.join(testing::MINILM_NAME))?;
+        Ok(Self { covey: covey.to_owned(), home })
+    }
+
+    fn bench(&self, device: &str, seconds: f64) -> Result<()> {
+        let seconds = seconds.to_string();
+        let model = testing::MINILM_NAME;
+        let arguments = ["--model", model, "--device", device, "--seconds", &seconds];
+        let output = self.model_bench(&arguments)?;
+        let (shown, said) = texts(&output);
+        ensure!(output.status.success(), "covey model bench --device {device} failed: {said}");
+        println!("covey model bench --device {device}\n{shown}{said}");
+        Ok(())
+    }
+
+    /// What is no device, a card that is not there, and features that were not built each fail, and say what to do.
+    fn failures(&self, features: &[&str]) -> Result<()> {
+        let mut cases = vec![("gpu".to_owned(), "write cpu, cuda or wgpu".to_owned())];
+        for feature in FEATURES {
+            let device = format!("{feature}:65535");
+            let expected = if features.contains(&feature) {
+                format!("there is no device {device}")
+            } else {
+                format!("cargo build --release --features {feature}")
+            };
+            cases.push((device, expected));
+        }
+        for (device, expected) in cases {
+            let output = self.model_bench(&["--device", &device])?;
+            let (_, said) = texts(&output);
+            println!("covey model bench --device {device}\n{said}");
+            if output.status.success() || !said.contains(&expected) || said.contains("panicked") {
+                bail!("covey should fail and say \"{expected}\"");
+            }
+        }
+        Ok(())
+    }
+
+    fn model_bench(&self, arguments: &[&str]) -> Result<Output> {
+        let mut covey = Command::new(&self.covey);
+        covey.arg("--home").arg(self.home.path()).args(["model", "bench"]).args(arguments);
+        covey.output().with_context(|| format!("cannot start {}", self.covey.display()))
+    }
+}
+
+fn texts(output: &Output) -> (String, String) {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// Where everything is built: beside what other builds made.
+fn target(root: &Path) -> PathBuf {
+    let named = std::env::var_os("CARGO_TARGET_DIR");
+    // A relative one is relative to where cargo was started, as is the program's own folder.
+    named.map_or_else(|| root.join("target"), PathBuf::from).join("gpu")
+}
+
+fn cargo(subcommand: &str, root: &Path, target: &Path) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.arg(subcommand).args(["--release", "--manifest-path"]).arg(root.join("Cargo.toml"));
+    cargo.arg("--target-dir").arg(target);
+    cargo
 }
 
 fn succeed(command: &mut Command, failure: &'static str) -> Result<()> {
@@ -80,25 +188,21 @@ mod tests {
 
     #[test]
     fn features_are_those_that_devices_need() {
-        let cases: [(&[&str], &[&str], &[&str]); 6] = [
-            (&[], &[], &["cuda", "wgpu"]),
-            (&["wgpu:1", "wgpu"], &[], &["wgpu"]),
-            (&["wgpu", "cuda:1"], &[], &["cuda", "wgpu"]),
-            (&[], &["cuda"], &["cuda"]),
-            (&["wgpu"], &["cuda"], &["cuda", "wgpu"]),
-            (&["gpu"], &[], &["cuda", "wgpu"]),
+        let cases: [(&[&str], &[&str], bool, &[&str]); 7] = [
+            (&[], &[], false, &["wgpu"]),
+            (&[], &[], true, &["wgpu", "cuda"]),
+            (&["wgpu:1", "wgpu"], &[], false, &["wgpu"]),
+            (&["wgpu", "cuda:1"], &[], false, &["wgpu", "cuda"]),
+            (&[], &["cuda"], true, &["cuda"]),
+            (&["wgpu"], &["cuda"], false, &["wgpu", "cuda"]),
+            (&["gpu"], &[], false, &["wgpu"]),
         ];
         let owned = |all: &[&str]| all.iter().map(|&it| it.to_owned()).collect();
-        for (devices, features, expected) in cases {
+        for (devices, features, check_only, expected) in cases {
             let (devices, features) = (owned(devices), owned(features));
-            let options = Options { devices, features, seconds: 1.0, check_only: false };
-            assert_eq!(
-                options.features(),
-                expected,
-                "{:?} {:?}",
-                options.devices,
-                options.features
-            );
+            let options = Options { devices, features, seconds: 1.0, check_only };
+            let (devices, features) = (&options.devices, &options.features);
+            assert_eq!(options.features(), expected, "{devices:?} {features:?} {check_only}");
         }
     }
 }

@@ -123,7 +123,7 @@ impl Runner {
     /// The rows that a batch costs if it has `texts` texts of up to `longest` tokens, `tokens` in all.
     pub(super) fn rows(&self, texts: usize, longest: usize, tokens: usize) -> usize {
         match self {
-            Self::Reference(_) => texts * longest,
+            Self::Reference(encoder) => encoder.positions(texts, longest),
             Self::Fast(_) => tokens,
         }
     }

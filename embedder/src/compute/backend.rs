@@ -15,6 +15,8 @@ const TRAINED_POSITIONS: usize = 1024;
 /// On a card, which wants work for thousands of threads. MiniLM's largest tensor of a pass, the weights of
 /// attention over 32 texts of 256 tokens, then takes 100 MB.
 const CARD_POSITIONS: usize = 8192;
+/// On a card lengths are multiples of this.
+const CARD_LENGTH: usize = 32;
 
 /// Where tensors live.
 #[derive(Clone, Debug)]
@@ -76,6 +78,12 @@ impl Backend {
         self.device.clone().autodiff()
     }
 
+    /// What a pass of `rows` texts, the longest of them `longest` positions, is padded to. A card's kernels are chosen by trying them
+    /// (which takes seconds) for sizes they have not met, so there shall be few; the processor takes what it gets.
+    pub(crate) fn padded(&self, rows: usize, longest: usize) -> [usize; 2] {
+        if self.is_cpu() { [rows, longest] } else { card_shape(rows, longest) }
+    }
+
     /// Most positions of a pass forwards.
     pub(crate) fn positions(&self) -> usize {
         if self.is_cpu() { POSITIONS } else { CARD_POSITIONS }
@@ -99,6 +107,11 @@ impl Backend {
             Err(EmbedError::Backend(format!("{} failed: {reason}", self.compute)).into())
         })
     }
+}
+
+/// Rows to a power of two, positions to a multiple of [`CARD_LENGTH`].
+pub(super) fn card_shape(rows: usize, longest: usize) -> [usize; 2] {
+    [rows.next_power_of_two(), longest.next_multiple_of(CARD_LENGTH)]
 }
 
 /// How the tensor library lists such devices, if it was built with them.

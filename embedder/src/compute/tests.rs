@@ -64,6 +64,18 @@ fn numbers_of_cards_are_said() {
 }
 
 #[test]
+fn passes_of_a_card_have_few_shapes_and_those_of_the_processor_are_as_they_come() {
+    let cases = [([1, 1], [1, 32]), ([2, 32], [2, 32]), ([3, 33], [4, 64]), ([9, 256], [16, 256])];
+    for ([rows, longest], expected) in cases {
+        assert_eq!(backend::card_shape(rows, longest), expected);
+        assert_eq!(Backend::cpu().padded(rows, longest), [rows, longest]);
+    }
+    let all =
+        (1..=32).flat_map(|rows| (1..=256).map(move |length| backend::card_shape(rows, length)));
+    assert_eq!(all.collect::<std::collections::BTreeSet<_>>().len(), 6 * 8);
+}
+
+#[test]
 fn what_a_backend_panics_with_is_told() {
     assert_eq!(backend::caught(|| 1), Ok(1));
     let told: [Result<(), String>; 3] = [

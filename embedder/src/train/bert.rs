@@ -101,7 +101,9 @@ impl BertLearner {
         for &place in &order {
             let length = self.texts[texts[place]].len();
             match groups.last_mut() {
-                Some(group) if (group.len() + 1) * length <= most => group.push(place),
+                Some(group) if encoder.positions(group.len() + 1, length) <= most => {
+                    group.push(place);
+                }
                 _ => groups.push(vec![place]),
             }
         }
