@@ -11,11 +11,18 @@ fn the_processor_is_a_device_and_others_say_how_to_build_them() {
     let unknown = ada.run(&[&bench[..], &["gpu"]].concat());
     assert_eq!(unknown.code, Some(2), "{unknown:?}");
     assert!(unknown.stderr.contains("write cpu, cuda or wgpu"), "{}", unknown.stderr);
-    if !Compute::Cuda(0).is_built() {
-        let failure = ada.fails(&[&bench[..], &["cuda:1"]].concat());
+    for (device, named, feature) in
+        [(Compute::Wgpu(0), "wgpu", "wgpu"), (Compute::Cuda(1), "cuda:1", "cuda")]
+    {
+        if device.is_built() {
+            continue;
+        }
+        let failure = ada.fails(&[&bench[..], &[named]].concat());
         assert_eq!(failure.kind, "usage");
-        let build = "cargo build --release --features cuda";
-        assert!(failure.message.contains(build), "{}", failure.message);
+        let said = format!("built without {feature}, so it cannot compute on {device}");
+        assert!(failure.message.contains(&said), "{}", failure.message);
+        let build = format!("cargo build --release --features {feature}");
+        assert!(failure.message.contains(&build), "{}", failure.message);
     }
 }
 
