@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use covey_embedder::{BUILTIN_NAME, Embedder, ModelStore, builtin};
+use covey_embedder::{BUILTIN_NAME, Compute, Embedder, ModelStore, builtin};
 use covey_node::api::client::Client;
 use covey_node::api::{ApiError, Call, ErrorCode, Initialised, Progress, Reply};
 use covey_node::cancel::CancelFlag;
+use covey_node::config::{Config, ConfigError};
 use covey_node::daemon;
 use covey_node::directory::{self, Ask};
 use covey_node::home::{Home, HomeError, HomeLock};
@@ -106,15 +107,33 @@ impl<'a> Session<'a> {
             return Ok(Arc::new(OneModel::builtin()?));
         }
         let store = ModelStore::open(&dir).map_err(|error| model_error(&error))?;
-        Ok(Arc::new(StoredModels::new(store, None)))
+        Ok(Arc::new(StoredModels::new(store.on(self.compute(None)?), None)))
     }
 
-    /// The model of that name or id, by default the built-in one; no node is needed, and none is made.
-    pub fn embedder(&self, name: Option<&str>) -> Result<Arc<dyn Embedder>, ApiError> {
+    /// Where models compute: on `device` if it is given, else where the configuration says; the processor where there is none.
+    pub fn compute(&self, device: Option<Compute>) -> Result<Compute, ApiError> {
+        if let Some(device) = device {
+            return Ok(device);
+        }
+        match Config::load(&self.home.config_path()) {
+            Ok(config) => Ok(config.device),
+            Err(ConfigError::Missing { .. }) => Ok(Compute::Cpu),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The model of that name or id, by default the built-in one, on `device` or where the configuration says; no node is
+    /// needed, and none is made.
+    pub fn embedder(
+        &self,
+        name: Option<&str>,
+        device: Option<Compute>,
+    ) -> Result<Arc<dyn Embedder>, ApiError> {
         let name = name.unwrap_or(BUILTIN_NAME);
         let dir = self.home.models_dir();
         if dir.is_dir() {
             let store = ModelStore::open(&dir).map_err(|error| model_error(&error))?;
+            let store = store.on(self.compute(device)?);
             return store.load(name).map_err(|error| model_error(&error).hint(GET_A_MODEL));
         }
         let model = builtin().map_err(|error| model_error(&error.into()))?;

@@ -6,8 +6,8 @@
 //! implementation is tested against golden/minilm.json.
 //!
 //! `fast` does that for searching and indexing, in the numbers that [`Precision`] names;
-//! `encoder` does it on a tensor library, for distillation and to check the others; `passes` does it for
-//! training, and knows the way back.
+//! `encoder` does it on a tensor library, for distillation, to check the others, and on graphics cards; `passes` does it
+//! for training on the processor, and knows the way back.
 
 mod config;
 mod encoder;
@@ -26,16 +26,13 @@ pub use runner::Precision;
 pub use weights::BertError;
 
 use crate::adapter::{Adapter, AdapterFileError, Shape};
+use crate::compute::Backend;
 use crate::id::{IdParts, ModelId, sha256};
 use crate::tokens::ContentTokenizer;
 use crate::vector::normalise;
 use crate::{EmbedError, Embedder};
 use config::BertConfig;
 use runner::Runner;
-
-/// Most positions (padding included) that one pass through the encoder holds, unless a
-/// single text has more: passes that fit the cache are faster than larger ones.
-const BATCH_POSITIONS: usize = 512;
 
 /// `[CLS]` and `[SEP]`.
 const MARKERS: usize = 2;
@@ -51,6 +48,7 @@ pub(crate) struct BertFiles<'a> {
     /// What the lineage started from, if not these very weights.
     pub(crate) root_weights: Option<[u8; 32]>,
     pub(crate) precision: Precision,
+    pub(crate) backend: Backend,
     /// An adapter for the model that the other files make, in its own format.
     pub(crate) adapter: Option<&'a [u8]>,
 }
@@ -99,7 +97,7 @@ impl BertModel {
             weights_hash = sha256(&[weights_hash, sha256(bytes)].concat());
             id = ModelId::of(&IdParts { weights: weights_hash, ..parts });
         }
-        let runner = Runner::new(&config, weights, files.precision);
+        let runner = Runner::new(&config, weights, files.precision, files.backend.clone());
         let name = files.name.to_owned();
         let (shape, heads) = (config.shape(), config.num_attention_heads);
         Ok(Self { name, id, weights_hash, max_tokens, cls, sep, tokenizer, runner, shape, heads })
@@ -189,15 +187,14 @@ impl BertModel {
         let mut order: Vec<usize> = (0..rows.len()).filter(|&row| !rows[row].is_empty()).collect();
         order.sort_by_key(|&row| rows[row].len());
         let mut out: Vec<Vec<usize>> = Vec::new();
+        let most = self.runner.most_rows();
         let mut tokens = 0;
         for row in order {
             // In ascending order the newest row is the longest, so it sets the padded size.
             let length = rows[row].len();
             tokens += length;
             match out.last_mut() {
-                Some(batch)
-                    if self.runner.rows(batch.len() + 1, length, tokens) <= BATCH_POSITIONS =>
-                {
+                Some(batch) if self.runner.rows(batch.len() + 1, length, tokens) <= most => {
                     batch.push(row);
                 }
                 _ => {
@@ -232,11 +229,15 @@ impl Embedder for BertModel {
         let mut out = vec![0.0; texts.len() * width];
         let rows = self.marked(texts, self.max_tokens)?;
         let batches = self.batches(&rows);
-        let pooled = batches.par_iter().map(|batch| {
+        let pooled = |batch: &Vec<usize>| {
             let tokens: Vec<&[u32]> = batch.iter().map(|&text| rows[text].as_slice()).collect();
             self.runner.pooled(&tokens)
-        });
-        let pooled: Vec<Vec<f32>> = pooled.collect::<Result<_, _>>()?;
+        };
+        let pooled: Vec<Vec<f32>> = if self.runner.is_parallel() {
+            batches.par_iter().map(pooled).collect::<Result<_, _>>()?
+        } else {
+            batches.iter().map(pooled).collect::<Result<_, _>>()?
+        };
         for (batch, pooled) in batches.iter().zip(&pooled) {
             for (&text, row) in batch.iter().zip(pooled.chunks_exact(width)) {
                 let out = &mut out[text * width..][..width];

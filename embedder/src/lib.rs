@@ -5,8 +5,8 @@
 //! [`ModelStore`] (a directory of models that were pulled, verified and recorded).
 //! Two families implement it: [`StaticModel`], which looks tokens up in a table and
 //! takes a weighted mean, and [`BertModel`], MiniLM-class encoders run in f32 or in whole
-//! numbers ([`Precision`]). [`distill()`] makes the first from the second, on `burn`'s flex backend;
-//! [`distill_and_train`] made the built-in one.
+//! numbers ([`Precision`]), or on a graphics card ([`Compute`]). [`distill()`] makes the first from the second, on
+//! `burn`'s flex backend; [`distill_and_train`] made the built-in one.
 //!
 //! This crate knows neither the index nor the network, and takes no part in
 //! deciding which model a node or a group uses; it only names models exactly
@@ -19,6 +19,7 @@ pub mod adapter;
 pub mod bench;
 mod bert;
 mod builtin;
+mod compute;
 mod distill;
 mod error;
 pub mod eval;
@@ -38,6 +39,7 @@ use std::ops::Range;
 
 pub use bert::{BertError, BertModel, Precision};
 pub use builtin::{BUILTIN_NAME, builtin, builtin_model};
+pub use compute::{Compute, ComputeError, ParseComputeError};
 pub use distill::{
     ContrastOptions, ContrastProgress, DistillError, DistillOptions, DistillProgress, TextPair,
     distill, distill_and_train,

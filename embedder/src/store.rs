@@ -32,7 +32,8 @@ pub use manifest::Family;
 pub use pull::{PullProgress, PullSource, PullStage};
 
 use crate::bert::{BertFiles, BertModel, Precision};
-use crate::{BUILTIN_NAME, EmbedError, Embedder, ModelId, StaticModel, builtin};
+use crate::compute::Backend;
+use crate::{BUILTIN_NAME, Compute, EmbedError, Embedder, ModelId, StaticModel, builtin};
 use error::io_at;
 use manifest::{ADAPTER, Manifest};
 
@@ -63,6 +64,7 @@ pub struct ModelInfo {
 #[derive(Clone, Debug)]
 pub struct ModelStore {
     dir: PathBuf,
+    compute: Compute,
 }
 
 impl ModelStore {
@@ -73,7 +75,22 @@ impl ModelStore {
     /// When the directory cannot be made.
     pub fn open(dir: &Path) -> Result<Self, ModelError> {
         fs::create_dir_all(dir).map_err(io_at(dir))?;
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self { dir: dir.to_owned(), compute: Compute::Cpu })
+    }
+
+    /// The same models, of which transformers are loaded to compute on `compute`, and all are trained there. A device
+    /// other than the processor computes in f32, whatever numbers were chosen; static models look up on the
+    /// processor always.
+    #[must_use]
+    pub fn on(mut self, compute: Compute) -> Self {
+        self.compute = compute;
+        self
+    }
+
+    /// Where its models compute.
+    #[must_use]
+    pub fn compute(&self) -> Compute {
+        self.compute
     }
 
     /// The models at hand: the built-in one, then those of the directory by name.
@@ -185,7 +202,8 @@ impl ModelStore {
                 wanted: Family::Bert,
             });
         }
-        let model = load_bert(&folder, name, &manifest, Precision::Reference, None)?;
+        let how = (Precision::Reference, Backend::open(self.compute)?);
+        let model = load_bert(&folder, name, &manifest, how, None)?;
         manifest.expect_id(&folder, model.id())?;
         Ok(model)
     }
@@ -287,7 +305,8 @@ impl ModelStore {
         let model: Arc<dyn Embedder> = match manifest.family {
             Family::Bert => {
                 let precision = precision.map_or_else(|| self.precision(name), Ok)?;
-                Arc::new(load_bert(&folder, name, &manifest, precision, None)?)
+                let how = (precision, Backend::open(self.compute)?);
+                Arc::new(load_bert(&folder, name, &manifest, how, None)?)
             }
             Family::Static => Arc::new(read_static(&folder, &manifest)?),
         };
@@ -313,7 +332,7 @@ fn load_bert(
     folder: &Path,
     name: &str,
     manifest: &Manifest,
-    precision: Precision,
+    (precision, backend): (Precision, Backend),
     adapter: Option<&[u8]>,
 ) -> Result<BertModel, ModelError> {
     let kept = manifest.has(ADAPTER).then(|| manifest.read_file(folder, ADAPTER)).transpose()?;
@@ -327,6 +346,7 @@ fn load_bert(
         max_tokens: manifest.max_tokens,
         root_weights: manifest.root_weights()?,
         precision,
+        backend,
         adapter: adapter.or(kept.as_deref()),
     };
     BertModel::load(&files).map_err(|source| ModelError::Bert { folder: folder.to_owned(), source })

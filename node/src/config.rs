@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use covey_embedder::Compute;
 use covey_net::Addr;
 use covey_protocol::ids::{Name, NodeId};
 use serde::{Deserialize, Deserializer, de};
@@ -66,6 +67,9 @@ pub struct Config {
     /// The model for new collections until `covey model use` names one; the built-in one by default.
     #[serde(default)]
     pub model: Option<String>,
+    /// Where transformers compute, and models are trained.
+    #[serde(default)]
+    pub device: Compute,
 }
 
 impl Config {
@@ -87,6 +91,7 @@ impl Config {
             log: LogLevel::default(),
             max_file_mib: MaxFileMib::default(),
             model: None,
+            device: Compute::Cpu,
         }
     }
 
@@ -156,12 +161,17 @@ max_file_mib = {max_file_mib}
 
 # The model for new collections until `covey model use` names one. Without it, the built-in one.
 {model}
+
+# Where transformers compute: cpu; or a graphics card, cuda or wgpu, in a covey that was built with it. cuda:1
+# is the second card.
+device = \"{device}\"
 ",
             name = quote(self.name.as_str()),
             mdns = self.mdns,
             relay = self.relay,
             log = self.log,
             max_file_mib = self.max_file_mib.0,
+            device = self.device,
         )
     }
 }
@@ -314,6 +324,7 @@ mod tests {
         config.log = LogLevel::Debug;
         config.max_file_mib = MaxFileMib::new(7).expect("in range");
         config.model = Some("all-MiniLM-L6-v2".into());
+        config.device = Compute::Cuda(1);
         config.listen.clear();
         assert_eq!(load(&config.to_text()).expect("reads"), config);
     }
@@ -333,6 +344,7 @@ mod tests {
             ("name = 'ada'\nmdsn = true", "unknown field `mdsn`"),
             ("name = 'ada'\nmdns = 'no'", "expected a boolean"),
             ("name = 'ada'\nmax_file_mib = 0", "from 1 to 1024"),
+            ("name = 'ada'\ndevice = 'gpu'", "write cpu, cuda or wgpu"),
             ("name = 'ada'\nlog = 'loud'", "unknown variant `loud`"),
             ("name = 'ada'\nlisten = ['4600']", "not an address"),
             ("name = 'ada'\nrelays = ['/ip4/192.0.2.7/tcp/1']", "there is no @"),

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod gpu;
 mod model;
 mod tidy;
 
@@ -24,6 +25,8 @@ enum Chore {
     Ci,
     /// Check what the compiler does not: file lengths, and `unsafe` outside its one module.
     Tidy,
+    /// Build with the backends for graphics cards, and compare the card that is here with the processor.
+    Gpu(gpu::Options),
     /// Measure something and write docs/benchmarks/NAME.json and NAME.md.
     #[command(subcommand)]
     Bench(Bench),
@@ -51,6 +54,7 @@ fn main() -> Result<()> {
     match Arguments::parse().chore {
         Chore::Model(options) => model::run(&options, &root()),
         Chore::Ci => ci(),
+        Chore::Gpu(options) => gpu::run(&options, &root()),
         Chore::Tidy => tidy::report(&root()),
         Chore::Bench(Bench::Adopt(options)) => bench::adopt::run(&options, &root()),
         Chore::Bench(Bench::Embedder(options)) => bench::embedder::run(&options, &root()),

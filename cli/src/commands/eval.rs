@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use covey_embedder::Embedder;
 use covey_embedder::eval::{
     Judgements, ReadError, RetrieveError, Run, RunError, Set, judgements, retrieve,
 };
+use covey_embedder::{Compute, Embedder};
 use covey_node::api::{ApiError, ErrorCode, EvalReport, Progress, Reply};
 use tempfile::NamedTempFile;
 
@@ -44,6 +44,9 @@ pub struct Eval {
     /// The model, by name or id (by default the built-in one)
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
+    /// Where transformers compute: cpu, or cuda or wgpu if covey was built with it (by default as config.toml says)
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<Compute>,
     /// Whose judgements count: a file of that name in qrels
     #[arg(long, default_value = "test")]
     split: String,
@@ -73,9 +76,13 @@ impl Eval {
         // What can be wrong is found out before anything is embedded.
         let first = match &self.run_in {
             Some(file) => Source::file(file)?,
-            None => Source::Model(session.embedder(self.model.as_deref())?),
+            None => Source::Model(session.embedder(self.model.as_deref(), self.device)?),
         };
-        let second = self.compare.as_deref().map(|it| Source::named(it, session)).transpose()?;
+        let second = self
+            .compare
+            .as_deref()
+            .map(|it| Source::named(it, self.device, session))
+            .transpose()?;
         let embeds = first.is_model() || second.as_ref().is_some_and(Source::is_model);
         let judged = Judged::read(&folder, &self.split, embeds)?;
         let out = self.run_out.as_deref().map(|path| Out::open(path, &judged)).transpose()?;
@@ -120,11 +127,11 @@ impl Source {
     }
 
     /// The run file of that name where there is one, else the model. What has a `/` can only be a file.
-    fn named(name: &str, session: &Session<'_>) -> Result<Self, ApiError> {
+    fn named(name: &str, device: Option<Compute>, session: &Session<'_>) -> Result<Self, ApiError> {
         if name.contains('/') || Path::new(name).exists() {
             return Self::file(Path::new(name));
         }
-        session.embedder(Some(name)).map(Self::Model).map_err(|error| match error.code {
+        session.embedder(Some(name), device).map(Self::Model).map_err(|error| match error.code {
             ErrorCode::NotFound => ApiError::new(
                 ErrorCode::NotFound,
                 format!("{name} is neither a file here nor a model: {}", error.message),

@@ -12,7 +12,11 @@ const RUNS: u32 = 3;
 const PAUSE: Duration = Duration::from_micros(20);
 
 /// Threads that models run on while they are measured, and no others.
-pub struct Threads(rayon::ThreadPool);
+pub struct Threads {
+    pool: rayon::ThreadPool,
+    /// Whether they work themselves; else they wait for a device, and only the clock tells how long.
+    working: bool,
+}
 
 impl Threads {
     /// `count` threads.
@@ -22,13 +26,23 @@ impl Threads {
     /// When the system gives none.
     pub fn new(count: usize) -> Result<Self, EmbedError> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build();
-        pool.map(Self).map_err(|error| EmbedError::Backend(error.to_string()))
+        let pool = pool.map_err(|error| EmbedError::Backend(error.to_string()))?;
+        Ok(Self { pool, working: true })
+    }
+
+    /// One thread, whose time is wall time.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn waiting() -> Result<Self, EmbedError> {
+        Ok(Self { working: false, ..Self::new(1)? })
     }
 
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.current_num_threads()
+        self.pool.current_num_threads()
     }
 
     /// Runs `run` on them and returns the time it took: CPU time of the thread if there is only one and the
@@ -41,8 +55,8 @@ impl Threads {
         &self,
         run: impl FnOnce() -> Result<(), EmbedError> + Send,
     ) -> Result<Duration, EmbedError> {
-        let alone = self.count() == 1;
-        self.0.install(|| {
+        let alone = self.working && self.count() == 1;
+        self.pool.install(|| {
             let before = if alone { cpu() } else { None };
             let start = Instant::now();
             run()?;
@@ -98,7 +112,7 @@ mod tests {
     #[test]
     fn a_thread_that_sleeps_uses_no_time_and_one_that_works_does() {
         let one = Threads::new(1).unwrap();
-        if one.0.install(cpu).is_none() {
+        if one.pool.install(cpu).is_none() {
             return;
         }
         let slept = one.time(|| {
@@ -106,6 +120,11 @@ mod tests {
             Ok(())
         });
         assert!(slept.unwrap() < Duration::from_millis(50));
+        let waited = Threads::waiting().unwrap().time(|| {
+            std::thread::sleep(Duration::from_millis(100));
+            Ok(())
+        });
+        assert!(waited.unwrap() >= Duration::from_millis(100));
         let worked = one.time(|| {
             let start = one_ms_of_cpu();
             while cpu().is_some_and(|now| now < start) {}

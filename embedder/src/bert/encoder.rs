@@ -1,10 +1,10 @@
-//! The encoder's forward pass on `burn`'s flex CPU backend: the reference for `fast` and
-//! `passes`, and what distillation runs on.
+//! The encoder's forward pass on `burn`: on its flex CPU backend the reference for `fast` and `passes`, and what
+//! distillation runs on; on a graphics card what embeds, and what training differentiates.
 
 mod unpack;
 
 use burn::tensor::activation::gelu;
-use burn::tensor::module::{attention, layer_norm, linear};
+use burn::tensor::module::{attention, attention_fallback, layer_norm, linear};
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 
@@ -12,9 +12,10 @@ use super::config::BertConfig;
 use super::weights::{self, Weights};
 use crate::EmbedError;
 use crate::adapter::Target;
+use crate::compute::Backend;
 
 pub(crate) struct Encoder {
-    device: Device,
+    backend: Backend,
     width: usize,
     heads: usize,
     epsilon: f64,
@@ -58,23 +59,28 @@ struct Norm {
 }
 
 impl Encoder {
-    pub(super) fn new(config: &BertConfig, mut weights: Weights) -> Self {
-        let device = Device::flex();
+    pub(super) fn new(config: &BertConfig, mut weights: Weights, backend: Backend) -> Self {
+        let device = backend.device();
         let width = config.hidden_size;
         for position in weights.positions.chunks_exact_mut(width) {
             position.iter_mut().zip(&weights.token_type).for_each(|(p, t)| *p += t);
         }
-        let layers = weights.layers.into_iter().map(|layer| Layer::new(layer, &device));
+        let layers = weights.layers.into_iter().map(|layer| Layer::new(layer, device));
         Self {
             width,
             heads: config.num_attention_heads,
             epsilon: config.layer_norm_eps,
             words: weights.words,
             positions: weights.positions,
-            norm: Norm::new(weights.norm, &device),
+            norm: Norm::new(weights.norm, device),
             layers: layers.collect(),
-            device,
+            backend,
         }
+    }
+
+    /// Where its tensors live.
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.backend
     }
 
     pub(super) fn width(&self) -> usize {
@@ -85,9 +91,14 @@ impl Encoder {
         self.words.len() / self.width
     }
 
+    /// Positions that a pass over `rows` texts costs, padding included.
+    pub(crate) fn positions(&self, rows: usize, longest: usize) -> usize {
+        self.backend.padded(rows, longest).into_iter().product()
+    }
+
     /// The mean of the last layer over each row's own positions, `[rows, width]`.
     pub(super) fn pooled(&self, rows: &[&[u32]]) -> Result<Vec<f32>, EmbedError> {
-        read(self.means(rows, &[])?)
+        self.backend.guarded(|| read(self.means(rows, &[])?))
     }
 
     /// The same as a tensor, with the updates of each layer; none for layers that have none.
@@ -96,36 +107,43 @@ impl Encoder {
         rows: &[&[u32]],
         updates: &[Updates],
     ) -> Result<Tensor<2>, EmbedError> {
-        let states = self.layers(rows, self.embed(rows)?, updates);
-        let longest = longest(rows);
-        let mut shares = Vec::with_capacity(rows.len() * longest);
-        for row in rows {
+        let [count, length] = self.backend.padded(rows.len(), longest(rows));
+        // Copies of the last text, whose means are dropped below.
+        let copies = rows.last().into_iter().cycle().take(count - rows.len());
+        let padded: Vec<&[u32]> = rows.iter().chain(copies).copied().collect();
+        let states = self.layers(&padded, self.embed(&padded, length)?, updates);
+        let mut shares = Vec::with_capacity(count * length);
+        for row in &padded {
             let share = 1.0 / row.len().max(1) as f32;
-            shares.extend((0..longest).map(|place| if place < row.len() { share } else { 0.0 }));
+            shares.extend((0..length).map(|place| if place < row.len() { share } else { 0.0 }));
         }
-        let shares = TensorData::new(shares, [rows.len(), longest, 1]);
-        let shares: Tensor<3> = Tensor::from_data(shares, &self.device);
-        Ok((states * shares).sum_dim(1).squeeze_dim::<2>(1))
+        let shares = TensorData::new(shares, [count, length, 1]);
+        let shares: Tensor<3> = Tensor::from_data(shares, self.backend.device());
+        let means = (states * shares).sum_dim(1).squeeze_dim::<2>(1);
+        Ok(if count == rows.len() { means } else { means.narrow(0, 0, rows.len()) })
     }
 
     /// The embedding layer's output and the last layer's, each `[rows, longest row, width]`
     /// flattened; what lies beyond a row's own length is padding.
     pub(super) fn outer_states(&self, rows: &[&[u32]]) -> Result<[Vec<f32>; 2], EmbedError> {
-        let first = self.embed(rows)?;
-        Ok([read(first.clone())?, read(self.layers(rows, first, &[]))?])
+        self.backend.guarded(|| {
+            let first = self.embed(rows, longest(rows))?;
+            Ok([read(first.clone())?, read(self.layers(rows, first, &[]))?])
+        })
     }
 
     fn layers(&self, rows: &[&[u32]], embedded: Tensor<3>, updates: &[Updates]) -> Tensor<3> {
-        let mask = self.mask(rows);
+        let [_, length, _] = embedded.dims();
+        let mask = self.mask(rows, length);
         let none = Updates::default();
         self.layers.iter().enumerate().fold(embedded, |state, (number, layer)| {
             self.layer(layer, state, mask.clone(), updates.get(number).unwrap_or(&none))
         })
     }
 
-    fn embed(&self, rows: &[&[u32]]) -> Result<Tensor<3>, EmbedError> {
-        let longest = longest(rows);
-        let mut sum = Vec::with_capacity(rows.len() * longest * self.width);
+    /// The embedding layer's output, each row padded to `length`.
+    fn embed(&self, rows: &[&[u32]], length: usize) -> Result<Tensor<3>, EmbedError> {
+        let mut sum = Vec::with_capacity(rows.len() * length * self.width);
         for row in rows {
             for (position, &token) in row.iter().enumerate() {
                 let word = self
@@ -136,10 +154,10 @@ impl Encoder {
                 let place = &self.positions[position * self.width..][..self.width];
                 sum.extend(word.iter().zip(place).map(|(w, p)| w + p));
             }
-            sum.resize(sum.len() + (longest - row.len()) * self.width, 0.0);
+            sum.resize(sum.len() + (length - row.len()) * self.width, 0.0);
         }
-        let data = TensorData::new(sum, [rows.len(), longest, self.width]);
-        Ok(self.norm.apply(Tensor::from_data(data, &self.device), self.epsilon))
+        let data = TensorData::new(sum, [rows.len(), length, self.width]);
+        Ok(self.norm.apply(Tensor::from_data(data, self.backend.device()), self.epsilon))
     }
 
     fn layer(
@@ -160,7 +178,12 @@ impl Encoder {
         };
         let options = AttentionModuleOptions::default();
         let (query, key, value) = (part(0, query), part(1, key), part(2, value));
-        let context = attention(query, key, value, mask, None, options);
+        let context = if self.backend.is_cpu() {
+            attention(query, key, value, mask, None, options)
+        } else {
+            // A card's fused kernels may multiply in f16.
+            attention_fallback(query, key, value, mask, None, options)
+        };
         let context = context.swap_dims(1, 2).reshape([rows, length, width]);
         let apply = |dense: &Dense, input: Tensor<3>, update| {
             updated(dense.apply(input.clone()), &input, update)
@@ -172,20 +195,19 @@ impl Encoder {
         layer.output_norm.apply(output, self.epsilon)
     }
 
-    /// `true` where a key is padding; none is needed when all rows are of one length.
-    fn mask(&self, rows: &[&[u32]]) -> Option<Tensor<4, Bool>> {
-        let longest = longest(rows);
-        if rows.iter().all(|row| row.len() == longest) {
+    /// `true` where a key is padding; none is needed when all rows are of that length.
+    fn mask(&self, rows: &[&[u32]], length: usize) -> Option<Tensor<4, Bool>> {
+        if rows.iter().all(|row| row.len() == length) {
             return None;
         }
-        let mut mask = Vec::with_capacity(rows.len() * longest * longest);
+        let mut mask = Vec::with_capacity(rows.len() * length * length);
         for row in rows {
-            for _query in 0..longest {
-                mask.extend((0..longest).map(|key| key >= row.len()));
+            for _query in 0..length {
+                mask.extend((0..length).map(|key| key >= row.len()));
             }
         }
-        let data = TensorData::new(mask, [rows.len(), 1, longest, longest]);
-        Some(Tensor::from_data(data, &self.device))
+        let data = TensorData::new(mask, [rows.len(), 1, length, length]);
+        Some(Tensor::from_data(data, self.backend.device()))
     }
 }
 

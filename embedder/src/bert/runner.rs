@@ -6,9 +6,13 @@ use super::fast::FastEncoder;
 use super::passes::Passes;
 use super::weights::Weights;
 use crate::EmbedError;
+use crate::compute::Backend;
 use crate::kernels::{Level, Numbers};
 
-/// The numbers that a model of the `bert` family computes with. Vectors of all of them
+/// Most rows of a batch on the processor: passes that fit its cache are faster than larger ones.
+pub(super) const BATCH_ROWS: usize = 512;
+
+/// The numbers that a model of the `bert` family computes with on the processor. Vectors of all of them
 /// belong to the same model and may be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
@@ -73,7 +77,16 @@ pub(super) enum Runner {
 }
 
 impl Runner {
-    pub(super) fn new(config: &BertConfig, weights: Weights, precision: Precision) -> Self {
+    /// A pass with these numbers on the processor; a graphics card computes in f32 whatever they are.
+    pub(super) fn new(
+        config: &BertConfig,
+        weights: Weights,
+        precision: Precision,
+        backend: Backend,
+    ) -> Self {
+        if precision == Precision::Reference || !backend.is_cpu() {
+            return Self::Reference(Box::new(Encoder::new(config, weights, backend)));
+        }
         Self::with_level(config, weights, precision, Level::best())
     }
 
@@ -85,7 +98,7 @@ impl Runner {
     ) -> Self {
         let numbers = match precision {
             Precision::Reference => {
-                return Self::Reference(Box::new(Encoder::new(config, weights)));
+                return Self::Reference(Box::new(Encoder::new(config, weights, Backend::cpu())));
             }
             Precision::Auto => level.fastest(),
             Precision::F32 => Numbers::F32,
@@ -95,15 +108,15 @@ impl Runner {
         Self::Fast(Box::new(FastEncoder::new(config, weights, numbers, level)))
     }
 
-    /// The same for training: the tensor library's pass becomes passes of our own that know the way back.
+    /// The same for training: on the processor the tensor library's pass becomes passes of our own that know the way back.
     pub(super) fn for_training(self) -> Result<Self, EmbedError> {
         match self {
-            Self::Reference(encoder) => {
+            Self::Reference(encoder) if encoder.backend().is_cpu() => {
                 let (heads, epsilon, weights) = encoder.unpack()?;
                 let passes = Passes::new(heads, epsilon, weights, Level::best());
                 Ok(Self::Training(Box::new(passes)))
             }
-            other @ (Self::Fast(_) | Self::Training(_)) => Ok(other),
+            other @ (Self::Reference(_) | Self::Fast(_) | Self::Training(_)) => Ok(other),
         }
     }
 
@@ -126,8 +139,24 @@ impl Runner {
     /// The rows that a batch costs if it has `texts` texts of up to `longest` tokens, `tokens` in all.
     pub(super) fn rows(&self, texts: usize, longest: usize, tokens: usize) -> usize {
         match self {
-            Self::Reference(_) => texts * longest,
+            Self::Reference(encoder) => encoder.positions(texts, longest),
             Self::Fast(_) | Self::Training(_) => tokens,
+        }
+    }
+
+    /// Most rows of a batch, unless a single text has more.
+    pub(super) fn most_rows(&self) -> usize {
+        match self {
+            Self::Reference(encoder) => encoder.backend().positions(),
+            Self::Fast(_) | Self::Training(_) => BATCH_ROWS,
+        }
+    }
+
+    /// Whether batches should run beside one another; a graphics card takes one after the other.
+    pub(super) fn is_parallel(&self) -> bool {
+        match self {
+            Self::Reference(encoder) => encoder.backend().is_cpu(),
+            Self::Fast(_) | Self::Training(_) => true,
         }
     }
 

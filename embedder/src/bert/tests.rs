@@ -4,6 +4,7 @@ use safetensors::serialize;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 
+use super::runner::BATCH_ROWS;
 use super::weights::Weights;
 use super::*;
 use crate::kernels::{Level, Numbers};
@@ -133,6 +134,7 @@ fn load_adapted(
         max_tokens: 254,
         root_weights: None,
         precision,
+        backend: Backend::cpu(),
         adapter,
     })
 }
@@ -296,6 +298,7 @@ fn other_weights_are_another_base_unless_the_root_is_named() {
         max_tokens: 254,
         root_weights: Some(original.weights_hash()),
         precision: Precision::F32,
+        backend: Backend::cpu(),
         adapter: None,
     })
     .unwrap();
@@ -358,6 +361,7 @@ fn damaged_weights_are_errors_and_never_panics() {
             max_tokens: 254,
             root_weights: None,
             precision: Precision::F32,
+            backend: Backend::cpu(),
             adapter: None,
         };
         assert!(matches!(BertModel::load(&files), Err(BertError::Tokenizer(_))));
@@ -394,7 +398,7 @@ fn batches_hold_every_row_once_and_keep_their_bound() {
                 Precision::Reference => batch.len() * lengths.max().unwrap(),
                 _ => lengths.sum(),
             };
-            assert!(batch.len() == 1 || positions <= BATCH_POSITIONS, "{precision:?}");
+            assert!(batch.len() == 1 || positions <= BATCH_ROWS, "{precision:?}");
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{Family, ModelError, ModelInfo, ModelStore, load_bert};
 use crate::Embedder;
 use crate::adapter::{Adapter, AdapterConfig};
 use crate::bert::Precision;
+use crate::compute::Backend;
 use crate::train::{BertLearner, Learner, StaticLearner, TrainError};
 
 /// A static model takes its adapter in, so that it costs nothing to use.
@@ -44,7 +45,8 @@ fn add_bert(
     if manifest.has(ADAPTER) {
         return Err(ModelError::Adapted { name: base.name.clone() });
     }
-    let model = load_bert(&folder, name, &manifest, Precision::default(), Some(bytes))?;
+    let model =
+        load_bert(&folder, name, &manifest, (Precision::default(), Backend::cpu()), Some(bytes))?;
     let mut info = base.clone();
     info.name = name.to_owned();
     info.id = model.id();
@@ -100,11 +102,12 @@ pub enum LearnerError {
 
 impl ModelStore {
     /// The model `base` with an adapter that has learnt nothing yet, and `texts` at hand, of which the first
-    /// `max_tokens` tokens count each.
+    /// `max_tokens` tokens count each. It learns on the store's [device](Self::on).
     ///
     /// # Errors
     ///
-    /// When there is no such model, it has an adapter already, or the configuration does not fit it.
+    /// When there is no such model, it has an adapter already, the configuration does not fit it, or the device
+    /// cannot be used.
     pub fn learner(
         &self,
         base: &str,
@@ -115,7 +118,8 @@ impl ModelStore {
         match self.info(base)?.family {
             Family::Static => {
                 let model = self.load_static(base)?;
-                Ok(Box::new(StaticLearner::new(&model, config, texts, max_tokens)?))
+                let learner = StaticLearner::new(&model, config, texts, max_tokens)?;
+                Ok(Box::new(learner.on(Backend::open(self.compute).map_err(ModelError::from)?)))
             }
             Family::Bert => {
                 if Manifest::read(&self.dir.join(base))?.has(ADAPTER) {

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 
 use super::Family;
 use crate::adapter::AdapterFileError;
-use crate::{BertError, EmbedError, FormatError};
+use crate::{BertError, ComputeError, EmbedError, FormatError};
 
 /// Why a model could not be obtained or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
+    /// The device to compute on cannot be used.
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
     /// A file or directory could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {

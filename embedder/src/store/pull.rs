@@ -12,6 +12,7 @@ use super::manifest::{
 use super::pinned::{MINILM, Pinned};
 use super::{ModelError, ModelInfo, ModelStore, directory, pypi};
 use crate::bert::{BertFiles, BertModel, Precision};
+use crate::compute::Backend;
 use crate::{BUILTIN_NAME, Embedder, StaticModel};
 
 /// Where to get a model from.
@@ -237,6 +238,7 @@ fn add(
                 max_tokens,
                 root_weights: None,
                 precision: Precision::default(),
+                backend: Backend::cpu(),
                 adapter: None,
             };
             let model = BertModel::load(&files)

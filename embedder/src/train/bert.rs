@@ -2,16 +2,13 @@
 
 mod kernels;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 
 use super::learner::{Learner, TrainError, read, scalar};
 use super::{Batch, Objective};
 use crate::adapter::{Adapter, AdapterConfig, AdapterError, Layout, Shape};
-use crate::bert::{Update, Updates};
+use crate::bert::{Encoder, Update, Updates};
 use crate::{BertModel, Embedder};
-
-/// Most positions, padding included, that go through the layers together.
-const GROUP: usize = 1024;
 
 /// A transformer whose projections get low-rank updates. Make the model with
 /// [`ModelStore::load_bert`](crate::ModelStore::load_bert).
@@ -68,8 +65,8 @@ impl BertLearner {
     }
 
     /// The values as tensors that remember what is done with them, and what they make of each layer.
-    fn updates(&self, values: &[f32]) -> (Vec<Leaf>, Vec<Updates>) {
-        let device = Device::flex().autodiff();
+    fn updates(&self, encoder: &Encoder, values: &[f32]) -> (Vec<Leaf>, Vec<Updates>) {
+        let device = encoder.backend().autodiff();
         let low = self.config.low_rank().expect("LoRA is low-rank");
         let mut leaves = Vec::new();
         let mut updates = vec![Updates::default(); self.layers()];
@@ -84,7 +81,7 @@ impl BertLearner {
             };
             let a = if low.freeze_a {
                 let data = TensorData::new(low.draw_a(number, place), [low.rank, place.inputs]);
-                Tensor::<2>::from_data(data, &Device::flex())
+                Tensor::<2>::from_data(data, encoder.backend().device())
             } else {
                 leaf(&place.a())
             };
@@ -97,6 +94,10 @@ impl BertLearner {
         (leaves, updates)
     }
 
+    fn encoder(&self) -> Result<&Encoder, TrainError> {
+        self.model.encoder().ok_or(TrainError::NotTrainable)
+    }
+
     fn layers(&self) -> usize {
         match self.shape {
             Shape::Bert { layers, .. } => layers,
@@ -105,15 +106,22 @@ impl BertLearner {
     }
 
     /// Means over the positions of `texts`, in their order. Texts of like length go through the layers together.
-    fn means(&self, texts: &[usize], updates: &[Updates]) -> Result<Tensor<2>, TrainError> {
-        let encoder = self.model.encoder().ok_or(TrainError::NotTrainable)?;
+    fn means(
+        &self,
+        encoder: &Encoder,
+        texts: &[usize],
+        updates: &[Updates],
+    ) -> Result<Tensor<2>, TrainError> {
+        let most = encoder.backend().trained_positions();
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&place| self.texts[texts[place]].len());
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for &place in &order {
             let length = self.texts[texts[place]].len();
             match groups.last_mut() {
-                Some(group) if (group.len() + 1) * length <= GROUP => group.push(place),
+                Some(group) if encoder.positions(group.len() + 1, length) <= most => {
+                    group.push(place);
+                }
                 _ => groups.push(vec![place]),
             }
         }
@@ -134,12 +142,13 @@ impl BertLearner {
 
     fn tensor_loss(
         &self,
+        encoder: &Encoder,
         batch: &Batch,
         objective: &Objective,
         updates: &[Updates],
     ) -> Result<Tensor<1>, TrainError> {
-        let anchors = self.means(&batch.anchors, updates)?;
-        let columns = self.means(&batch.columns, updates)?;
+        let anchors = self.means(encoder, &batch.anchors, updates)?;
+        let columns = self.means(encoder, &batch.columns, updates)?;
         Ok(objective.loss(batch, &anchors, &columns))
     }
 }
@@ -202,15 +211,18 @@ impl Learner for BertLearner {
         if let Some(passes) = self.model.passes() {
             return kernels::gradient(self, passes, values, batch, objective, gradient);
         }
-        let (leaves, updates) = self.updates(values);
-        let loss = self.tensor_loss(batch, objective, &updates)?;
-        let mut gradients = loss.backward();
-        for leaf in leaves {
-            let Some(found) = leaf.tensor.grad_remove(&mut gradients) else { continue };
-            let found: Vec<f32> = read(found)?;
-            gradient[leaf.start..].iter_mut().zip(found).for_each(|(sum, x)| *sum += x);
-        }
-        scalar(loss)
+        let encoder = self.encoder()?;
+        encoder.backend().guarded(|| {
+            let (leaves, updates) = self.updates(encoder, values);
+            let loss = self.tensor_loss(encoder, batch, objective, &updates)?;
+            let mut gradients = loss.backward();
+            for leaf in leaves {
+                let Some(found) = leaf.tensor.grad_remove(&mut gradients) else { continue };
+                let found: Vec<f32> = read(found)?;
+                gradient[leaf.start..].iter_mut().zip(found).for_each(|(sum, x)| *sum += x);
+            }
+            scalar(loss)
+        })
     }
 
     fn loss(
@@ -222,11 +234,14 @@ impl Learner for BertLearner {
         if let Some(passes) = self.model.passes() {
             return kernels::loss(self, passes, values, batch, objective);
         }
-        let (_, updates) = self.updates(values);
+        let encoder = self.encoder()?;
         let plain = |update: Option<Update>| {
             update.map(|Update { down, up }| Update { down: down.inner(), up: up.inner() })
         };
-        let updates: Vec<Updates> = updates.into_iter().map(|layer| layer.map(plain)).collect();
-        scalar(self.tensor_loss(batch, objective, &updates)?)
+        encoder.backend().guarded(|| {
+            let (_, updates) = self.updates(encoder, values);
+            let updates: Vec<Updates> = updates.into_iter().map(|layer| layer.map(plain)).collect();
+            scalar(self.tensor_loss(encoder, batch, objective, &updates)?)
+        })
     }
 }

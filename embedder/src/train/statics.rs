@@ -8,6 +8,7 @@ use crate::adapter::{
     Adapter, AdapterConfig, AdapterError, Layout, LowRank, Place, Placed, Shape, TOKEN_WEIGHTS,
     WHOLE,
 };
+use crate::compute::Backend;
 use crate::statics::StaticModel;
 use crate::{Embedder, ModelId};
 
@@ -16,6 +17,7 @@ use crate::{Embedder, ModelId};
 /// Without weights of tokens the sums never change, so a text is pooled once.
 pub struct StaticLearner {
     id: ModelId,
+    backend: Backend,
     max_tokens: usize,
     table: Table,
     config: AdapterConfig,
@@ -60,7 +62,14 @@ impl StaticLearner {
             sums.chunks_exact_mut(parts.dim).for_each(crate::vector::normalise);
             tokens = vec![Vec::new(); tokens.len()];
         }
-        Ok(Self { id: model.id(), max_tokens, table, config, layout, shape, start, tokens, sums })
+        let (id, backend) = (model.id(), Backend::cpu());
+        Ok(Self { id, backend, max_tokens, table, config, layout, shape, start, tokens, sums })
+    }
+
+    /// The same, whose tensors live elsewhere.
+    pub(crate) fn on(mut self, backend: Backend) -> Self {
+        self.backend = backend;
+        self
     }
 
     /// The sums of `texts`, `[texts, dim]`.
@@ -78,13 +87,8 @@ impl StaticLearner {
         }
     }
 
-    fn forward(
-        &self,
-        values: &[f32],
-        batch: &Batch,
-        objective: &Objective,
-        device: &Device,
-    ) -> Forward {
+    fn forward(&self, values: &[f32], batch: &Batch, objective: &Objective) -> Forward {
+        let (device, plain) = (&self.backend.autodiff(), self.backend.device());
         let tensor = |placed: &Placed| {
             let data = values[placed.range.clone()].to_vec();
             let data = TensorData::new(data, [placed.shape[0], placed.shape[1]]);
@@ -102,7 +106,7 @@ impl StaticLearner {
             None => {
                 let low = self.config.low_rank().expect("a map is full or low-rank");
                 let place = &self.config.places(&self.shape)[0];
-                let a = leaf(&place.a()).unwrap_or_else(|| drawn(low, place));
+                let a = leaf(&place.a()).unwrap_or_else(|| drawn(low, place, plain));
                 let b = leaf(&place.b()).expect("laid out");
                 Map(vec![a.transpose(), b.transpose() * low.scale])
             }
@@ -114,7 +118,7 @@ impl StaticLearner {
                 let sums = Tensor::<2>::from_data(data, device).require_grad();
                 (map.apply(sums.clone()), sums)
             } else {
-                let sums = Tensor::<2>::from_data(data, &Device::flex());
+                let sums = Tensor::<2>::from_data(data, plain);
                 (map.apply(sums.clone()), sums)
             }
         };
@@ -165,9 +169,9 @@ impl Table {
     }
 }
 
-fn drawn(low: LowRank, place: &Place) -> Tensor<2> {
+fn drawn(low: LowRank, place: &Place, device: &Device) -> Tensor<2> {
     let data = TensorData::new(low.draw_a(0, place), [low.rank, place.inputs]);
-    Tensor::from_data(data, &Device::flex())
+    Tensor::from_data(data, device)
 }
 
 /// What sums are multiplied by, one after the other, beside the identity.
@@ -227,20 +231,21 @@ impl Learner for StaticLearner {
         objective: &Objective,
         gradient: &mut [f32],
     ) -> Result<f64, TrainError> {
-        let Forward { loss, leaves, sums } =
-            self.forward(values, batch, objective, &Device::flex().autodiff());
-        let mut found = loss.backward();
-        for (start, leaf) in leaves {
-            let Some(of_leaf) = leaf.grad_remove(&mut found) else { continue };
-            let of_leaf = read(of_leaf)?;
-            gradient[start..].iter_mut().zip(of_leaf).for_each(|(sum, x)| *sum += x);
-        }
-        for (sums, texts) in sums.iter().flatten().zip([&batch.anchors, &batch.columns]) {
-            if let Some(of_sums) = sums.grad_remove(&mut found) {
-                self.add_weights(values, texts, &read(of_sums)?, gradient);
+        self.backend.guarded(|| {
+            let Forward { loss, leaves, sums } = self.forward(values, batch, objective);
+            let mut found = loss.backward();
+            for (start, leaf) in leaves {
+                let Some(of_leaf) = leaf.grad_remove(&mut found) else { continue };
+                let of_leaf = read(of_leaf)?;
+                gradient[start..].iter_mut().zip(of_leaf).for_each(|(sum, x)| *sum += x);
             }
-        }
-        scalar(loss)
+            for (sums, texts) in sums.iter().flatten().zip([&batch.anchors, &batch.columns]) {
+                if let Some(of_sums) = sums.grad_remove(&mut found) {
+                    self.add_weights(values, texts, &read(of_sums)?, gradient);
+                }
+            }
+            scalar(loss)
+        })
     }
 
     fn loss(
@@ -249,6 +254,6 @@ impl Learner for StaticLearner {
         batch: &Batch,
         objective: &Objective,
     ) -> Result<f64, TrainError> {
-        scalar(self.forward(values, batch, objective, &Device::flex().autodiff()).loss)
+        self.backend.guarded(|| scalar(self.forward(values, batch, objective).loss))
     }
 }

@@ -37,9 +37,10 @@ pub struct BenchedModel {
     pub dim: u32,
     /// Tokens a second that its tokenizer cuts, on one thread.
     pub tokens_per_s: f64,
-    /// Each way of computing: `f32`, `int16`, `int8` and `reference`, or `static` alone.
+    /// Each way of computing: `f32`, `int16`, `int8` and `reference`, or `static` alone; then the graphics card that was
+    /// asked for (`cuda:0`).
     pub paths: Vec<BenchedPath>,
-    /// The path it computes by; null where there is only one.
+    /// The path it computes by on the processor; null where there is only one.
     pub in_use: Option<String>,
     /// Whether a person chose that; else it follows the processor.
     pub chosen: bool,
@@ -54,7 +55,7 @@ pub struct BenchedModel {
 pub struct BenchedPath {
     /// Its name.
     pub path: String,
-    /// Chunks a second on one thread, by its CPU time where the system tells.
+    /// Chunks a second on one thread, by its CPU time where the system tells; of a graphics card, by the clock.
     pub chunks_per_s: f64,
     /// Chunks a second on all threads, by the clock.
     pub chunks_per_s_all_threads: f64,

@@ -78,6 +78,7 @@ pub fn node<L: Link>(
         ApiError::new(ErrorCode::Internal, format!("the system gives no randomness: {error}"))
     })?;
     let models = ModelStore::open(&home.models_dir()).map_err(|error| model_error(&error))?;
+    let models = models.on(config.device);
     Node::open(Parts {
         identity,
         link,

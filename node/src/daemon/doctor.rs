@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use covey_embedder::Compute;
 use covey_net::Link;
 
 use crate::api::{ApiError, Call, Check, Reply, Status};
@@ -12,6 +13,7 @@ use crate::cancel::CancelFlag;
 use crate::config::Config;
 use crate::home::Home;
 use crate::identity;
+use crate::models::compute_error;
 use crate::node::Node;
 
 /// Less free space than this deserves a word, in MiB.
@@ -63,10 +65,14 @@ fn of_home(home: &Home) -> Vec<Check> {
     ];
     let mut checks: Vec<_> = folders.iter().map(|(name, dir)| folder(name, dir)).collect();
     checks.push(space(home.data_dir()));
-    checks.push(match Config::load(&home.config_path()) {
-        Ok(config) => good("configuration", &format!("{}, log level {}", config.name, config.log)),
-        Err(error) => failed("configuration", &error.into()),
-    });
+    match Config::load(&home.config_path()) {
+        Ok(config) => {
+            let detail = format!("{}, log level {}", config.name, config.log);
+            checks.push(good("configuration", &detail));
+            checks.extend(device(config.device));
+        }
+        Err(error) => checks.push(failed("configuration", &error.into())),
+    }
     checks.push(match identity::load(&home.identity_path()) {
         Ok(_) => good("identity", "readable by you alone, and whole"),
         Err(error) => failed("identity", &error.into()),
@@ -76,6 +82,18 @@ fn of_home(home: &Home) -> Vec<Check> {
         Err(error) => failed("socket", &error.into()),
     });
     checks
+}
+
+/// Whether the device that the configuration names works; the processor does.
+fn device(device: Compute) -> Option<Check> {
+    let name = "device";
+    if device == Compute::Cpu {
+        return None;
+    }
+    match device.check() {
+        Ok(called) => Some(good(name, &format!("{device}, {called}"))),
+        Err(error) => Some(failed(name, &compute_error(&error))),
+    }
 }
 
 /// Whether a folder is private and can be written.

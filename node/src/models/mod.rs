@@ -18,7 +18,7 @@ use covey_protocol::ids::ModelId;
 
 pub use adapter::model_id;
 pub use one::OneModel;
-pub use stored::{StoredModels, model_entry, model_error};
+pub use stored::{StoredModels, compute_error, model_entry, model_error};
 
 use crate::api::{ApiError, ErrorCode, ModelEntry};
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use covey_embedder::adapter::AdapterConfig;
 use covey_embedder::train::Learner;
 use covey_embedder::{
-    BUILTIN_NAME, Embedder, Family, LearnerError, ModelError, ModelInfo, ModelStore,
+    BUILTIN_NAME, ComputeError, Embedder, Family, LearnerError, ModelError, ModelInfo, ModelStore,
 };
 use covey_protocol::ids::ModelId;
 
@@ -189,7 +189,19 @@ pub fn model_error(error: &ModelError) -> ApiError {
         | ModelError::NotAModel { .. }
         | ModelError::Unpinned(_) => ApiError::new(ErrorCode::Usage, message),
         ModelError::Embed(_) => ApiError::new(ErrorCode::Internal, message),
+        ModelError::Compute(error) => compute_error(error),
     }
+}
+
+/// What a device that cannot be used means for the person.
+pub fn compute_error(error: &ComputeError) -> ApiError {
+    let code = match error {
+        ComputeError::NotBuilt { .. } => ErrorCode::Usage,
+        ComputeError::Missing { .. } => ErrorCode::NotFound,
+        ComputeError::Failed { .. } => ErrorCode::Internal,
+    };
+    ApiError::new(code, error.to_string())
+        .hint("--device names another device for one command, `device` in config.toml for all; a daemon reads that when it starts")
 }
 
 const fn family(family: Family) -> &'static str {

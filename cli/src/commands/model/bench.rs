@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use covey_embedder::bench::{CHUNK, Outcome, QUERY, instructions, measure};
-use covey_embedder::{Family, ModelInfo, ModelStore, Precision};
+use covey_embedder::bench::{CHUNK, Outcome, QUERY, Speed, instructions, measure, ways};
+use covey_embedder::{Compute, Family, ModelInfo, ModelStore, Precision};
 use covey_node::api::{
     ApiError, BenchedModel, BenchedPath, ErrorCode, FasterPath, Instructions, ModelBench, Progress,
     Reply,
 };
-use covey_node::models::model_error;
+use covey_node::models::{compute_error, model_error};
 
 use super::store;
 use crate::progress::Bar;
@@ -20,7 +20,8 @@ use crate::session::Session;
 /// For each model and each path, that is the numbers it multiplies: chunks (256 tokens) a second on one thread and on all, and
 /// the time of one chunk and of a question (12 tokens) alone. By itself a model takes the path that its processor is
 /// made for: int8 with AVX-512 and VNNI, int16 with AVX2, else f32. int8 rounds most: what is found stays as good, but of ten
-/// results the last may be another. All paths search the same indexes.
+/// results the last may be another. All paths search the same indexes. With --device, or `device` in config.toml, a
+/// graphics card's f32 is measured beside them, by the clock.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples: covey model bench\n          \
                         covey model bench --model all-MiniLM-L6-v2 --set int8\n          \
@@ -32,6 +33,9 @@ pub struct Bench {
     /// Seconds for each path of each model
     #[arg(long, value_name = "N", default_value_t = 4.0, value_parser = seconds)]
     seconds: f64,
+    /// A device to measure, too: cuda or wgpu, if covey was built with it (by default as config.toml says)
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<Compute>,
     /// Remember a path for the transformers that were measured
     #[arg(long, value_name = "PATH", value_enum)]
     set: Option<Set>,
@@ -64,6 +68,8 @@ impl Bench {
             })?;
             ModelStore::open(empty.path()).map_err(|error| model_error(&error))?
         };
+        let store = store.on(session.compute(self.device)?);
+        store.compute().check().map_err(|error| compute_error(&error))?;
         let models = self.wanted(&store)?;
         let benched = self.measure(&store, &models, session)?;
         session.output.done(Reply::ModelBench(ModelBench {
@@ -76,6 +82,12 @@ impl Bench {
             query_tokens: QUERY as u64,
             models: benched,
         }))?;
+        if store.compute() != Compute::Cpu {
+            session.output.notice(&format!(
+                "Transformers compute on {0} where config.toml says device = \"{0}\".",
+                store.compute()
+            ));
+        }
         if self.set.is_some() {
             session
                 .output
@@ -91,11 +103,7 @@ impl Bench {
         models: &[ModelInfo],
         session: &Session<'_>,
     ) -> Result<Vec<BenchedModel>, ApiError> {
-        let paths = |info: &ModelInfo| match info.family {
-            Family::Static => 1,
-            Family::Bert => Precision::ALL.len(),
-        };
-        let all: usize = models.iter().map(paths).sum();
+        let all: usize = models.iter().map(|info| ways(store, info)).sum();
         let time = Duration::from_secs_f64(self.seconds);
         let mut bar = Bar::start("measuring", session.output);
         let (mut benched, mut before) = (Vec::new(), 0);
@@ -110,7 +118,7 @@ impl Bench {
             };
             let outcome = measure(store, info, time, &mut step);
             let outcome = outcome.map_err(|error| model_error(&error))?;
-            before += paths(info);
+            before += ways(store, info);
             if let (Some(set), Some(choice)) = (self.set, outcome.choice) {
                 let precision = set.precision(choice.pick);
                 store.set_precision(&info.name, precision).map_err(|error| model_error(&error))?;
@@ -162,19 +170,24 @@ fn entry(store: &ModelStore, outcome: &Outcome) -> Result<BenchedModel, ApiError
     let precision = store.precision(&info.name).map_err(|error| model_error(&error))?;
     let name = |precision: Precision| precision.name().to_owned();
     let choice = outcome.choice;
-    let paths = outcome.speeds.iter().map(|(way, speed)| BenchedPath {
-        path: way.map_or_else(|| info.family.to_string(), name),
+    let path = |path: String, speed: &Speed| BenchedPath {
+        path,
         chunks_per_s: speed.chunks,
         chunks_per_s_all_threads: speed.chunks_all,
         chunk_us: speed.chunk * 1e6,
         query_us: speed.query * 1e6,
-    });
+    };
+    let paths = outcome
+        .speeds
+        .iter()
+        .map(|(way, speed)| path(way.map_or_else(|| info.family.to_string(), name), speed));
+    let device = outcome.device.iter().map(|(device, speed)| path(device.to_string(), speed));
     Ok(BenchedModel {
         name: info.name.clone(),
         family: info.family.to_string(),
         dim: u32::try_from(info.dim).unwrap_or(u32::MAX),
         tokens_per_s: outcome.tokens,
-        paths: paths.collect(),
+        paths: paths.chain(device).collect(),
         in_use: choice.map(|_| name(precision.here())),
         chosen: precision != Precision::Auto,
         pick: choice.map(|choice| name(choice.pick)),

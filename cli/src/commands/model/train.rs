@@ -12,12 +12,12 @@ use covey_embedder::train::{
     Checkpoint, CheckpointError, Examples, Learner, Objective, Outcome, Pair, PairRules, Stopped,
     TrainError, TrainOptions, Trainer,
 };
-use covey_embedder::{Family, LearnerError, ModelInfo, ModelStore};
+use covey_embedder::{Compute, Family, LearnerError, ModelInfo, ModelStore};
 use covey_node::api::{
     ApiError, DroppedPairs, ErrorCode, MineReport, Progress, Reply, TrainReport,
 };
 use covey_node::durable::create_dir;
-use covey_node::models::{model_entry, model_error};
+use covey_node::models::{compute_error, model_entry, model_error};
 use covey_protocol::ids::Name;
 use tempfile::NamedTempFile;
 
@@ -104,6 +104,9 @@ pub struct Train {
     /// MiB that a batch may need
     #[arg(long, default_value_t = 2048)]
     memory: usize,
+    /// Where to compute: cpu, or cuda or wgpu if covey was built with it (by default as config.toml says)
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<Compute>,
     /// What order is drawn from
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -138,8 +141,9 @@ enum Projection {
 impl Train {
     pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
         session.require_node()?;
-        let store = store(session)?;
+        let store = store(session)?.on(session.compute(self.device)?);
         // What can be wrong is found out before hours of training.
+        store.compute().check().map_err(|error| compute_error(&error))?;
         let base = store.info(&self.model).map_err(|error| model_error(&error))?;
         if self.peft.is_some() && base.family == Family::Static {
             return Err(usage("a static model has no layers that `peft` knows; leave --peft out"));

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::*;
 use crate::bert::tests::{VOCAB, odd_weights};
 use crate::bert::{Encoder, Update, Updates};
+use crate::compute::Backend;
 
 /// Lengths of texts: one of a token, one of markers only, and too many for one group.
 const LENGTHS: [usize; 9] = [1, 2, 80, 31, 32, 33, 80, 80, 80];
@@ -112,7 +113,7 @@ impl Case {
     /// The same by the tensor library.
     fn expected(&self) -> Vec<[Vec<f32>; 2]> {
         let (config, weights) = odd_weights();
-        let encoder = Encoder::new(&config, weights);
+        let encoder = Encoder::new(&config, weights, Backend::cpu());
         let device = Device::flex().autodiff();
         let matrix = |values: &[f32], shape: [usize; 2]| {
             Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), &device)
@@ -232,7 +233,7 @@ fn gradients_are_the_same_bits_whatever_the_threads_and_what_came_before() {
 #[test]
 fn without_updates_the_states_are_those_of_the_tensor_library() {
     let (config, weights) = odd_weights();
-    let reference = Encoder::new(&config, weights);
+    let reference = Encoder::new(&config, weights, Backend::cpu());
     let passes = passes(Level::best());
     let text: Vec<u32> = (0..7).collect();
     let adapted = passes.with(&Vec::new());
