@@ -58,7 +58,7 @@ pub(crate) struct Passes {
     norm: LayerNorm,
     attention: Attention,
     layers: Vec<Layer>,
-    /// Traces to be used again, as asking the system for memory anew takes time.
+    /// Traces to be used again, as asking the system for memory anew takes time: as many as the largest batch had groups.
     spare: Mutex<Vec<Trace>>,
 }
 

@@ -112,7 +112,7 @@ impl Weights {
 }
 
 impl Layer {
-    fn projection(&mut self, target: Target) -> &mut Linear {
+    pub(super) fn projection(&mut self, target: Target) -> &mut Linear {
         match target {
             Target::Query => &mut self.query,
             Target::Key => &mut self.key,
