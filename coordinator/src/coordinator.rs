@@ -62,6 +62,9 @@ pub enum CoordinatorError {
     /// There is nothing to release.
     #[error("there is no checkpoint to release yet: let a round finish first")]
     NoCheckpoint,
+    /// A round has ended meanwhile.
+    #[error("a round has ended meanwhile, so there is a newer checkpoint: release that")]
+    Moved,
     /// The adapter is for another model than the checkpoint.
     #[error("the values to start from are {found}, and the plan says {expected}")]
     Values {
@@ -190,7 +193,9 @@ impl Coordinator {
             self.store.record(&encode(&record))?;
         }
         let mut state = inner.state.clone();
-        (state.campaign, state.current) = (None, None);
+        state.last_campaign =
+            state.campaign.take().map(|(campaign, _)| campaign).or(state.last_campaign);
+        state.current = None;
         self.write(&mut inner, state)?;
         Ok(self.store.clear()?)
     }
@@ -220,13 +225,14 @@ impl Coordinator {
         done
     }
 
-    /// Makes a release of the checkpoint, whose exact model `model` is. It becomes the group's once its entry is in the log.
+    /// Makes a release of the checkpoint with the values `values`, whose exact model `model` is. It becomes the group's once its entry is in the log.
     ///
     /// # Errors
     /// If there is no checkpoint, or the store fails.
     pub fn release(
         &self,
         model: ModelId,
+        values: &Digest,
         parent: Option<ModelId>,
         view: &GroupView,
         now: UnixMillis,
@@ -235,6 +241,9 @@ impl Coordinator {
         let mut state = inner.state.clone();
         let checkpoint = state.checkpoint.as_ref().filter(|checkpoint| checkpoint.rounds > 0);
         let checkpoint = checkpoint.ok_or(CoordinatorError::NoCheckpoint)?;
+        if checkpoint.values.digest != *values {
+            return Err(CoordinatorError::Moved);
+        }
         let contribution = self.contribution(&state)?;
         let manifest = Manifest {
             version: MANIFEST_VERSION,
@@ -320,8 +329,10 @@ impl Coordinator {
         let decode = |bytes: &Vec<u8>| postcard::from_bytes(bytes);
         let records: Result<Vec<RoundRecord>, _> = records.iter().map(decode).collect();
         let mut records = records.map_err(|_| CoordinatorError::Damaged)?;
-        // An end that was cut short by a crash is recorded again.
+        // An end that was cut short by a crash is recorded again: the last counts.
+        records.reverse();
         records.dedup_by_key(|record| (record.round, record.attempt));
+        records.reverse();
         Ok(records)
     }
 

@@ -374,14 +374,21 @@ fn a_release_says_what_it_is_made_of() {
     let mut world = World::new(4, false);
     let view = world.view.clone();
     let better = ModelId { release: Digest::sha256(b"better"), ..model() };
-    let early = world.coordinator.release(better, None, &view, NOW);
+    let none = Start::digest(&[0.0; 50]);
+    let early = world.coordinator.release(better, &none, None, &view, NOW);
     assert!(matches!(early, Err(CoordinatorError::NoCheckpoint)));
     world.begin(campaign(1), &[0.0_f32; 50]);
-    let early = world.coordinator.release(better, None, &view, NOW);
+    let early = world.coordinator.release(better, &none, None, &view, NOW);
     assert!(matches!(early, Err(CoordinatorError::NoCheckpoint)), "nothing was learnt yet");
     world.announced(1).expect("a plan");
     world.attempt(&[0, 1, 2, 3], &[]);
-    let release = world.coordinator.release(better, Some(model()), &view, NOW).expect("made");
+    let stale = world.coordinator.release(better, &none, None, &view, NOW);
+    assert!(matches!(stale, Err(CoordinatorError::Moved)));
+    let (_, _, values) = world.coordinator.checkpoint().expect("there");
+    let now = Start::digest(&values);
+    // Also once the campaign was stopped.
+    world.coordinator.stop(NOW).expect("stops");
+    let release = world.coordinator.release(better, &now, Some(model()), &view, NOW).expect("made");
     assert_eq!(release.entry.number, 1);
     let RoundAnswer::Manifest(signed) =
         world.ask(2, RoundAsk::Manifest { of: release.entry.manifest })

@@ -87,3 +87,7 @@ pub const MAX_ROUND_ATTEMPTS: u32 = 16;
 pub const MAX_ROUND_LENGTH_MS: u64 = 30 * 24 * 3_600_000;
 /// Largest piece of a masked vector or of an adapter's values in one message, in bytes; a multiple of four.
 pub const MAX_PIECE: usize = 256 * 1024;
+/// Most pairs of a training step in a plan.
+pub const MAX_BATCH: u16 = 4_096;
+/// Most tokens of a text that a plan has count.
+pub const MAX_TRAINED_TOKENS: u16 = 512;

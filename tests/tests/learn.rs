@@ -126,7 +126,11 @@ fn released(lab: &Lab) {
     assert_eq!(releases["releases"][0]["number"], 1, "{releases}");
     wait_until("ben to hear of it", || status(ben)["release"] == 1);
     let adopted = ben.json(&["model", "adopt", "lab", "--force"]);
-    assert_eq!((&adopted["number"], &adopted["model"]), (&1.into(), &"lab-release-1".into()));
+    assert_eq!(adopted["number"], 1);
+    assert!(
+        adopted["model"].as_str().is_some_and(|name| name.starts_with("r-lab-1-")),
+        "{adopted}"
+    );
     let loss = adopted["loss"].as_array().expect("ben has pairs to judge by");
     assert!(loss.iter().all(|loss| loss.as_f64().is_some_and(f64::is_finite)), "{adopted}");
     ada.json(&["model", "adopt", "lab", "--force"]);

@@ -98,7 +98,7 @@ fn the_bytes_are_pinned() {
     assert_eq!(bytes.len() as u64, summary.bytes);
     assert_eq!(
         Digest::sha256(&bytes).to_string(),
-        "855fb8008e23cc599824aaaccad329ea1aa42b04ae1dce245644c401ec4d2ffb"
+        "31c2e3539211c8a05d06857b93a54c0130638fc5e6da9bbbfc15861bac97e67a"
     );
 }
 

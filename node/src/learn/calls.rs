@@ -69,6 +69,7 @@ impl<L: Link> Node<L> {
             }
         }
         self.learning.choose(id, Some(choice))?;
+        self.learning.stop(id);
         self.learning.state().refused.remove(&id);
         self.learning.chosen.notify_one();
         Ok(Reply::Learning { groups: vec![self.learn_info(id)?] })
@@ -77,9 +78,9 @@ impl<L: Link> Node<L> {
     pub(crate) fn train_opt_out(&self, group: &Name) -> Result<Reply, ApiError> {
         let id = self.groups.find(group)?;
         self.learning.choose(id, None)?;
-        if let Some(stop) = self.learning.state().stops.get(&id) {
-            stop.cancel();
-        }
+        self.learning.stop(id);
+        // Whoever has masked an update and leaves is a dropout like any other.
+        self.forget_attempt(id)?;
         Ok(Reply::Ok)
     }
 
@@ -205,7 +206,7 @@ pub(super) fn failed(error: &CoordinatorError) -> ApiError {
     let code = match error {
         CoordinatorError::Store(_) => ErrorCode::Storage,
         CoordinatorError::Damaged | CoordinatorError::Version(_) => ErrorCode::Corrupt,
-        CoordinatorError::Busy => ErrorCode::Busy,
+        CoordinatorError::Busy | CoordinatorError::Moved => ErrorCode::Busy,
         CoordinatorError::NoCheckpoint => ErrorCode::NotFound,
         CoordinatorError::Campaign(_) | CoordinatorError::Values { .. } => ErrorCode::Usage,
         CoordinatorError::Plan(_) | CoordinatorError::Fault(_) => ErrorCode::Internal,

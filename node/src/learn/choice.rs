@@ -2,7 +2,7 @@
 
 use covey_crypto::Digest;
 use covey_privacy::{Delta, Epsilon};
-use covey_protocol::ids::GroupId;
+use covey_protocol::ids::{GroupId, NodeId};
 use covey_protocol::round::Limits;
 use covey_protocol::secagg::{Bounds, Demands};
 use serde::{Deserialize, Serialize};
@@ -14,10 +14,14 @@ use crate::store::{Table, Write};
 /// What is remembered of one group's rounds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Seen {
-    /// The last plan: its round and digest.
-    pub(super) plan: Option<(u64, Digest)>,
-    /// The terms of the last attempt that keys were made for. They are never made for the same terms again.
-    pub(super) terms: Option<Digest>,
+    /// The last plan: its coordinator, round and digest.
+    pub(super) plan: Option<(NodeId, u64, Digest)>,
+    /// The first attempt at that plan that keys were not made for yet: never are they made for the same terms twice.
+    pub(super) attempt: u32,
+    /// Whether an update was masked for that plan without noise. A second sum of it, over others, could give it away by difference.
+    pub(super) given: bool,
+    /// The model that was in use before a release was adopted.
+    pub(super) before: Option<String>,
     /// Rounds that this node was summed in.
     pub(super) rounds: u64,
 }
@@ -29,6 +33,22 @@ fn key(kind: u8, group: GroupId) -> Vec<u8> {
 fn damaged(_: serde_json::Error) -> ApiError {
     ApiError::new(ErrorCode::Corrupt, "what is remembered of learning together is damaged")
         .hint("opt in again: `covey train opt-in`")
+}
+
+impl Seen {
+    /// The last plan of this coordinator; another one's rounds have numbers of their own.
+    pub(super) fn plan_of(&self, coordinator: NodeId) -> Option<(u64, Digest)> {
+        let last = self.plan.filter(|(of, _, _)| *of == coordinator);
+        last.map(|(_, round, digest)| (round, digest))
+    }
+
+    /// Notes that a plan was let pass. What is known of attempts is that plan's.
+    pub(super) fn begin(&mut self, coordinator: NodeId, round: u64, digest: Digest) {
+        if self.plan_of(coordinator) != Some((round, digest)) {
+            self.plan = Some((coordinator, round, digest));
+            (self.attempt, self.given) = (0, false);
+        }
+    }
 }
 
 impl Learning {

@@ -63,8 +63,13 @@ impl<L: Link> Node<L> {
 
     /// The coordinator of a group that names this node.
     pub(super) async fn coordinator(&self, group: GroupId) -> Result<Arc<Coordinator>, ApiError> {
-        if let Some(coordinator) = self.learning.state().hosted.get(&group) {
-            return Ok(coordinator.clone());
+        let hosted = || self.learning.state().hosted.get(&group).cloned();
+        if let Some(coordinator) = hosted() {
+            return Ok(coordinator);
+        }
+        let _once = self.learning.opening.lock().await;
+        if let Some(coordinator) = hosted() {
+            return Ok(coordinator);
         }
         let store = RoundStore::new(self.kv.clone(), self.learning.blobs.clone(), group);
         let key = self.groups.key();

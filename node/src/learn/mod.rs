@@ -34,6 +34,8 @@ pub(crate) struct Learning {
     woken: Notify,
     /// The person has decided anew.
     chosen: Notify,
+    /// Held while a coordinator is read from its store, so that it is read once.
+    opening: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -48,7 +50,7 @@ struct State {
     refused: BTreeMap<GroupId, String>,
     /// Groups whose round is followed by a task.
     followed: BTreeSet<GroupId>,
-    /// Raised when the person opts out.
+    /// Raised when the person opts out, or in anew.
     stops: BTreeMap<GroupId, CancelFlag>,
 }
 
@@ -61,6 +63,7 @@ impl Learning {
             state: Mutex::new(State::default()),
             woken: Notify::new(),
             chosen: Notify::new(),
+            opening: tokio::sync::Mutex::new(()),
         }
     }
 
@@ -72,7 +75,37 @@ impl Learning {
         self.state().doing.insert(group, doing.to_owned());
     }
 
-    fn set_idle(&self, group: GroupId) {
-        self.state().doing.remove(&group);
+    /// Follows a group from now on, unless that is done already. Dropping what this returns ends it, however that comes about.
+    fn follow(self: &Arc<Self>, group: GroupId) -> Option<Following> {
+        let mut state = self.state();
+        if !state.followed.insert(group) {
+            return None;
+        }
+        let stop = CancelFlag::new();
+        state.stops.insert(group, stop.clone());
+        Some(Following { learning: Arc::clone(self), group, stop })
+    }
+
+    /// Ends what is done with an earlier decision of the person's.
+    fn stop(&self, group: GroupId) {
+        if let Some(stop) = self.state().stops.get(&group) {
+            stop.cancel();
+        }
+    }
+}
+
+/// A group's rounds are followed as long as this is there.
+struct Following {
+    learning: Arc<Learning>,
+    group: GroupId,
+    stop: CancelFlag,
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let mut state = self.learning.state();
+        state.doing.remove(&self.group);
+        state.stops.remove(&self.group);
+        state.followed.remove(&self.group);
     }
 }

@@ -6,6 +6,7 @@ use covey_embedder::adapter::AdapterConfig;
 use covey_embedder::train::{
     Examples, Learner, Pair, PairRules, Stopped, TrainError, TrainOptions, Trainer, update,
 };
+use covey_privacy::ledger::CollectionKey;
 use covey_protocol::round::{Check, Checked, Measure, Weighting};
 
 use crate::api::{ApiError, ErrorCode};
@@ -22,6 +23,8 @@ pub(super) struct Trained {
     pub(super) update: Vec<f32>,
     /// The weight, if there is one, and the measures.
     pub(super) extras: Vec<f64>,
+    /// What was learnt from, for the ledger.
+    pub(super) collections: Vec<CollectionKey>,
 }
 
 /// The adapter's configuration in a plan.
@@ -82,7 +85,7 @@ pub(super) fn train(
         Measure::LossAfter => outcome.held_out.unwrap_or(0.0),
         Measure::Clipped => f64::from(u8::from(clipped)),
     }));
-    Ok(Trained { update, extras })
+    Ok(Trained { update, extras, collections: Vec::new() })
 }
 
 fn run(

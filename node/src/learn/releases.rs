@@ -1,10 +1,11 @@
 //! Releases of the shared model: made of the coordinator's checkpoint, named in the group's log, fetched, checked and adopted.
 
+use covey_crypto::Digest;
 use covey_embedder::train::{Examples, PairRules, TrainOptions, Trainer};
 use covey_net::Link;
 use covey_protocol::group::{self, Log, Wish};
-use covey_protocol::ids::{GroupId, ModelId, Name, NodeId};
-use covey_protocol::round::{Check, Manifest};
+use covey_protocol::ids::{GroupId, Name, NodeId};
+use covey_protocol::round::{Check, Manifest, Start};
 use covey_protocol::wire::v1::round::{RoundAnswer, RoundAsk};
 
 use super::prepare::adapter;
@@ -31,13 +32,14 @@ impl<L: Link> Node<L> {
         let coordinator = self.coordinator(id).await?;
         let parent = self.releases(id)[0].map(|release| release.model);
         let (models, now) = (self.models.clone(), self.env.now());
-        let number = view.release + 1;
-        let called = model_name(name, number);
+        let (name, number) = (name.clone(), view.release + 1);
         let making = move || {
             let failed = |error| super::calls::failed(&error);
             let (base, config, values) = coordinator.checkpoint().map_err(failed)?;
+            let digest = Start::digest(&values);
+            let called = model_name(&name, number, &digest);
             let model = models.adapted(base, adapter(&config)?, values, &called)?;
-            coordinator.release(model.id, parent, &view, now).map_err(failed)
+            coordinator.release(model.id, &digest, parent, &view, now).map_err(failed)
         };
         let release = self.env.compute(making).await?;
         self.wish(id, Wish::Release(release.entry)).await?;
@@ -60,7 +62,7 @@ impl<L: Link> Node<L> {
         let (manifest, values) = self.fetch(id, coordinator, &release).await?;
         let judged = self.judge(id, &manifest, &values).await?;
         if let Some((before, after)) = judged
-            && after > before * (1.0 + WORSE)
+            && !is_as_good(before, after)
             && !force
         {
             let message = format!(
@@ -70,7 +72,8 @@ impl<L: Link> Node<L> {
             return Err(ApiError::new(ErrorCode::Forbidden, message)
                 .hint(format!("covey model adopt {name} --force uses it all the same")));
         }
-        let (models, called) = (self.models.clone(), model_name(name, release.number));
+        let called = model_name(name, release.number, &manifest.values.digest);
+        let models = self.models.clone();
         let wanted = manifest.model;
         let install = move || {
             if let Some(there) = models.get(wanted) {
@@ -86,34 +89,29 @@ impl<L: Link> Node<L> {
         };
         let model = self.env.compute(install).await?;
         let used = model.name.clone();
+        let models = self.models.clone();
+        let before = self.env.compute(move || models.current()).await?.name;
+        if before != used {
+            let mut seen = self.learning.seen(id)?;
+            seen.before = Some(before);
+            self.learning.note(id, &seen)?;
+        }
         self.model_use(used.clone()).await?;
         let (number, loss) = (release.number, judged);
         Ok(Reply::Adopted(AdoptedRelease { number, model: used, loss }))
     }
 
-    /// Goes back to the release before, or to the model that the current one was made of.
+    /// Goes back to the model that was in use before the last release that was adopted.
     pub(crate) async fn model_rollback(&self, name: &Name) -> Result<Reply, ApiError> {
         let id = self.groups.find(name)?;
-        let [current, previous] = self.releases(id);
-        let release = current.ok_or_else(|| {
-            ApiError::new(ErrorCode::NotFound, format!("{name} has no release to go back from"))
-        })?;
-        let wanted: Vec<ModelId> = previous.into_iter().map(|release| release.model).collect();
-        let models = self.models.clone();
-        let look = move || {
-            let before = wanted.into_iter().find_map(|model| models.get(model));
-            // All models of a lineage have one base; the one that no release is, is the one they were made of.
-            let base = |entry: &crate::api::ModelEntry| {
-                entry.id.base == release.model.base && entry.id != release.model
-            };
-            let base = models.list()?.into_iter().find(base).map(|entry| entry.name);
-            Ok::<_, ApiError>(before.map(|handle| handle.name).or(base))
-        };
-        let used = self.env.compute(look).await?.ok_or_else(|| {
-            let message = "there is no other model of this lineage here to go back to";
+        let mut seen = self.learning.seen(id)?;
+        let used = seen.before.take().ok_or_else(|| {
+            let message =
+                format!("no release of {name} was adopted here, so there is nothing to go back to");
             ApiError::new(ErrorCode::NotFound, message)
-                .hint("`covey model list` shows what is here")
+                .hint("`covey model list` shows what is here, `covey model use` chooses")
         })?;
+        self.learning.note(id, &seen)?;
         self.model_use(used).await
     }
 
@@ -196,9 +194,14 @@ impl<L: Link> Node<L> {
     }
 }
 
-/// What a release is called here.
-fn model_name(group: &Name, number: u32) -> String {
+/// Whether a loss is no worse than the one before. One that is no number is.
+fn is_as_good(before: f64, after: f64) -> bool {
+    after <= before * (1.0 + WORSE)
+}
+
+/// What a release is called here. Its values are part of the name, so that no other group's is called alike.
+fn model_name(group: &Name, number: u32, values: &Digest) -> String {
     let letters = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let group: String = group.as_str().chars().map(letters).take(40).collect();
-    format!("{}-release-{number}", group.trim_matches('-'))
+    format!("r-{}-{number}-{}", group.trim_matches('-'), values.short())
 }

@@ -9,9 +9,9 @@ use covey_privacy::encode::Encoding;
 use covey_privacy::ledger::{Charge, CollectionKey, GroupKey, Request, Spent, Unit};
 use covey_privacy::rng::NoiseRng;
 use covey_protocol::group::Log;
-use covey_protocol::ids::{GroupId, NodeId, RequestId};
-use covey_protocol::limits::{MAX_PIECE, MAX_ROUND_REPLY};
-use covey_protocol::round::{Checked, Known, Limits, Next, Participant, Record, Start};
+use covey_protocol::ids::{GroupId, NodeId, RequestId, UnixMillis};
+use covey_protocol::limits::{MAX_CLOCK_SKEW_MS, MAX_ENTRIES, MAX_PIECE, MAX_ROUND_REPLY};
+use covey_protocol::round::{Check, Checked, Known, Limits, Next, Participant, Record, Start};
 use covey_protocol::secagg::Members;
 use covey_protocol::wire;
 use covey_protocol::wire::v1::round::{
@@ -34,6 +34,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// Training ends this long before the end of checking in, or a tenth of the window before it.
 const MARGIN_MS: u64 = 30_000;
+/// The longest pause that a coordinator may ask for, in milliseconds.
+const LATEST_MS: u64 = 30_000;
+/// How long an attempt is gone on with that this node was killed in: a day, in milliseconds.
+const RESUMED_MS: u64 = 24 * 3_600_000;
 
 /// What this node has learnt for a plan, and not yet given.
 type Ready = BTreeMap<Digest, Trained>;
@@ -46,31 +50,28 @@ impl<L: Link> Node<L> {
         let mut tasks = tokio::task::JoinSet::new();
         loop {
             for group in self.groups.active() {
+                let Some(following) = self.learning.follow(group) else { continue };
+                // Read now that a later decision is heard of.
                 let chosen = self.learning.choice(group);
                 let Some(choice) = chosen.ok().flatten() else { continue };
-                if !self.learning.state().followed.insert(group) {
-                    continue;
-                }
                 let node = self.clone();
                 tasks.spawn(async move {
-                    let stop = CancelFlag::new();
-                    node.learning.state().stops.insert(group, stop.clone());
-                    let followed = node.follow(group, &choice, &stop).await;
+                    let followed = node.follow(group, &choice, &following.stop).await;
                     if let Err(error) = followed {
                         tracing::info!(%error, "no part is taken in a round");
                         node.learning.state().refused.insert(group, error.to_string());
                     }
-                    node.learning.set_idle(group);
-                    let mut state = node.learning.state();
-                    state.stops.remove(&group);
-                    state.followed.remove(&group);
                 });
             }
             tokio::select! {
                 () = sleep(ASK_EVERY) => {}
                 () = self.learning.chosen.notified() => {}
             }
-            while tasks.try_join_next().is_some() {}
+            while let Some(ended) = tasks.try_join_next() {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "following a round failed; this is a bug");
+                }
+            }
         }
     }
 
@@ -85,18 +86,34 @@ impl<L: Link> Node<L> {
             return Ok(());
         };
         let limits = choice.limits()?;
-        self.resume(group, coordinator).await?;
+        self.resume(group, coordinator, stop).await?;
         let mut ready = Ready::new();
         loop {
             let Some(announced) = self.announced(group, coordinator).await? else { return Ok(()) };
             let (plan, members) = self.check_plan(group, coordinator, &announced, &limits)?;
             let terms = plan.terms(announced.attempt).digest();
             let mut seen = self.learning.seen(group)?;
-            if seen.terms == Some(terms) {
+            let before = seen.clone();
+            seen.begin(coordinator, plan.plan().round, plan.digest());
+            if seen != before {
+                self.learning.note(group, &seen)?;
+            }
+            if announced.attempt >= plan.plan().attempts {
+                return Err(refused(&Check::Stale));
+            }
+            if seen.given || (announced.attempt < seen.attempt && ready.is_empty()) {
                 return Ok(());
+            }
+            if announced.attempt < seen.attempt {
+                // The coordinator has not come to the next attempt yet.
+                self.wait(stop, ASK_EVERY / 5).await?;
+                continue;
             }
             self.learning.state().refused.remove(&group);
             if !ready.contains_key(&plan.digest()) {
+                if self.env.now().0 >= training_ends(&plan) {
+                    return Ok(());
+                }
                 let trained = self.train(group, coordinator, choice, &plan, stop).await?;
                 ready.clear();
                 ready.insert(plan.digest(), trained);
@@ -105,16 +122,17 @@ impl<L: Link> Node<L> {
             }
             stop.check()?;
             // Whoever cannot pay stays away from the start: dropping out later would cost the others.
-            if let Some(price) = self.price(group, &plan, &terms, choice)? {
+            let keys = &ready[&plan.digest()].collections;
+            if let Some(price) = self.price(group, &plan, &terms, keys)? {
                 self.learning.ledger.has_room(&price, self.env.now())?;
             }
             if !announced.open {
                 self.learning.set_doing(group, "waiting for the next attempt");
-                sleep(ASK_EVERY / 5).await;
+                self.wait(stop, ASK_EVERY / 5).await?;
                 continue;
             }
             // Before any key leaves: these terms are used.
-            (seen.plan, seen.terms) = (Some((plan.plan().round, plan.digest())), Some(terms));
+            seen.attempt = announced.attempt + 1;
             self.learning.note(group, &seen)?;
             let key = self.groups.key();
             let joined = self.env.with_rng(|rng| {
@@ -122,20 +140,27 @@ impl<L: Link> Node<L> {
             });
             let participant = joined.map_err(|fault| refused(&fault))?;
             let trained = &ready[&plan.digest()];
-            let part = Part { group, coordinator, plan: Some((&plan, trained, choice)) };
+            let given = Some((&plan, trained, choice));
+            let until = self.env.now().plus(longest(&plan));
+            let part = Part { group, coordinator, plan: given, stop, until };
             match self.drive(&part, participant).await? {
                 Over::Done => return Ok(()),
                 // Another attempt may follow, with fresh keys, rounding and noise.
                 Over::Failed | Over::Without => {
                     self.learning.set_doing(group, "waiting for another attempt");
-                    sleep(ASK_EVERY / 10).await;
+                    self.wait(stop, ASK_EVERY / 10).await?;
                 }
             }
         }
     }
 
     /// Goes on with an attempt that this node had masked its update for when it was killed.
-    async fn resume(&self, group: GroupId, coordinator: NodeId) -> Result<(), ApiError> {
+    async fn resume(
+        &self,
+        group: GroupId,
+        coordinator: NodeId,
+        stop: &CancelFlag,
+    ) -> Result<(), ApiError> {
         let Some(bytes) = self.learning.blobs.get(&record_file(group))? else { return Ok(()) };
         let Ok(record) = Record::decode(&bytes) else {
             tracing::warn!(
@@ -144,7 +169,8 @@ impl<L: Link> Node<L> {
             return self.forget_attempt(group);
         };
         let participant = Participant::resume(record, &self.groups.key());
-        let part = Part { group, coordinator, plan: None };
+        let until = self.env.now().plus(RESUMED_MS);
+        let part = Part { group, coordinator, plan: None, stop, until };
         self.drive(&part, participant).await.map(|_| ())
     }
 
@@ -176,8 +202,13 @@ impl<L: Link> Node<L> {
                 "the plan is for members that this node has not heard of yet",
             )
         })?;
+        // Of an old entry it could count members that are none any more.
+        let current = |log: &Log| members.iter().all(|member| log.role_of(*member).is_some());
+        if self.groups.view(group, current) != Some(true) {
+            return Err(refused(&Check::Members));
+        }
         let members = Members::new(members).map_err(|error| refused(&error))?;
-        let last = self.learning.seen(group)?.plan;
+        let last = self.learning.seen(group)?.plan_of(coordinator);
         if checked.plan().contribution.unit == Unit::Document {
             let message =
                 "the plan protects single documents, which this version does not train for";
@@ -201,22 +232,24 @@ impl<L: Link> Node<L> {
         self.learning.set_doing(group, "fetching what to start from");
         let values = self.values(group, coordinator, plan.plan().start).await?;
         self.learning.set_doing(group, "training");
-        let timing = plan.plan().timing;
-        let window = timing.check_in_by.0.saturating_sub(timing.opens.0);
-        let end = timing.check_in_by.0.saturating_sub(MARGIN_MS.min(window / 10));
+        let end = training_ends(plan);
         let (collections, models, env) =
             (self.collections.clone(), self.models.clone(), self.env.clone());
         let (names, opened) = (choice.collections.clone(), self.opened.list()?);
         let (plan, stop, seed) = (plan.clone(), stop.clone(), self.env.next_u64());
         self.env
             .compute(move || {
+                // What is charged is what was learnt from, whatever is added or taken away later.
+                let keys = names.iter().map(|name| collections.keys_of(name));
+                let keys: Vec<Vec<CollectionKey>> = keys.collect::<Result<_, _>>()?;
                 let pairs = collections.pairs(&names, &opened, &stop)?;
                 let ended = || stop.is_cancelled() || env.now().0 >= end;
-                let trained = prepare::train(&*models, &plan, values, &pairs, seed, &|| {
+                let mut trained = prepare::train(&*models, &plan, values, &pairs, seed, &|| {
                     collections.let_searches_pass(ended);
                     ended()
                 })?;
                 stop.check()?;
+                trained.collections = keys.concat();
                 Ok(trained)
             })
             .await
@@ -229,13 +262,17 @@ impl<L: Link> Node<L> {
         coordinator: NodeId,
         of: Start,
     ) -> Result<Vec<f32>, ApiError> {
+        if of.values > MAX_ENTRIES {
+            return Err(refused(&Check::Start));
+        }
         let expected = 4 * of.values as usize;
         let mut bytes = Vec::new();
         while bytes.len() < expected {
             let ask = RoundAsk::Values { of: of.digest, offset: bytes.len() as u64 };
             match self.ask_coordinator(group, coordinator, ask).await? {
                 RoundAnswer::Values { total, bytes: next }
-                    if total == expected as u64 && !next.is_empty() =>
+                    if total == expected as u64
+                        && next.len() == MAX_PIECE.min(expected - bytes.len()) =>
                 {
                     bytes.extend(next);
                 }
@@ -245,7 +282,7 @@ impl<L: Link> Node<L> {
         let values: Vec<f32> =
             bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         if Start::of(&values) != of {
-            return Err(refused(&covey_protocol::round::Check::Start));
+            return Err(refused(&Check::Start));
         }
         Ok(values)
     }
@@ -256,6 +293,7 @@ impl<L: Link> Node<L> {
         let mut message = participant.message();
         self.learning.set_doing(group, "in a round");
         loop {
+            self.may_go_on(part)?;
             let terms = participant.terms();
             let step = RoundAsk::Step { terms, message: Box::new(message) };
             let answer = match self.ask_coordinator(group, part.coordinator, step).await? {
@@ -279,7 +317,8 @@ impl<L: Link> Node<L> {
             message = match next {
                 Next::Send => participant.message(),
                 Next::Later(ms) => {
-                    sleep(Duration::from_millis(u64::from(ms))).await;
+                    let pause = Duration::from_millis(u64::from(ms).clamp(1, LATEST_MS));
+                    self.wait(part.stop, pause).await?;
                     participant.message()
                 }
                 Next::Mask => {
@@ -292,7 +331,11 @@ impl<L: Link> Node<L> {
                 }
                 Next::Piece(offset) => {
                     let masked = self.learning.blobs.get(&masked_file(group))?.unwrap_or_default();
-                    let from = usize::try_from(offset).unwrap_or(usize::MAX).min(masked.len());
+                    let from = usize::try_from(offset).unwrap_or(usize::MAX);
+                    if from >= masked.len() {
+                        self.forget_attempt(group)?;
+                        return Err(refused(&"the masked vector is not there any more"));
+                    }
                     Participant::piece(offset, &masked[from..masked.len().min(from + MAX_PIECE)])
                 }
                 Next::Over(over) => {
@@ -313,7 +356,15 @@ impl<L: Link> Node<L> {
         let Some((plan, trained, choice)) = part.plan else {
             return Err(ApiError::new(ErrorCode::Internal, "an update is masked once"));
         };
-        let paid = self.pay(part.group, plan, &participant.terms(), choice)?;
+        if self.learning.choice(part.group)?.as_ref() != Some(choice) {
+            return Err(refused(&"the person has decided otherwise since"));
+        }
+        let paid = self.pay(part.group, plan, &participant.terms(), &trained.collections)?;
+        if paid.is_none() {
+            let mut seen = self.learning.seen(part.group)?;
+            seen.given = true;
+            self.learning.note(part.group, &seen)?;
+        }
         let secret = self.env.with_rng(|rng| {
             let mut seed = [0; 32];
             rng.fill_bytes(&mut seed);
@@ -342,13 +393,11 @@ impl<L: Link> Node<L> {
         group: GroupId,
         plan: &Checked,
         terms: &Digest,
-        choice: &OptIn,
+        collections: &[CollectionKey],
     ) -> Result<Option<Request>, ApiError> {
         let Some(rho) = plan.cost() else { return Ok(None) };
         let charge = Charge::of(rho);
-        let keys = choice.collections.iter().map(|name| self.collections.keys_of(name));
-        let keys: Vec<Vec<CollectionKey>> = keys.collect::<Result<_, _>>()?;
-        let keys = keys.concat();
+        let keys = collections.to_vec();
         let unit = plan.plan().contribution.unit;
         let group = GroupKey(*group.0.as_bytes());
         let request = Request::new(group, *terms, charge, unit, keys);
@@ -361,11 +410,32 @@ impl<L: Link> Node<L> {
         group: GroupId,
         plan: &Checked,
         terms: &Digest,
-        choice: &OptIn,
+        collections: &[CollectionKey],
     ) -> Result<Option<Spent>, ApiError> {
-        let Some(request) = self.price(group, plan, terms, choice)? else { return Ok(None) };
+        let Some(request) = self.price(group, plan, terms, collections)? else { return Ok(None) };
         let receipt = self.learning.ledger.reserve(&request, self.env.now())?;
         receipt.release(terms, request.charge()).map(Some).map_err(|error| refused(&error))
+    }
+
+    /// Whether there is reason to go on with an attempt.
+    fn may_go_on(&self, part: &Part<'_>) -> Result<(), ApiError> {
+        // Who has masked helps to end the sum, as others' would be lost; nothing more of its own leaves.
+        let named = self.groups.view(part.group, Log::coordinator).flatten();
+        if named != Some(part.coordinator) || self.env.now() > part.until {
+            self.forget_attempt(part.group)?;
+            return Err(refused(
+                &"the attempt has taken too long, or somebody else coordinates now",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Waits, unless the person decides otherwise meanwhile.
+    async fn wait(&self, stop: &CancelFlag, time: Duration) -> Result<(), ApiError> {
+        tokio::select! {
+            () = sleep(time) => Ok(()),
+            () = stop.cancelled() => stop.check(),
+        }
     }
 
     fn keep(&self, group: GroupId, participant: &Participant) -> Result<(), ApiError> {
@@ -375,7 +445,8 @@ impl<L: Link> Node<L> {
         }
     }
 
-    fn forget_attempt(&self, group: GroupId) -> Result<(), ApiError> {
+    /// Deletes what is kept of an attempt: it goes on without this node.
+    pub(super) fn forget_attempt(&self, group: GroupId) -> Result<(), ApiError> {
         // The record first: without it the masked vector is of no use.
         self.learning.blobs.remove(&record_file(group))?;
         Ok(self.learning.blobs.remove(&masked_file(group))?)
@@ -405,6 +476,10 @@ impl<L: Link> Node<L> {
                 reply.ok().filter(|reply| reply.id == id).ok_or(bad)
             });
             match reply {
+                Ok(RoundReply {
+                    answer: answer @ RoundAnswer::Refused(RoundRefusal::Busy),
+                    ..
+                }) if started.elapsed() > 10 * PATIENCE => return Err(unexpected(&answer)),
                 Ok(RoundReply { answer: RoundAnswer::Refused(RoundRefusal::Busy), .. }) => {}
                 Ok(reply) => return Ok(reply.answer),
                 Err(error @ (LinkError::TooLarge { .. } | LinkError::Bad { .. })) => {
@@ -423,7 +498,24 @@ impl<L: Link> Node<L> {
 struct Part<'a> {
     group: GroupId,
     coordinator: NodeId,
+    stop: &'a CancelFlag,
+    /// When it is given up, whatever the coordinator says.
+    until: UnixMillis,
     plan: Option<(&'a Checked, &'a Trained, &'a OptIn)>,
+}
+
+/// Until when there is time to train for a plan.
+fn training_ends(plan: &Checked) -> u64 {
+    let timing = plan.plan().timing;
+    let window = timing.check_in_by.0.saturating_sub(timing.opens.0);
+    timing.check_in_by.0.saturating_sub(MARGIN_MS.min(window / 10))
+}
+
+/// How long an attempt can take from checking in on, clocks that differ included.
+fn longest(plan: &Checked) -> u64 {
+    let timing = plan.plan().timing;
+    let window = timing.check_in_by.0.saturating_sub(timing.opens.0);
+    window + 2 * timing.longest_ms() + MAX_CLOCK_SKEW_MS
 }
 
 fn record_file(group: GroupId) -> String {

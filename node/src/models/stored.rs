@@ -120,9 +120,9 @@ impl Models for StoredModels {
         values: Vec<f32>,
         name: &str,
     ) -> Result<ModelHandle, ApiError> {
-        // One that was made before, and not come to use, is made again.
-        if self.find(name).is_ok() {
-            self.remove(name)?;
+        // Made before: whoever named it has put into the name what it is made of.
+        if let Ok(there) = self.find(name) {
+            return self.load(&there);
         }
         let wrong = |error: &dyn std::fmt::Display| {
             ApiError::new(ErrorCode::WrongModel, format!("the adapter does not fit: {error}"))

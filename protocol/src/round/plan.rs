@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::Check;
 use crate::ids::{Epoch, GroupId, ModelId, NodeId, UnixMillis};
 use crate::limits::{
-    MAX_ADAPTER_CONFIG, MAX_MEASURES, MAX_PLAN, MAX_ROUND_ATTEMPTS, MAX_ROUND_LENGTH_MS,
+    MAX_ADAPTER_CONFIG, MAX_BATCH, MAX_MEASURES, MAX_PLAN, MAX_ROUND_ATTEMPTS, MAX_ROUND_LENGTH_MS,
+    MAX_TRAINED_TOKENS,
 };
 use crate::secagg::{Members, Parameters, Terms};
 use crate::wire::{self, bounded};
@@ -339,12 +340,12 @@ impl Plan {
             }
         };
         let learns = learning.epochs > 0
-            && learning.batch > 1
+            && (2..=MAX_BATCH).contains(&learning.batch)
             && learning.max_steps > 0
             && rate(learning.rate)
             && learning.proximal.is_finite()
             && learning.proximal >= 0.0
-            && learning.max_tokens > 0
+            && (1..=MAX_TRAINED_TOKENS).contains(&learning.max_tokens)
             && learning.min_pairs > 1;
         let window = timing.check_in_by.0.checked_sub(timing.opens.0);
         let on_time = window.is_some_and(|window| window <= MAX_ROUND_LENGTH_MS)

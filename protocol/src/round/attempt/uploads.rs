@@ -17,12 +17,14 @@ struct Part {
     upload: Upload,
     have: usize,
     summed: bool,
+    bad: bool,
 }
 
 impl Uploads {
     /// A vector is announced; whoever comes again goes on where it was.
     pub(super) fn announce(&mut self, from: &NodeId, upload: Upload) -> Result<Taken, Fault> {
-        let part = self.0.entry(*from).or_insert(Part { upload, have: 0, summed: false });
+        let part =
+            self.0.entry(*from).or_insert(Part { upload, have: 0, summed: false, bad: false });
         if part.upload != upload {
             return Err(Fault { check: Check::Repeated, culprit: Culprit::Client(*from) });
         }
@@ -37,7 +39,8 @@ impl Uploads {
         entries: usize,
         effects: &mut Vec<Effect>,
     ) -> Result<Taken, Fault> {
-        let part = self.0.get_mut(from).ok_or_else(|| out_of_turn(from))?;
+        let part = self.0.get_mut(from).filter(|part| !part.bad);
+        let part = part.ok_or_else(|| out_of_turn(from))?;
         if part.summed || usize::try_from(offset) != Ok(part.have) || bytes.is_empty() {
             return Ok(Taken::Answered(part.progress()));
         }
@@ -65,12 +68,13 @@ impl Uploads {
         self.0.get(from).map(|part| &part.upload)
     }
 
-    /// It is in the sum, or has to come again.
+    /// It is in the sum, or was not what it should be.
     pub(super) fn taken(&mut self, from: &NodeId, summed: bool) {
         if let Some(part) = self.0.get_mut(from) {
             part.summed = summed;
             if !summed {
-                part.have = 0;
+                // Not the vector that was announced: nothing more is taken of this one.
+                part.bad = true;
             }
         }
     }
