@@ -4,6 +4,7 @@
 //! coordinators' plans, `prepare` trains, and `ledger` has the last word on what leaves. Nothing is learnt from unless the
 //! person has opted in.
 
+mod ask;
 mod calls;
 mod choice;
 mod host;

@@ -4,12 +4,14 @@ use covey_crypto::Digest;
 use covey_embedder::train::{Examples, PairRules, TrainOptions, Trainer};
 use covey_net::Link;
 use covey_protocol::group::{self, Log, Wish};
-use covey_protocol::ids::{GroupId, Name, NodeId};
+use covey_protocol::ids::{GroupId, ModelId, Name, NodeId};
+use covey_protocol::limits::MAX_RELEASES;
 use covey_protocol::round::{Check, Manifest, Start};
 use covey_protocol::wire::v1::round::{RoundAnswer, RoundAsk};
 
+use super::ask::unexpected;
 use super::prepare::adapter;
-use super::take_part::{refused, unexpected};
+use super::take_part::refused;
 use crate::api::{AdoptedRelease, ApiError, ErrorCode, ReleaseInfo, Reply};
 use crate::cancel::CancelFlag;
 use crate::node::Node;
@@ -113,6 +115,25 @@ impl<L: Link> Node<L> {
         })?;
         self.learning.note(id, &seen)?;
         self.model_use(used).await
+    }
+
+    /// The release that this node uses first; then those that members may still use or use already: the group's last two,
+    /// and what is here of the same lineage.
+    pub(crate) fn releases_to_ask(
+        &self,
+        group: GroupId,
+        current: ModelId,
+    ) -> Result<Vec<ModelId>, ApiError> {
+        let releases = self.releases(group);
+        let here = self.models.list()?;
+        let kin = here.iter().map(|entry| entry.id).filter(|id| id.base == current.base);
+        let mut models = vec![current];
+        for model in releases.into_iter().flatten().map(|release| release.model).chain(kin) {
+            if models.len() < MAX_RELEASES && !models.contains(&model) {
+                models.push(model);
+            }
+        }
+        Ok(models)
     }
 
     fn releases(&self, id: GroupId) -> [Option<group::Release>; 2] {

@@ -4,34 +4,29 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use covey_crypto::{Digest, Secret32};
-use covey_net::{Link, LinkError, Protocol};
+use covey_net::Link;
 use covey_privacy::encode::Encoding;
 use covey_privacy::ledger::{Charge, CollectionKey, GroupKey, Request, Spent, Unit};
 use covey_privacy::rng::NoiseRng;
 use covey_protocol::group::Log;
-use covey_protocol::ids::{GroupId, NodeId, RequestId, UnixMillis};
-use covey_protocol::limits::{MAX_CLOCK_SKEW_MS, MAX_ENTRIES, MAX_PIECE, MAX_ROUND_REPLY};
-use covey_protocol::round::{Check, Checked, Known, Limits, Next, Participant, Record, Start};
+use covey_protocol::ids::{GroupId, NodeId, UnixMillis};
+use covey_protocol::limits::{MAX_CLOCK_SKEW_MS, MAX_PIECE};
+use covey_protocol::round::{Check, Checked, Known, Limits, Next, Participant, Record};
 use covey_protocol::secagg::Members;
-use covey_protocol::wire;
 use covey_protocol::wire::v1::round::{
-    Announced, Over, RoundAnswer, RoundAsk, RoundRefusal, RoundReply, RoundRequest, ServerMessage,
+    Announced, Over, RoundAnswer, RoundAsk, RoundRefusal, ServerMessage,
 };
 use rand_core::Rng;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
+use super::ask::unexpected;
 use super::prepare::{self, Trained};
 use crate::api::{ApiError, ErrorCode, OptIn};
 use crate::cancel::CancelFlag;
 use crate::node::Node;
-use crate::reach::why_failed;
 
 /// How often a coordinator is asked whether there is a plan; the first time comes at random within it.
 const ASK_EVERY: Duration = Duration::from_secs(5);
-/// How long one request may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Pauses between tries when a coordinator cannot be reached: from, to.
-const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// Training ends this long before the end of checking in, or a tenth of the window before it.
 const MARGIN_MS: u64 = 30_000;
 /// The longest pause that a coordinator may ask for, in milliseconds.
@@ -255,38 +250,6 @@ impl<L: Link> Node<L> {
             .await
     }
 
-    /// The values that a plan starts from.
-    pub(super) async fn values(
-        &self,
-        group: GroupId,
-        coordinator: NodeId,
-        of: Start,
-    ) -> Result<Vec<f32>, ApiError> {
-        if of.values > MAX_ENTRIES {
-            return Err(refused(&Check::Start));
-        }
-        let expected = 4 * of.values as usize;
-        let mut bytes = Vec::new();
-        while bytes.len() < expected {
-            let ask = RoundAsk::Values { of: of.digest, offset: bytes.len() as u64 };
-            match self.ask_coordinator(group, coordinator, ask).await? {
-                RoundAnswer::Values { total, bytes: next }
-                    if total == expected as u64
-                        && next.len() == MAX_PIECE.min(expected - bytes.len()) =>
-                {
-                    bytes.extend(next);
-                }
-                other => return Err(unexpected(&other)),
-            }
-        }
-        let values: Vec<f32> =
-            bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        if Start::of(&values) != of {
-            return Err(refused(&Check::Start));
-        }
-        Ok(values)
-    }
-
     /// Exchanges messages until the attempt is over for this node.
     async fn drive(&self, part: &Part<'_>, mut participant: Participant) -> Result<Over, ApiError> {
         let group = part.group;
@@ -451,47 +414,6 @@ impl<L: Link> Node<L> {
         self.learning.blobs.remove(&record_file(group))?;
         Ok(self.learning.blobs.remove(&masked_file(group))?)
     }
-
-    /// Asks until there is an answer: a coordinator that is started again goes on where it was.
-    pub(super) async fn ask_coordinator(
-        &self,
-        group: GroupId,
-        coordinator: NodeId,
-        ask: RoundAsk,
-    ) -> Result<RoundAnswer, ApiError> {
-        let id = RequestId(self.env.next_u64());
-        let request = RoundRequest { id, group, ask };
-        if coordinator == self.id() {
-            return Ok(self.answer_round(coordinator, request).await.answer);
-        }
-        let body = wire::encode(&request);
-        drop(request);
-        let (started, mut pause) = (Instant::now(), RETRY.0);
-        loop {
-            let sent =
-                self.link.request(coordinator, Protocol::Round, body.clone(), PATIENCE).await;
-            let reply = sent.and_then(|reply| {
-                let reply: Result<RoundReply, _> = wire::decode(&reply, MAX_ROUND_REPLY);
-                let bad = LinkError::Bad { reason: "its reply cannot be read" };
-                reply.ok().filter(|reply| reply.id == id).ok_or(bad)
-            });
-            match reply {
-                Ok(RoundReply {
-                    answer: answer @ RoundAnswer::Refused(RoundRefusal::Busy),
-                    ..
-                }) if started.elapsed() > 10 * PATIENCE => return Err(unexpected(&answer)),
-                Ok(RoundReply { answer: RoundAnswer::Refused(RoundRefusal::Busy), .. }) => {}
-                Ok(reply) => return Ok(reply.answer),
-                Err(error @ (LinkError::TooLarge { .. } | LinkError::Bad { .. })) => {
-                    return Err(unreachable(&error));
-                }
-                Err(error) if started.elapsed() > 10 * PATIENCE => return Err(unreachable(&error)),
-                Err(error) => tracing::debug!(%error, "the coordinator is asked again"),
-            }
-            sleep(pause).await;
-            pause = (2 * pause).min(RETRY.1);
-        }
-    }
 }
 
 /// A part in an attempt; without a plan, in one that nothing is left to be masked for.
@@ -528,20 +450,4 @@ fn masked_file(group: GroupId) -> String {
 
 pub(super) fn refused(why: &dyn std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::Forbidden, why.to_string())
-}
-
-pub(super) fn unexpected(answer: &RoundAnswer) -> ApiError {
-    let why = match answer {
-        RoundAnswer::Refused(refusal) => format!("the coordinator refused: {refusal}"),
-        RoundAnswer::Status(_)
-        | RoundAnswer::Values { .. }
-        | RoundAnswer::Manifest(_)
-        | RoundAnswer::Step(_) => "the coordinator answered something else".to_owned(),
-    };
-    ApiError::new(ErrorCode::Unreachable, why)
-}
-
-fn unreachable(error: &LinkError) -> ApiError {
-    let message = format!("the coordinator cannot be reached: {}", why_failed(error));
-    ApiError::new(ErrorCode::Unreachable, message)
 }

@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use covey_net::{Link, LinkError, Protocol};
-use covey_protocol::group::{Head, Log};
+use covey_protocol::group::Head;
 use covey_protocol::ids::{GroupId, ModelId, Name, NodeId};
-use covey_protocol::limits::{
-    MAX_ASKED, MAX_QUESTION, MAX_RELEASES, MAX_RESULTS, MAX_SEARCH_REPLY,
-};
+use covey_protocol::limits::{MAX_ASKED, MAX_QUESTION, MAX_RESULTS, MAX_SEARCH_REPLY};
 use covey_protocol::search::{
     self as protocol, Ask, Asker, Effect, Failure, Merged, Outcome, PeerOutcome, PeerReport,
     Provider,
@@ -148,21 +146,6 @@ impl<L: Link> Node<L> {
         };
         self.learn_from(&group, &heard.outcome.report.peers);
         self.report(group, request, model, vector, heard).await
-    }
-
-    /// The release that this node uses first; then those that members may still use or use already: the group's last two,
-    /// and what is here of the same lineage.
-    fn releases_to_ask(&self, group: GroupId, current: ModelId) -> Result<Vec<ModelId>, ApiError> {
-        let releases = self.groups.view(group, Log::releases).unwrap_or_default();
-        let here = self.models.list()?;
-        let kin = here.iter().map(|entry| entry.id).filter(|id| id.base == current.base);
-        let mut models = vec![current];
-        for model in releases.into_iter().flatten().map(|release| release.model).chain(kin) {
-            if models.len() < MAX_RELEASES && !models.contains(&model) {
-                models.push(model);
-            }
-        }
-        Ok(models)
     }
 
     fn group_to_ask(&self, name: &Name) -> Result<Group, ApiError> {
@@ -318,11 +301,7 @@ impl<L: Link> Node<L> {
             model: model.id,
             head: group.head,
             own: own.found(),
-            others: replies
-                .iter()
-                .filter(|(_, (of, _))| *of != model.id)
-                .map(|(node, (of, _))| (*node, *of))
-                .collect(),
+            releases: replies.iter().map(|(node, (of, _))| (*node, *of)).collect(),
             peers: replies.into_iter().map(|(node, (_, found))| (node, found)).collect(),
             tolerance: model.score_tolerance(),
         };

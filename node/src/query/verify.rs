@@ -29,8 +29,8 @@ pub(super) struct Answers {
     /// This node's own, with exact scores.
     pub(super) own: Vec<Found>,
     pub(super) peers: BTreeMap<NodeId, Vec<Found>>,
-    /// The release that a peer scored with, where that is another one than this node's.
-    pub(super) others: BTreeMap<NodeId, ModelId>,
+    /// The release that a peer scored with; this node's where nothing else is said.
+    pub(super) releases: BTreeMap<NodeId, ModelId>,
     /// How far an honest claim may lie from the score computed here.
     pub(super) tolerance: f32,
 }
@@ -80,15 +80,20 @@ impl Answers {
     /// Merges what is there, by the rules of the protocol's asker. Its clock stands still before
     /// both deadlines, so that it waits for everybody.
     fn merge(&self) -> Vec<Merged> {
-        let is_other = |node: &NodeId| self.others.contains_key(node);
         let here = self.merged(&self.own, |node, found| {
-            (!is_other(node) || checkable(found).is_some()).then_some(self.model)
+            (!self.is_elsewhere(node) || checkable(found).is_some()).then_some(self.model)
         });
         let elsewhere = self.merged(&[], |node, found| {
-            self.others.get(node).copied().filter(|_| checkable(found).is_none())
+            let release = self.releases.get(node).copied().filter(|of| *of != self.model);
+            release.filter(|_| checkable(found).is_none())
         });
         let limit = usize::from(self.request.limit);
         here.into_iter().chain(elsewhere).take(limit).collect()
+    }
+
+    /// Whether a peer scored with another release than this node's.
+    fn is_elsewhere(&self, node: &NodeId) -> bool {
+        self.releases.get(node).is_some_and(|of| *of != self.model)
     }
 
     /// Merges `own` and what `release` says belongs in, as scored with the release it gives.
@@ -145,7 +150,7 @@ impl Answers {
                 let truth = checkable(found).and_then(|text| known.get(text));
                 let Some(truth) = truth.and_then(|truth| Score::new(*truth).ok()) else { continue };
                 let claimed = std::mem::replace(&mut found.score, truth);
-                let other = self.others.contains_key(node);
+                let other = self.releases.get(node).is_some_and(|of| *of != self.model);
                 if !other && (claimed.get() - truth.get()).abs() > self.tolerance {
                     *checked.corrected.entry(*node).or_default() += 1;
                 }

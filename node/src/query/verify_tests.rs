@@ -87,8 +87,8 @@ fn check_with(
     };
     let head = request.head;
     let peers = peers.into_iter().collect();
-    let others = elsewhere.iter().map(|node| (*node, next)).collect();
-    let answers = Answers { request, model, head, own, peers, others, tolerance: TOLERANCE };
+    let releases = elsewhere.iter().map(|node| (*node, next)).collect();
+    let answers = Answers { request, model, head, own, peers, releases, tolerance: TOLERANCE };
     answers.check(&Compass, &QUESTION).expect("encodes")
 }
 

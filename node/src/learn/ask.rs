@@ -1,0 +1,114 @@
+//! Asking a coordinator.
+
+use std::time::Duration;
+
+use covey_net::{Link, LinkError, Protocol};
+use covey_protocol::ids::{GroupId, NodeId, RequestId};
+use covey_protocol::limits::{MAX_ENTRIES, MAX_PIECE, MAX_ROUND_REPLY};
+use covey_protocol::round::{Check, Start};
+use covey_protocol::wire;
+use covey_protocol::wire::v1::round::{
+    RoundAnswer, RoundAsk, RoundRefusal, RoundReply, RoundRequest,
+};
+use tokio::time::{Instant, sleep};
+
+use super::take_part::refused;
+use crate::api::{ApiError, ErrorCode};
+use crate::node::Node;
+use crate::reach::why_failed;
+
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Pauses between tries when a coordinator cannot be reached: from, to.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+impl<L: Link> Node<L> {
+    /// The values that a plan starts from.
+    pub(super) async fn values(
+        &self,
+        group: GroupId,
+        coordinator: NodeId,
+        of: Start,
+    ) -> Result<Vec<f32>, ApiError> {
+        if of.values > MAX_ENTRIES {
+            return Err(refused(&Check::Start));
+        }
+        let expected = 4 * of.values as usize;
+        let mut bytes = Vec::new();
+        while bytes.len() < expected {
+            let ask = RoundAsk::Values { of: of.digest, offset: bytes.len() as u64 };
+            match self.ask_coordinator(group, coordinator, ask).await? {
+                RoundAnswer::Values { total, bytes: next }
+                    if total == expected as u64
+                        && next.len() == MAX_PIECE.min(expected - bytes.len()) =>
+                {
+                    bytes.extend(next);
+                }
+                other => return Err(unexpected(&other)),
+            }
+        }
+        let values: Vec<f32> =
+            bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        if Start::of(&values) != of {
+            return Err(refused(&Check::Start));
+        }
+        Ok(values)
+    }
+
+    /// Asks until there is an answer: a coordinator that is started again goes on where it was.
+    pub(super) async fn ask_coordinator(
+        &self,
+        group: GroupId,
+        coordinator: NodeId,
+        ask: RoundAsk,
+    ) -> Result<RoundAnswer, ApiError> {
+        let id = RequestId(self.env.next_u64());
+        let request = RoundRequest { id, group, ask };
+        if coordinator == self.id() {
+            return Ok(self.answer_round(coordinator, request).await.answer);
+        }
+        let body = wire::encode(&request);
+        drop(request);
+        let (started, mut pause) = (Instant::now(), RETRY.0);
+        loop {
+            let sent =
+                self.link.request(coordinator, Protocol::Round, body.clone(), PATIENCE).await;
+            let reply = sent.and_then(|reply| {
+                let reply: Result<RoundReply, _> = wire::decode(&reply, MAX_ROUND_REPLY);
+                let bad = LinkError::Bad { reason: "its reply cannot be read" };
+                reply.ok().filter(|reply| reply.id == id).ok_or(bad)
+            });
+            match reply {
+                Ok(RoundReply {
+                    answer: answer @ RoundAnswer::Refused(RoundRefusal::Busy),
+                    ..
+                }) if started.elapsed() > 10 * PATIENCE => return Err(unexpected(&answer)),
+                Ok(RoundReply { answer: RoundAnswer::Refused(RoundRefusal::Busy), .. }) => {}
+                Ok(reply) => return Ok(reply.answer),
+                Err(error @ (LinkError::TooLarge { .. } | LinkError::Bad { .. })) => {
+                    return Err(unreachable(&error));
+                }
+                Err(error) if started.elapsed() > 10 * PATIENCE => return Err(unreachable(&error)),
+                Err(error) => tracing::debug!(%error, "the coordinator is asked again"),
+            }
+            sleep(pause).await;
+            pause = (2 * pause).min(RETRY.1);
+        }
+    }
+}
+
+pub(super) fn unexpected(answer: &RoundAnswer) -> ApiError {
+    let why = match answer {
+        RoundAnswer::Refused(refusal) => format!("the coordinator refused: {refusal}"),
+        RoundAnswer::Status(_)
+        | RoundAnswer::Values { .. }
+        | RoundAnswer::Manifest(_)
+        | RoundAnswer::Step(_) => "the coordinator answered something else".to_owned(),
+    };
+    ApiError::new(ErrorCode::Unreachable, why)
+}
+
+fn unreachable(error: &LinkError) -> ApiError {
+    let message = format!("the coordinator cannot be reached: {}", why_failed(error));
+    ApiError::new(ErrorCode::Unreachable, message)
+}
