@@ -100,6 +100,8 @@ fn members_learn_together_and_whoever_did_not_ask_to_takes_no_part() {
         opt_in(person, &["--without-noise", "--min-honest", "2"]);
     }
     start(ada, "2", &["--without-noise"]);
+    // Each waits for Eve until the time to check in is over.
+    after(ada, 1);
     let history = after(ada, 2);
     for round in &history {
         assert!(round["failed"].is_null(), "{round}");
