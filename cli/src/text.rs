@@ -156,6 +156,12 @@ pub fn parse_latency(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A number with so many decimals, never below what it is: what something costs in privacy.
+pub fn rounded_up(value: f64, decimals: u8) -> String {
+    let tens = 10_f64.powi(decimals.into());
+    format!("{:.1$}", (value * tens).ceil() / tens, usize::from(decimals))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

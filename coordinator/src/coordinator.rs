@@ -19,9 +19,9 @@ use covey_protocol::wire::v1::round::{
 };
 
 use crate::record::{Came, RoundRecord};
-use crate::run::{Run, Shared};
+use crate::run::Run;
 use crate::state::{Checkpoint, MAX_KEPT, Released, State};
-use crate::store::{Key, StoreError};
+use crate::store::{Key, Store, StoreError};
 use crate::{Campaign, CampaignError};
 
 /// A group as its log has it now.
@@ -47,7 +47,7 @@ pub enum CoordinatorError {
     Store(#[from] StoreError),
     /// What it kept is damaged.
     #[error(
-        "what the coordinator kept is damaged; restore the home from a backup, or remove the group's folder under `rounds` to begin anew"
+        "what the coordinator kept is damaged; the group's owner can name another one: `covey group coordinator`"
     )]
     Damaged,
     /// What it kept is of another version.
@@ -88,8 +88,6 @@ pub struct Status {
     pub left: Option<u32>,
     /// The round that is on: its number, attempt, phase, how many take part, and how many of them are done with the phase.
     pub running: Option<(u64, u32, Phase, usize, usize)>,
-    /// When something is next due.
-    pub wake_at: Option<UnixMillis>,
     /// Rounds in the checkpoint.
     pub rounds: u32,
     /// Fewest participants that one of them had.
@@ -102,19 +100,10 @@ pub struct Status {
     pub released: Option<(u32, bool)>,
 }
 
-/// A release, ready for the group's log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Release {
-    /// What the log says.
-    pub entry: group::Release,
-    /// Digest of the adapter's values.
-    pub values: Digest,
-}
-
 /// The coordinator of one group. It may be asked by many threads.
 pub struct Coordinator {
     key: Arc<SecretKey>,
-    store: Shared,
+    store: Arc<dyn Store>,
     inner: Mutex<Inner>,
 }
 
@@ -131,7 +120,7 @@ impl Coordinator {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn open(key: Arc<SecretKey>, store: Shared) -> Result<Self, CoordinatorError> {
+    pub fn open(key: Arc<SecretKey>, store: Arc<dyn Store>) -> Result<Self, CoordinatorError> {
         let state = State::read(&*store)?;
         let mut inner = Inner { state, run: None, values: None };
         match &inner.state.current {
@@ -142,7 +131,7 @@ impl Coordinator {
         Ok(Self { key, store, inner: Mutex::new(inner) })
     }
 
-    /// Begins rounds. Without `values` they go on from the last checkpoint, if it is of the same model and adapter.
+    /// Begins rounds: from the last checkpoint if it is of the same model and adapter, else from `values`.
     ///
     /// # Errors
     /// If rounds are under way, or no sound plan comes of the campaign.
@@ -190,7 +179,7 @@ impl Coordinator {
         let mut inner = self.inner();
         if let Some(run) = inner.run.take() {
             let record = record(&inner.state, &run.plan, now, failed("it was stopped"));
-            self.store.record(&encode(&record))?;
+            self.record(&record)?;
         }
         let mut state = inner.state.clone();
         state.last_campaign =
@@ -236,7 +225,7 @@ impl Coordinator {
         parent: Option<ModelId>,
         view: &GroupView,
         now: UnixMillis,
-    ) -> Result<Release, CoordinatorError> {
+    ) -> Result<group::Release, CoordinatorError> {
         let mut inner = self.inner();
         let mut state = inner.state.clone();
         let checkpoint = state.checkpoint.as_ref().filter(|checkpoint| checkpoint.rounds > 0);
@@ -277,8 +266,7 @@ impl Coordinator {
         for release in dropped.iter().filter(|release| !kept.contains(&release.values)) {
             self.store.drop_values(&release.values)?;
         }
-        let entry = group::Release { number, model, manifest: digest };
-        Ok(Release { entry, values })
+        Ok(group::Release { number, model, manifest: digest })
     }
 
     /// The values of the checkpoint, with the model and adapter that they are for.
@@ -311,7 +299,6 @@ impl Coordinator {
                 let (all, done) = run.progress();
                 (state.round, current.attempt, run.phase(), all, done)
             }),
-            wake_at: inner.wake_at(),
             rounds: checkpoint.map_or(0, |checkpoint| checkpoint.rounds),
             participants: checkpoint.map_or(0, |checkpoint| checkpoint.participants),
             cost: checkpoint.and_then(|checkpoint| checkpoint.cost),
@@ -320,24 +307,24 @@ impl Coordinator {
         }
     }
 
-    /// All attempts that are over, oldest first.
+    /// All attempts that are over, by round.
     ///
     /// # Errors
     /// If the store fails, or a record is damaged.
     pub fn records(&self) -> Result<Vec<RoundRecord>, CoordinatorError> {
         let records = self.store.records()?;
         let decode = |bytes: &Vec<u8>| postcard::from_bytes(bytes);
-        let records: Result<Vec<RoundRecord>, _> = records.iter().map(decode).collect();
-        let mut records = records.map_err(|_| CoordinatorError::Damaged)?;
-        // An end that was cut short by a crash is recorded again: the last counts.
-        records.reverse();
-        records.dedup_by_key(|record| (record.round, record.attempt));
-        records.reverse();
-        Ok(records)
+        records.iter().map(decode).collect::<Result<_, _>>().map_err(|_| CoordinatorError::Damaged)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, record: &RoundRecord) -> Result<(), CoordinatorError> {
+        let bytes = postcard::to_allocvec(record);
+        let bytes = bytes.expect("every sequence in a record knows its length");
+        Ok(self.store.record(record.round, record.attempt, &bytes)?)
     }
 
     fn write(&self, inner: &mut Inner, state: State) -> Result<(), CoordinatorError> {
@@ -388,8 +375,4 @@ fn record(state: &State, plan: &Checked, at: UnixMillis, came: Came) -> RoundRec
         cost: plan.cost(),
         came,
     }
-}
-
-fn encode(record: &RoundRecord) -> Vec<u8> {
-    postcard::to_allocvec(record).expect("every sequence in a record knows its length")
 }

@@ -1,7 +1,5 @@
 //! The attempt that is on, and its journal.
 
-use std::sync::Arc;
-
 use covey_crypto::{Digest, SecretKey};
 use covey_protocol::ids::{NodeId, UnixMillis};
 use covey_protocol::limits::MAX_ROUND_REQUEST;
@@ -86,7 +84,11 @@ impl Run {
             };
             run.note(effects);
         }
-        run.attempt.found(|from| store.spooled(from).map_or(0, |bytes| bytes.len()));
+        run.attempt.found(|from| {
+            store
+                .spooled_bytes(from)
+                .map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
+        });
         Ok(run)
     }
 
@@ -199,6 +201,3 @@ fn journal(store: &dyn Store, entry: &Entry) -> Result<(), CoordinatorError> {
     let bytes = postcard::to_allocvec(entry).expect("every sequence in an entry knows its length");
     Ok(store.append(&bytes)?)
 }
-
-/// A store that is shared.
-pub(crate) type Shared = Arc<dyn Store>;

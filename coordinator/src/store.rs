@@ -36,13 +36,13 @@ pub trait Store: Send + Sync {
     /// If the store fails.
     fn put(&self, key: Key, bytes: &[u8]) -> Result<(), StoreError>;
 
-    /// Adds a record for good.
+    /// Keeps the record of an attempt at a round for good, in place of one that is there.
     ///
     /// # Errors
     /// If the store fails.
-    fn record(&self, bytes: &[u8]) -> Result<(), StoreError>;
+    fn record(&self, round: u64, attempt: u32, bytes: &[u8]) -> Result<(), StoreError>;
 
-    /// All records, oldest first.
+    /// All records, by round and attempt.
     ///
     /// # Errors
     /// If the store fails.
@@ -65,6 +65,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// If the store fails.
     fn spool(&self, from: &NodeId, offset: u64, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// How many bytes of a participant's masked vector are there.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn spooled_bytes(&self, from: &NodeId) -> Result<u64, StoreError>;
 
     /// A participant's masked vector as far as it is there.
     ///
@@ -104,7 +110,7 @@ pub struct MemoryStore(Mutex<Memory>);
 #[derive(Debug, Default)]
 struct Memory {
     kept: BTreeMap<Key, Vec<u8>>,
-    records: Vec<Vec<u8>>,
+    records: BTreeMap<(u64, u32), Vec<u8>>,
     journal: Vec<Vec<u8>>,
     spools: BTreeMap<NodeId, Vec<u8>>,
     values: BTreeMap<Digest, Vec<f32>>,
@@ -126,13 +132,13 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn record(&self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.memory().records.push(bytes.to_vec());
+    fn record(&self, round: u64, attempt: u32, bytes: &[u8]) -> Result<(), StoreError> {
+        self.memory().records.insert((round, attempt), bytes.to_vec());
         Ok(())
     }
 
     fn records(&self) -> Result<Vec<Vec<u8>>, StoreError> {
-        Ok(self.memory().records.clone())
+        Ok(self.memory().records.values().cloned().collect())
     }
 
     fn append(&self, entry: &[u8]) -> Result<(), StoreError> {
@@ -150,6 +156,10 @@ impl Store for MemoryStore {
         spool.truncate(usize::try_from(offset).unwrap_or(usize::MAX));
         spool.extend_from_slice(bytes);
         Ok(())
+    }
+
+    fn spooled_bytes(&self, from: &NodeId) -> Result<u64, StoreError> {
+        Ok(self.memory().spools.get(from).map_or(0, |bytes| bytes.len() as u64))
     }
 
     fn spooled(&self, from: &NodeId) -> Result<Vec<u8>, StoreError> {

@@ -14,7 +14,7 @@ use covey_privacy::{ClipNorm, Delta};
 use covey_protocol::ids::{Epoch, GroupId, ModelId, NodeId, RequestId, UnixMillis};
 use covey_protocol::round::{
     Checked, Contribution, Known, Learning, Limits, Measure, Next, Participant, Rule, Start,
-    Weighting,
+    Weighting, values_from_bytes,
 };
 use covey_protocol::secagg::{Bounds, Demands, Members, Parameters, Topology};
 use covey_protocol::wire::v1::round::{
@@ -159,8 +159,7 @@ impl World {
                 break;
             }
         }
-        let values: Vec<f32> =
-            bytes.as_chunks::<4>().0.iter().map(|it| f32::from_le_bytes(*it)).collect();
+        let values = values_from_bytes(&bytes);
         assert_eq!(Start::of(&values), of);
         values
     }
@@ -171,14 +170,10 @@ impl World {
         for &n in who {
             let announced = self.announced(n).expect("a plan");
             let members = self.view.members.clone();
-            let known = Known {
-                group: self.view.group,
-                coordinator: id(0),
-                members: &members,
-                last: None,
-                now: self.now,
-            };
-            let plan = limits().check(&announced.plan, &known).expect("let pass");
+            let known =
+                Known { group: self.view.group, members: &members, last: None, now: self.now };
+            let plan = announced.plan.verify(&id(0)).expect("sound");
+            limits().check(&plan, &known).expect("let pass");
             let values = self.values(n, plan.plan().start);
             let machine = Participant::check_in(
                 &plan,
@@ -389,13 +384,12 @@ fn a_release_says_what_it_is_made_of() {
     // Also once the campaign was stopped.
     world.coordinator.stop(NOW).expect("stops");
     let release = world.coordinator.release(better, &now, Some(model()), &view, NOW).expect("made");
-    assert_eq!(release.entry.number, 1);
-    let RoundAnswer::Manifest(signed) =
-        world.ask(2, RoundAsk::Manifest { of: release.entry.manifest })
+    assert_eq!(release.number, 1);
+    let RoundAnswer::Manifest(signed) = world.ask(2, RoundAsk::Manifest { of: release.manifest })
     else {
         panic!("no manifest")
     };
-    assert_eq!(signed.digest(), release.entry.manifest);
+    assert_eq!(signed.digest(), release.manifest);
     let manifest = signed.verify().expect("signed");
     assert_eq!((manifest.rounds, manifest.cohort, manifest.model), (1, 4, better));
     assert_eq!(manifest.parent, Some(model()));

@@ -14,6 +14,7 @@ mod encoder;
 mod fast;
 mod passes;
 mod runner;
+mod states;
 mod weights;
 
 use std::ops::Range;

@@ -6,8 +6,6 @@
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use covey_embedder::adapter::AdapterConfig;
-use covey_embedder::train::Learner;
 use covey_index::{Collection, Disk, IndexError};
 use covey_protocol::ids::{ModelId, Name};
 
@@ -255,15 +253,5 @@ impl Models for Fixed {
 
     fn set_current(&self, _: &str) -> Result<ModelHandle, ApiError> {
         self.current()
-    }
-
-    fn learner(
-        &self,
-        model: ModelId,
-        config: AdapterConfig,
-        texts: &[String],
-        max_tokens: usize,
-    ) -> Result<Box<dyn Learner>, ApiError> {
-        self.all.learner(model, config, texts, max_tokens)
     }
 }

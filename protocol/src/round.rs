@@ -16,6 +16,7 @@ mod manifest;
 mod participant;
 mod plan;
 mod record;
+mod values;
 
 pub use attempt::{Answer, Attempt, Effect, Ended, Phase};
 pub use check::{Check, Refused};
@@ -23,7 +24,8 @@ pub use limits::{Known, Limits};
 pub use manifest::{MANIFEST_VERSION, Manifest, SignedManifest};
 pub use participant::{Broken, Next, Participant, Standstill};
 pub use plan::{
-    Checked, Contribution, Learning, Measure, PLAN_VERSION, Plan, Rule, SignedPlan, Start, Timing,
+    Checked, Contribution, Learning, Measure, PLAN_VERSION, Plan, Rule, SignedPlan, Timing,
     Weighting,
 };
 pub use record::Record;
+pub use values::{Start, values_from_bytes, values_to_bytes};

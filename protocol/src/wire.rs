@@ -54,3 +54,15 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, WireEr
     let (value, rest) = postcard::take_from_bytes(bytes).map_err(|_| WireError::Malformed)?;
     if rest.is_empty() { Ok(value) } else { Err(WireError::Trailing { extra: rest.len() }) }
 }
+
+/// As [`decode`], for bytes that are signed or hashed: they must be the ones that the message encodes to.
+///
+/// # Errors
+/// As [`decode`]; [`WireError::Malformed`] for another encoding of the same message.
+pub fn decode_canonical<T: Serialize + DeserializeOwned>(
+    bytes: &[u8],
+    max: usize,
+) -> Result<T, WireError> {
+    let value: T = decode(bytes, max)?;
+    if encode(&value) == bytes { Ok(value) } else { Err(WireError::Malformed) }
+}

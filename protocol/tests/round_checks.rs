@@ -7,7 +7,7 @@ use covey_protocol::round::{Check, Known, Limits, Measure, Plan, Rule, SignedPla
 use covey_protocol::secagg::{Bounds, Members, Topology};
 use covey_protocol::wire::encode;
 
-use crate::round_world::{NOW, known, limits, noisy, plan, signed};
+use crate::round_world::{NOW, known, limits, noisy, plan, signed, verified};
 use crate::secagg_round::{LOOSE, coordinator, identity, members};
 
 fn sound() -> Plan {
@@ -15,7 +15,10 @@ fn sound() -> Plan {
 }
 
 fn refused(signed: &SignedPlan, limits: &Limits, known: &Known<'_>) -> Option<Check> {
-    limits.check(signed, known).err().map(|refused| refused.check)
+    match verified(signed) {
+        Ok(plan) => limits.check(&plan, known).err().map(|refused| refused.check),
+        Err(check) => Some(check),
+    }
 }
 
 fn refuses(plan: &Plan, limits: &Limits, known: &Known<'_>) -> Option<Check> {

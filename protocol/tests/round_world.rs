@@ -11,7 +11,7 @@ use covey_privacy::rng::SimulationRng;
 use covey_privacy::{ClipNorm, Delta, Epsilon, NoiseMultiplier};
 use covey_protocol::ids::{Epoch, GroupId, NodeId, UnixMillis};
 use covey_protocol::round::{
-    Answer, Attempt, Checked, Contribution, Effect, Ended, Known, Learning, Limits, Next,
+    Answer, Attempt, Check, Checked, Contribution, Effect, Ended, Known, Learning, Limits, Next,
     Participant, Phase, Plan, Record, Rule, SignedPlan, Start, Timing, Weighting,
 };
 use covey_protocol::secagg::{Bounds, Demands, Members, Parameters, Topology};
@@ -87,13 +87,12 @@ pub fn limits() -> Limits {
 }
 
 pub fn known(members: &Members) -> Known<'_> {
-    Known {
-        group: GroupId(covey_crypto::Digest::sha256(b"group")),
-        coordinator: NodeId::new(coordinator().public()),
-        members,
-        last: None,
-        now: NOW,
-    }
+    Known { group: GroupId(covey_crypto::Digest::sha256(b"group")), members, last: None, now: NOW }
+}
+
+/// The plan, if the coordinator that the group names signed it.
+pub fn verified(signed: &SignedPlan) -> Result<Checked, Check> {
+    signed.verify(&NodeId::new(coordinator().public()))
 }
 
 pub fn signed(plan: &Plan) -> SignedPlan {
@@ -172,7 +171,8 @@ impl World {
         let members = members(plan.sum.max_cohort as usize);
         let signed = signed(plan);
         let mut rng = SimulationRng::numbered(seed, 1);
-        let checked = limits().check(&signed, &known(&members)).expect("let pass");
+        let checked = verified(&signed).expect("sound");
+        limits().check(&checked, &known(&members)).expect("let pass");
         let attempt = Attempt::open(&checked, &members, 0, NOW).expect("opens");
         let encoding = Encoding::new(checked.layout().clone()).expect("a layout");
         let mut peers = BTreeMap::new();

@@ -13,6 +13,7 @@ use covey_privacy::statement::OutsiderStatement;
 use covey_privacy::{ClipNorm, Delta, Epsilon};
 
 use crate::output::Output;
+use crate::text::rounded_up;
 
 const EXAMPLES: &str = "\
 Example: covey privacy plan --epsilon 8 --rounds 10 --cohort 200 --parameters 9216
@@ -134,9 +135,8 @@ fn text(goal: &Goal, plan: &Plan) -> String {
     lines.join("\n")
 }
 
-/// Three decimals, rounded up: less noise than shown would break the promise.
 fn up(value: f64) -> String {
-    format!("{:.3}", (value * 1000.0).ceil() / 1000.0)
+    rounded_up(value, 3)
 }
 
 fn parse<T>(text: &str) -> Result<T, String>

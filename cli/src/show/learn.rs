@@ -7,7 +7,7 @@ use covey_node::api::{
 };
 
 use super::Style;
-use crate::text::{clean, count};
+use crate::text::{clean, count, rounded_up};
 
 /// Rounds that are listed.
 const LISTED: usize = 10;
@@ -79,7 +79,8 @@ fn campaign(it: &CampaignInfo, out: &mut dyn Write, style: Style) -> io::Result<
     if it.rounds > 0 {
         let cost = match it.epsilon.zip(it.delta) {
             Some((epsilon, delta)) => {
-                format!("epsilon {epsilon:.2} at delta {delta} for who took part in all")
+                let epsilon = rounded_up(epsilon, 2);
+                format!("epsilon {epsilon} at delta {delta} for who took part in all")
             }
             None => "without a bound on what they give away".to_owned(),
         };
@@ -147,10 +148,7 @@ pub fn privacy(accounts: &[PrivacyAccount], out: &mut dyn Write, style: Style) -
             None => it.account.clone(),
         };
         let up = |epsilon: Option<f64>| {
-            epsilon.map_or_else(
-                || "no bound".to_owned(),
-                |it| format!("{:.4}", (it * 1e4).ceil() / 1e4),
-            )
+            epsilon.map_or_else(|| "no bound".to_owned(), |it| rounded_up(it, 4))
         };
         let budget = it.budget.map_or_else(String::new, |budget| format!(" of {budget}"));
         writeln!(out, "{}", style.bold(&clean(&name)))?;

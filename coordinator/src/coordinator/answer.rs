@@ -5,6 +5,7 @@ use std::sync::Arc;
 use covey_crypto::Digest;
 use covey_protocol::ids::{NodeId, UnixMillis};
 use covey_protocol::limits::{MAX_PIECE, MAX_ROUND_REQUEST};
+use covey_protocol::round::values_to_bytes;
 use covey_protocol::wire;
 use covey_protocol::wire::v1::round::{RoundAnswer, RoundAsk, RoundRefusal, ServerMessage};
 
@@ -86,9 +87,5 @@ fn piece(values: &[f32], offset: u64) -> RoundAnswer {
     }
     let from = usize::try_from(offset / 4).unwrap_or(usize::MAX);
     let to = values.len().min(from + MAX_PIECE / 4);
-    RoundAnswer::Values { total, bytes: to_bytes(&values[from..to]) }
-}
-
-fn to_bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    RoundAnswer::Values { total, bytes: values_to_bytes(&values[from..to]) }
 }

@@ -8,7 +8,7 @@ use covey_protocol::secagg::Fault;
 use covey_protocol::secagg::server::Summed;
 use covey_protocol::wire::v1::round::Over;
 
-use super::{Coordinator, CoordinatorError, GroupView, Inner, encode, failed, record};
+use super::{Coordinator, CoordinatorError, GroupView, Inner, failed, record};
 use crate::record::Came;
 use crate::rule;
 use crate::state::{Current, State};
@@ -84,7 +84,7 @@ impl Coordinator {
         let made = matches!(came, Came::Checkpoint { .. });
         let record = record(&inner.state, plan, now, came);
         tracing::info!(round = record.round, attempt = record.attempt, came = ?record.came, "an attempt is over");
-        self.store.record(&encode(&record))?;
+        self.record(&record)?;
         let over = if made { Over::Done } else { Over::Failed };
         next.last = Some((plan.terms(record.attempt).digest(), over));
         let attempt = record.attempt + 1;

@@ -62,9 +62,7 @@ impl Encoder {
     pub(super) fn new(config: &BertConfig, mut weights: Weights, backend: Backend) -> Self {
         let device = backend.device();
         let width = config.hidden_size;
-        for position in weights.positions.chunks_exact_mut(width) {
-            position.iter_mut().zip(&weights.token_type).for_each(|(p, t)| *p += t);
-        }
+        weights.fold_token_type();
         let layers = weights.layers.into_iter().map(|layer| Layer::new(layer, device));
         Self {
             width,

@@ -13,9 +13,10 @@ mod smooth;
 use std::cell::RefCell;
 
 use crate::EmbedError;
-use crate::kernels::{Level, Numbers, WIDTH, rows};
+use crate::kernels::{Level, Numbers, rows};
 
 use super::config::BertConfig;
+use super::states::Embedding;
 use super::weights::{self, LayerNorm, Weights};
 pub(super) use attention::{Attention, Buffers};
 use dense::{Dense, Input};
@@ -28,13 +29,10 @@ const BLOCK: usize = 96;
 pub(super) struct FastEncoder {
     level: Level,
     width: usize,
-    /// Entries from one row of activations to the next: `width` in whole panels.
+    /// Entries from one row of activations to the next.
     stride: usize,
     epsilon: f32,
-    words: Vec<f32>,
-    /// Position embeddings with the token type already added.
-    positions: Vec<f32>,
-    norm: LayerNorm,
+    embedding: Embedding,
     attention: Attention,
     layers: Vec<Layer>,
 }
@@ -62,9 +60,7 @@ impl FastEncoder {
         level: Level,
     ) -> Self {
         let width = config.hidden_size;
-        for position in weights.positions.chunks_exact_mut(width) {
-            position.iter_mut().zip(&weights.token_type).for_each(|(p, t)| *p += t);
-        }
+        weights.fold_token_type();
         let head = width / config.num_attention_heads;
         // What enters attention is where rounding to bytes hurts most, the more the later.
         let in_bytes = if level.pairs_bytes() { 0 } else { weights.layers.len() / 3 };
@@ -78,14 +74,15 @@ impl FastEncoder {
             let layer = Layer::new(layer, before, head, [entrance(layers.len()), numbers], level);
             layers.push(layer);
         }
+        let epsilon = config.layer_norm_eps as f32;
+        let Weights { words, positions, norm, .. } = weights;
+        let embedding = Embedding::new(words, positions, norm, epsilon, level);
         Self {
             level,
             width,
-            stride: width.next_multiple_of(WIDTH),
-            epsilon: config.layer_norm_eps as f32,
-            words: weights.words,
-            positions: weights.positions,
-            norm: weights.norm,
+            stride: embedding.stride(),
+            epsilon,
+            embedding,
             attention: Attention {
                 heads: config.num_attention_heads,
                 head,
@@ -101,57 +98,33 @@ impl FastEncoder {
     }
 
     pub(super) fn vocab_size(&self) -> usize {
-        self.words.len() / self.width
+        self.embedding.vocab_size()
     }
 
     /// The mean of the last layer over each text's own positions, `[texts, width]`, not normalised.
     pub(super) fn pooled(&self, texts: &[&[u32]]) -> Result<Vec<f32>, EmbedError> {
-        let mut out = vec![0.0; texts.len() * self.width];
-        let (mut texts, mut means) = (texts, out.chunks_exact_mut(self.width));
+        let (mut texts, mut out) = (texts, Vec::with_capacity(texts.len() * self.width));
         SCRATCH.with_borrow_mut(|scratch| {
+            let mut state = Vec::new();
             while !texts.is_empty() {
                 let (pass, rest) = texts.split_at(first_pass(texts));
-                let mut state = self.embed(pass)?;
+                self.embedding.embed(pass, &mut state)?;
                 self.layers(pass, &mut state, scratch);
-                let mut rows = state.chunks_exact(self.stride);
-                for (text, mean) in pass.iter().zip(&mut means) {
-                    for row in rows.by_ref().take(text.len()) {
-                        rows::add(self.level, mean, &row[..self.width]);
-                    }
-                    rows::scale(self.level, mean, 1.0 / text.len().max(1) as f32);
-                }
+                let lengths = pass.iter().map(|text| text.len());
+                out.extend(self.embedding.means(lengths, &state));
                 texts = rest;
             }
-            Ok::<_, EmbedError>(())
-        })?;
-        Ok(out)
+            Ok(out)
+        })
     }
 
     /// The embedding layer's output and the last layer's, `[tokens of all texts, width]`.
     pub(super) fn outer_states(&self, texts: &[&[u32]]) -> Result<[Vec<f32>; 2], EmbedError> {
-        let first = self.embed(texts)?;
+        let mut first = Vec::new();
+        self.embedding.embed(texts, &mut first)?;
         let mut last = first.clone();
         self.layers(texts, &mut last, &mut Scratch::default());
-        let narrow = |state: Vec<f32>| {
-            state.chunks_exact(self.stride).flat_map(|row| &row[..self.width]).copied().collect()
-        };
-        Ok([first, last].map(narrow))
-    }
-
-    fn embed(&self, texts: &[&[u32]]) -> Result<Vec<f32>, EmbedError> {
-        let tokens: usize = texts.iter().map(|text| text.len()).sum();
-        let mut state = vec![0.0; tokens * self.stride];
-        let places = texts.iter().flat_map(|text| text.iter().enumerate());
-        for (row, (position, &token)) in state.chunks_exact_mut(self.stride).zip(places) {
-            let row = &mut row[..self.width];
-            let word = self.words.chunks_exact(self.width).nth(token as usize);
-            row.copy_from_slice(
-                word.ok_or(EmbedError::TokenOutOfRange { token, rows: self.vocab_size() })?,
-            );
-            let place = &self.positions[position * self.width..][..self.width];
-            self.add_norm(row, place, &self.norm);
-        }
-        Ok(state)
+        Ok([first, last].map(|state| self.embedding.narrow(&state)))
     }
 
     fn layers(&self, texts: &[&[u32]], state: &mut [f32], scratch: &mut Scratch) {

@@ -27,10 +27,11 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::fast::Attention;
+use super::states::Embedding;
 use super::weights::{self, LayerNorm, Weights};
 use crate::EmbedError;
 use crate::adapter::Target;
-use crate::kernels::{Level, WIDTH};
+use crate::kernels::Level;
 use dense::Dense;
 use low_rank::LowRank;
 pub(crate) use low_rank::{Factors, Gradient};
@@ -49,13 +50,10 @@ pub(crate) type Updated<T> = Vec<Each<Option<T>>>;
 pub(crate) struct Passes {
     level: Level,
     width: usize,
-    /// Entries from one row of states to the next: `width` in whole panels.
+    /// Entries from one row of states to the next.
     stride: usize,
     epsilon: f32,
-    words: Vec<f32>,
-    /// Position embeddings with the token type already added.
-    positions: Vec<f32>,
-    norm: LayerNorm,
+    embedding: Embedding,
     attention: Attention,
     layers: Vec<Layer>,
     /// Traces to be used again, as asking the system for memory anew takes time: as many as the largest batch had groups.
@@ -87,21 +85,19 @@ pub(crate) struct Traces(Vec<Trace>);
 impl Passes {
     /// For weights with so many heads.
     pub(super) fn new(heads: usize, epsilon: f64, mut weights: Weights, level: Level) -> Self {
-        let width = weights.token_type.len();
-        let stride = width.next_multiple_of(WIDTH);
-        for position in weights.positions.chunks_exact_mut(width) {
-            position.iter_mut().zip(&weights.token_type).for_each(|(p, t)| *p += t);
-        }
+        weights.fold_token_type();
+        let Weights { words, positions, norm, .. } = weights;
+        let epsilon = epsilon as f32;
+        let embedding = Embedding::new(words, positions, norm, epsilon, level);
+        let (width, stride) = (embedding.width(), embedding.stride());
         let head = width / heads;
         let factor = query_factor(head);
         Self {
             level,
             width,
             stride,
-            epsilon: epsilon as f32,
-            words: weights.words,
-            positions: weights.positions,
-            norm: weights.norm,
+            epsilon,
+            embedding,
             attention: Attention { heads, head, width: stride, whole: false },
             layers: weights.layers.into_iter().map(|layer| Layer::new(layer, factor)).collect(),
             spare: Mutex::default(),
@@ -113,7 +109,7 @@ impl Passes {
     }
 
     pub(super) fn vocab_size(&self) -> usize {
-        self.words.len() / self.width
+        self.embedding.vocab_size()
     }
 
     /// The encoder with these updates; none for layers that have none.

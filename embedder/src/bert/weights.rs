@@ -95,6 +95,13 @@ pub(super) struct Weights {
 }
 
 impl Weights {
+    /// Adds the one token type there is to every position.
+    pub(super) fn fold_token_type(&mut self) {
+        for position in self.positions.chunks_exact_mut(self.token_type.len()) {
+            position.iter_mut().zip(&self.token_type).for_each(|(p, t)| *p += t);
+        }
+    }
+
     /// Works an adapter's updates into the projections.
     pub(super) fn adapt(&mut self, adapter: &Adapter) -> Result<(), AdapterError> {
         for (number, layer) in self.layers.iter_mut().enumerate() {

@@ -20,7 +20,7 @@ use covey_protocol::search::AuditRecord;
 pub use error::AuditError;
 pub use record::Entry;
 
-use crate::store::{AppendLog, Kv, Stores, Table, Write};
+use crate::store::{AppendLog, Kv, Stores, Table, Write, head};
 
 /// The log that holds the chain.
 const LOG: &str = "audit";
@@ -63,8 +63,7 @@ impl AuditChain {
         let bytes = record::encode(self.head.records, self.head.digest, record);
         self.log.append(&bytes)?;
         self.head = Head { records: self.head.records + 1, digest: record::digest(&bytes) };
-        let value = [&self.head.records.to_le_bytes()[..], self.head.digest.as_bytes()].concat();
-        self.kv.write(vec![Write::Put(Table::Meta, HEAD_KEY.to_vec(), value)])?;
+        self.kv.write(vec![head::note(HEAD_KEY, self.head.records, &self.head.digest)])?;
         Ok(self.head)
     }
 
@@ -107,13 +106,9 @@ impl AuditChain {
 }
 
 fn noted(kv: &dyn Kv) -> Result<Option<Head>, AuditError> {
-    let Some(value) = kv.get(Table::Meta, HEAD_KEY)? else {
-        return Ok(None);
-    };
-    let parts = value.split_first_chunk().zip(value.last_chunk().filter(|_| value.len() == 40));
-    let ((records, _), digest) = parts.ok_or(AuditError::NotedHead)?;
-    let records = u64::from_le_bytes(*records);
-    Ok(Some(Head { records, digest: Digest::from_bytes(*digest) }))
+    let Some(noted) = head::noted(kv, HEAD_KEY)? else { return Ok(None) };
+    let (records, digest) = noted.ok_or(AuditError::NotedHead)?;
+    Ok(Some(Head { records, digest }))
 }
 
 /// Shows every record to `each`, checking the chain and that it passes through `noted` (AL1 to AL5).

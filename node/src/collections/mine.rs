@@ -46,11 +46,6 @@ impl Collections {
             0 => None,
             wanted => Some(Negatives::new(self, &names, usize::from(wanted), opened)?),
         };
-        // Paths travel as text, so they are compared as text.
-        let mut of_file: BTreeMap<String, Vec<&OpenedInfo>> = BTreeMap::new();
-        for entry in opened {
-            of_file.entry(entry.path.to_string_lossy().into_owned()).or_default().push(entry);
-        }
         let total: usize = sources.iter().map(|(_, snapshot)| snapshot.stats().files).sum();
         let mut file = PartFile::create(&call.path)?;
         let mut write = |pair: Pair| {
@@ -76,7 +71,7 @@ impl Collections {
                 notes,
             },
             negatives,
-            opened: of_file,
+            opened: by_file(opened),
             seen: HashSet::new(),
             total: total as u64,
             meter,
@@ -96,10 +91,6 @@ impl Collections {
         cancel: &CancelFlag,
     ) -> Result<Vec<Pair>, ApiError> {
         let sources = self.sources(collections, &mut Vec::new())?;
-        let mut of_file: BTreeMap<String, Vec<&OpenedInfo>> = BTreeMap::new();
-        for entry in opened {
-            of_file.entry(entry.path.to_string_lossy().into_owned()).or_default().push(entry);
-        }
         let mut pairs = Vec::new();
         let mut write = |pair: Pair| {
             pairs.push(pair);
@@ -109,7 +100,7 @@ impl Collections {
             write: &mut write,
             report: MineReport::default(),
             negatives: None,
-            opened: of_file,
+            opened: by_file(opened),
             seen: HashSet::new(),
             total: 0,
             meter: &mut |_| (),
@@ -165,6 +156,15 @@ impl Collections {
         }
         Ok(sources)
     }
+}
+
+/// What was opened, by file. Paths travel as text, so they are compared as text.
+fn by_file(opened: &[OpenedInfo]) -> BTreeMap<String, Vec<&OpenedInfo>> {
+    let mut by_file: BTreeMap<String, Vec<&OpenedInfo>> = BTreeMap::new();
+    for entry in opened {
+        by_file.entry(entry.path.to_string_lossy().into_owned()).or_default().push(entry);
+    }
+    by_file
 }
 
 /// Mining under way.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use covey_net::{Link, LinkError, Protocol};
 use covey_protocol::ids::{GroupId, NodeId, RequestId};
 use covey_protocol::limits::{MAX_ENTRIES, MAX_PIECE, MAX_ROUND_REPLY};
-use covey_protocol::round::{Check, Start};
+use covey_protocol::round::{Check, Start, values_from_bytes};
 use covey_protocol::wire;
 use covey_protocol::wire::v1::round::{
     RoundAnswer, RoundAsk, RoundRefusal, RoundReply, RoundRequest,
@@ -47,8 +47,7 @@ impl<L: Link> Node<L> {
                 other => return Err(unexpected(&other)),
             }
         }
-        let values: Vec<f32> =
-            bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let values = values_from_bytes(&bytes);
         if Start::of(&values) != of {
             return Err(refused(&Check::Start));
         }

@@ -2,14 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use covey_crypto::Digest;
 use covey_privacy::ledger::{
     Account, Budget, Charge, Head, Ledger, Receipt, Refusal, Replay, Request, Time,
 };
 use covey_protocol::ids::{NodeId, UnixMillis};
 
 use crate::api::{ApiError, ErrorCode};
-use crate::store::{AppendLog, Kv, StoreError, Stores, Table, Write};
+use crate::store::{AppendLog, Kv, StoreError, Stores, head};
 
 /// The log that holds the chain.
 const LOG: &str = "privacy";
@@ -101,11 +100,10 @@ impl PrivacyLedger {
         };
         let before = open.ledger.head();
         let done = work(&mut open)?;
-        let head = open.ledger.head();
-        if head != before {
-            let value = [&head.entries.to_le_bytes()[..], head.digest.as_bytes()].concat();
-            let kv = self.stores.kv();
-            kv.write(vec![Write::Put(Table::Meta, HEAD_KEY.to_vec(), value)])?;
+        let now = open.ledger.head();
+        if now != before {
+            let note = head::note(HEAD_KEY, now.entries, &now.digest);
+            self.stores.kv().write(vec![note])?;
         }
         *slot = Some(open);
         Ok(done)
@@ -136,13 +134,11 @@ impl PrivacyLedger {
 }
 
 fn noted(kv: &dyn Kv) -> Result<Option<Head>, ApiError> {
-    let Some(value) = kv.get(Table::Meta, HEAD_KEY)? else { return Ok(None) };
-    let parts = value.split_first_chunk().zip(value.last_chunk().filter(|_| value.len() == 40));
-    let Some(((entries, _), digest)) = parts else {
+    let Some(noted) = head::noted(kv, HEAD_KEY)? else { return Ok(None) };
+    let Some((entries, digest)) = noted else {
         let message = "the noted end of the privacy ledger is damaged, so nothing is learnt";
         return Err(ApiError::new(ErrorCode::Corrupt, message).hint("restore a backup"));
     };
-    let (entries, digest) = (u64::from_le_bytes(*entries), Digest::from_bytes(*digest));
     Ok(Some(Head { entries, digest }))
 }
 

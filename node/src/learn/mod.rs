@@ -14,7 +14,8 @@ mod releases;
 mod store;
 mod take_part;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use covey_coordinator::Coordinator;
@@ -29,7 +30,7 @@ use ledger::PrivacyLedger;
 pub(crate) struct Learning {
     kv: Arc<dyn Kv>,
     blobs: Arc<dyn Blobs>,
-    ledger: Arc<PrivacyLedger>,
+    ledger: PrivacyLedger,
     state: Mutex<State>,
     /// Something is due earlier than it was.
     woken: Notify,
@@ -49,9 +50,7 @@ struct State {
     doing: BTreeMap<GroupId, String>,
     /// Why it takes no part.
     refused: BTreeMap<GroupId, String>,
-    /// Groups whose round is followed by a task.
-    followed: BTreeSet<GroupId>,
-    /// Raised when the person opts out, or in anew.
+    /// Groups whose round is followed by a task, which what is here ends: when the person opts out, or in anew.
     stops: BTreeMap<GroupId, CancelFlag>,
 }
 
@@ -60,7 +59,7 @@ impl Learning {
         Self {
             kv: stores.kv(),
             blobs: stores.blobs(),
-            ledger: Arc::new(PrivacyLedger::new(stores, me)),
+            ledger: PrivacyLedger::new(stores, me),
             state: Mutex::new(State::default()),
             woken: Notify::new(),
             chosen: Notify::new(),
@@ -79,11 +78,9 @@ impl Learning {
     /// Follows a group from now on, unless that is done already. Dropping what this returns ends it, however that comes about.
     fn follow(self: &Arc<Self>, group: GroupId) -> Option<Following> {
         let mut state = self.state();
-        if !state.followed.insert(group) {
-            return None;
-        }
-        let stop = CancelFlag::new();
-        state.stops.insert(group, stop.clone());
+        let Entry::Vacant(place) = state.stops.entry(group) else { return None };
+        let stop = place.insert(CancelFlag::new()).clone();
+        drop(state);
         Some(Following { learning: Arc::clone(self), group, stop })
     }
 
@@ -107,6 +104,5 @@ impl Drop for Following {
         let mut state = self.learning.state();
         state.doing.remove(&self.group);
         state.stops.remove(&self.group);
-        state.followed.remove(&self.group);
     }
 }

@@ -44,7 +44,7 @@ impl<L: Link> Node<L> {
             coordinator.release(model.id, &digest, parent, &view, now).map_err(failed)
         };
         let release = self.env.compute(making).await?;
-        self.wish(id, Wish::Release(release.entry)).await?;
+        self.wish(id, Wish::Release(release)).await?;
         self.release_list(id)
     }
 

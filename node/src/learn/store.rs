@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use covey_coordinator::store::{Key, Store, StoreError};
 use covey_crypto::Digest;
 use covey_protocol::ids::{GroupId, NodeId};
+use covey_protocol::round::{values_from_bytes, values_to_bytes};
 
 use crate::store::{Blobs, Kv, Table, Write};
 
@@ -42,6 +43,10 @@ impl RoundStore {
         }
     }
 
+    fn spool_file(&self, from: &NodeId) -> String {
+        self.file(&format!("s-{from}"))
+    }
+
     fn values_file(&self, digest: &Digest) -> String {
         self.file(&format!("v-{digest}"))
     }
@@ -57,9 +62,9 @@ impl Store for RoundStore {
         self.kv.write(vec![write]).map_err(failed)
     }
 
-    fn record(&self, bytes: &[u8]) -> Result<(), StoreError> {
-        let count = self.records()?.len() as u64;
-        let key = self.key(2, &count.to_be_bytes());
+    fn record(&self, round: u64, attempt: u32, bytes: &[u8]) -> Result<(), StoreError> {
+        let place = [&round.to_be_bytes()[..], &attempt.to_be_bytes()].concat();
+        let key = self.key(2, &place);
         self.kv.write(vec![Write::Put(Table::Rounds, key, bytes.to_vec())]).map_err(failed)
     }
 
@@ -96,11 +101,15 @@ impl Store for RoundStore {
     }
 
     fn spool(&self, from: &NodeId, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
-        self.blobs.extend(&self.file(&format!("s-{from}")), offset, bytes).map_err(failed)
+        self.blobs.extend(&self.spool_file(from), offset, bytes).map_err(failed)
+    }
+
+    fn spooled_bytes(&self, from: &NodeId) -> Result<u64, StoreError> {
+        self.blobs.length(&self.spool_file(from)).map_err(failed)
     }
 
     fn spooled(&self, from: &NodeId) -> Result<Vec<u8>, StoreError> {
-        let bytes = self.blobs.get(&self.file(&format!("s-{from}"))).map_err(failed)?;
+        let bytes = self.blobs.get(&self.spool_file(from)).map_err(failed)?;
         Ok(bytes.unwrap_or_default())
     }
 
@@ -111,16 +120,12 @@ impl Store for RoundStore {
     }
 
     fn put_values(&self, digest: &Digest, values: &[f32]) -> Result<(), StoreError> {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.blobs.put(&self.values_file(digest), &bytes).map_err(failed)
+        self.blobs.put(&self.values_file(digest), &values_to_bytes(values)).map_err(failed)
     }
 
     fn values(&self, digest: &Digest) -> Result<Option<Vec<f32>>, StoreError> {
         let bytes = self.blobs.get(&self.values_file(digest)).map_err(failed)?;
-        let values = |bytes: Vec<u8>| {
-            bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect()
-        };
-        Ok(bytes.map(values))
+        Ok(bytes.map(|bytes| values_from_bytes(&bytes)))
     }
 
     fn drop_values(&self, digest: &Digest) -> Result<(), StoreError> {

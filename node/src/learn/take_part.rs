@@ -1,6 +1,5 @@
 //! Following a coordinator's plans: check, train, check in, mask, agree, open.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use covey_crypto::{Digest, Secret32};
@@ -33,9 +32,6 @@ const MARGIN_MS: u64 = 30_000;
 const LATEST_MS: u64 = 30_000;
 /// How long an attempt is gone on with that this node was killed in: a day, in milliseconds.
 const RESUMED_MS: u64 = 24 * 3_600_000;
-
-/// What this node has learnt for a plan, and not yet given.
-type Ready = BTreeMap<Digest, Trained>;
 
 impl<L: Link> Node<L> {
     /// Follows the rounds of every group that the person has opted in to, for as long as the node runs.
@@ -82,7 +78,8 @@ impl<L: Link> Node<L> {
         };
         let limits = choice.limits()?;
         self.resume(group, coordinator, stop).await?;
-        let mut ready = Ready::new();
+        // What was learnt for a plan, by its digest.
+        let mut ready: Option<(Digest, Trained)> = None;
         loop {
             let Some(announced) = self.announced(group, coordinator).await? else { return Ok(()) };
             let (plan, members) = self.check_plan(group, coordinator, &announced, &limits)?;
@@ -96,7 +93,7 @@ impl<L: Link> Node<L> {
             if announced.attempt >= plan.plan().attempts {
                 return Err(refused(&Check::Stale));
             }
-            if seen.given || (announced.attempt < seen.attempt && ready.is_empty()) {
+            if seen.given || (announced.attempt < seen.attempt && ready.is_none()) {
                 return Ok(());
             }
             if announced.attempt < seen.attempt {
@@ -105,20 +102,18 @@ impl<L: Link> Node<L> {
                 continue;
             }
             self.learning.state().refused.remove(&group);
-            if !ready.contains_key(&plan.digest()) {
+            let Some((_, trained)) = ready.as_ref().filter(|(of, _)| *of == plan.digest()) else {
                 if self.env.now().0 >= training_ends(&plan) {
                     return Ok(());
                 }
                 let trained = self.train(group, coordinator, choice, &plan, stop).await?;
-                ready.clear();
-                ready.insert(plan.digest(), trained);
+                ready = Some((plan.digest(), trained));
                 // The attempt may be another one by now.
                 continue;
-            }
+            };
             stop.check()?;
             // Whoever cannot pay stays away from the start: dropping out later would cost the others.
-            let keys = &ready[&plan.digest()].collections;
-            if let Some(price) = self.price(group, &plan, &terms, keys)? {
+            if let Some(price) = self.price(group, &plan, &terms, &trained.collections)? {
                 self.learning.ledger.has_room(&price, self.env.now())?;
             }
             if !announced.open {
@@ -134,7 +129,6 @@ impl<L: Link> Node<L> {
                 Participant::check_in(&plan, announced.attempt, &members, &limits, &key, rng)
             });
             let participant = joined.map_err(|fault| refused(&fault))?;
-            let trained = &ready[&plan.digest()];
             let given = Some((&plan, trained, choice));
             let until = self.env.now().plus(longest(&plan));
             let part = Part { group, coordinator, plan: given, stop, until };
@@ -188,8 +182,8 @@ impl<L: Link> Node<L> {
         limits: &Limits,
     ) -> Result<(Checked, Members), ApiError> {
         // What the plan says of itself is used for nothing but finding the members.
-        let checked = announced.plan.verify(&coordinator).map_err(|check| refused(&check))?;
-        let epoch = checked.plan().epoch;
+        let plan = announced.plan.verify(&coordinator).map_err(|check| refused(&check))?;
+        let epoch = plan.plan().epoch;
         let members = self.groups.view(group, |log| log.members_at(epoch)).flatten();
         let members = members.ok_or_else(|| {
             ApiError::new(
@@ -204,14 +198,14 @@ impl<L: Link> Node<L> {
         }
         let members = Members::new(members).map_err(|error| refused(&error))?;
         let last = self.learning.seen(group)?.plan_of(coordinator);
-        if checked.plan().contribution.unit == Unit::Document {
+        if plan.plan().contribution.unit == Unit::Document {
             let message =
                 "the plan protects single documents, which this version does not train for";
             return Err(ApiError::new(ErrorCode::Forbidden, message));
         }
         let now = self.env.now();
-        let known = Known { group, coordinator, members: &members, last, now };
-        let plan = limits.check(&announced.plan, &known).map_err(|error| refused(&error))?;
+        let known = Known { group, members: &members, last, now };
+        limits.check(&plan, &known).map_err(|error| refused(&error))?;
         Ok((plan, members))
     }
 
@@ -293,13 +287,12 @@ impl<L: Link> Node<L> {
                     participant.message()
                 }
                 Next::Piece(offset) => {
-                    let masked = self.learning.blobs.get(&masked_file(group))?.unwrap_or_default();
-                    let from = usize::try_from(offset).unwrap_or(usize::MAX);
-                    if from >= masked.len() {
+                    let piece = self.learning.blobs.read(&masked_file(group), offset, MAX_PIECE)?;
+                    if piece.is_empty() {
                         self.forget_attempt(group)?;
                         return Err(refused(&"the masked vector is not there any more"));
                     }
-                    Participant::piece(offset, &masked[from..masked.len().min(from + MAX_PIECE)])
+                    Participant::piece(offset, &piece)
                 }
                 Next::Over(over) => {
                     self.forget_attempt(group)?;
@@ -429,15 +422,14 @@ struct Part<'a> {
 /// Until when there is time to train for a plan.
 fn training_ends(plan: &Checked) -> u64 {
     let timing = plan.plan().timing;
-    let window = timing.check_in_by.0.saturating_sub(timing.opens.0);
+    let window = timing.window_ms().unwrap_or(0);
     timing.check_in_by.0.saturating_sub(MARGIN_MS.min(window / 10))
 }
 
 /// How long an attempt can take from checking in on, clocks that differ included.
 fn longest(plan: &Checked) -> u64 {
     let timing = plan.plan().timing;
-    let window = timing.check_in_by.0.saturating_sub(timing.opens.0);
-    window + 2 * timing.longest_ms() + MAX_CLOCK_SKEW_MS
+    timing.window_ms().unwrap_or(0) + 2 * timing.longest_ms() + MAX_CLOCK_SKEW_MS
 }
 
 fn record_file(group: GroupId) -> String {

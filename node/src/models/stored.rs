@@ -40,6 +40,11 @@ impl StoredModels {
         self.store.list().map_err(|error| model_error(&error))
     }
 
+    /// The model with exactly this id, if it is in the folder.
+    fn with_id(&self, id: ModelId) -> Result<Option<ModelInfo>, ApiError> {
+        Ok(self.infos()?.into_iter().find(|info| adapter::model_id(info.id) == id))
+    }
+
     /// The model of `info`, loaded outside the lock, as that may take seconds.
     fn load(&self, info: &ModelInfo) -> Result<ModelHandle, ApiError> {
         let id = adapter::model_id(info.id);
@@ -77,7 +82,7 @@ impl Models for StoredModels {
         if let Some(handle) = self.state().loaded.get(&id) {
             return Some(handle.clone());
         }
-        let info = self.infos().ok()?.into_iter().find(|info| adapter::model_id(info.id) == id)?;
+        let info = self.with_id(id).ok()??;
         self.load(&info).inspect_err(|error| tracing::warn!(%error, "cannot load a model")).ok()
     }
 
@@ -102,8 +107,7 @@ impl Models for StoredModels {
         texts: &[String],
         max_tokens: usize,
     ) -> Result<Box<dyn Learner>, ApiError> {
-        let info = self.infos()?.into_iter().find(|info| adapter::model_id(info.id) == model);
-        let info = info.ok_or_else(|| {
+        let info = self.with_id(model)?.ok_or_else(|| {
             ApiError::new(ErrorCode::WrongModel, "the model that the group trains is not here")
                 .hint("get it with `covey model pull`, and look with `covey model list`")
         })?;
@@ -129,8 +133,7 @@ impl Models for StoredModels {
         };
         let learner = self.learner(base, config, &[], 1)?;
         let made = learner.adapter(&values).map_err(|error| wrong(&error))?;
-        let info = self.infos()?.into_iter().find(|info| adapter::model_id(info.id) == base);
-        let info = info.ok_or_else(|| wrong(&"its model is not here"))?;
+        let info = self.with_id(base)?.ok_or_else(|| wrong(&"its model is not here"))?;
         let bytes = made.to_bytes(info.id).map_err(|error| wrong(&error))?;
         let added = self.store.add_adapted(&info.name, &bytes, name);
         self.load(&added.map_err(|error| model_error(&error))?)

@@ -1,6 +1,6 @@
 //! Named files in a folder of their own.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
@@ -24,6 +24,17 @@ impl FileBlobs {
         check_log_name(name)?;
         Ok(self.0.join(name))
     }
+
+    /// A file with its path and length, if it is there.
+    fn open(&self, name: &str) -> Result<Option<(File, PathBuf, u64)>, StoreError> {
+        let path = self.path(name)?;
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(io("open", &path))?,
+        };
+        let length = file.metadata().map_err(io("look at", &path))?.len();
+        Ok(Some((file, path, length)))
+    }
 }
 
 impl Blobs for FileBlobs {
@@ -32,12 +43,20 @@ impl Blobs for FileBlobs {
     }
 
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let path = self.path(name)?;
-        match durable::read_bounded(&path, MAX_BLOB) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let opened = self.open(name)?;
+        opened.map(|(file, path, _)| durable::read_open(&file, &path, MAX_BLOB)).transpose()
+    }
+
+    fn read(&self, name: &str, offset: u64, most: usize) -> Result<Vec<u8>, StoreError> {
+        let Some((file, path, length)) = self.open(name)? else { return Ok(Vec::new()) };
+        let left = usize::try_from(length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; left.min(most)];
+        file.read_exact_at(&mut bytes, offset).map_err(io("read", &path))?;
+        Ok(bytes)
+    }
+
+    fn length(&self, name: &str) -> Result<u64, StoreError> {
+        Ok(self.open(name)?.map_or(0, |(_, _, length)| length))
     }
 
     fn extend(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
@@ -86,6 +105,15 @@ mod tests {
             blobs.extend("a-2", 4, b"xy").expect("cuts and adds");
             assert!(blobs.extend("a-2", 7, b"z").is_err(), "a hole");
             assert_eq!(blobs.get("a-2").expect("reads").as_deref(), Some(&b"0123xy"[..]));
+            assert_eq!(blobs.length("a-2").expect("looks"), 6);
+            assert_eq!(blobs.read("a-2", 3, 2).expect("reads"), b"3x");
+            assert_eq!(blobs.read("a-2", 5, 9).expect("reads"), b"y");
+            assert_eq!(blobs.read("a-2", 6, 9).expect("reads"), b"");
+            assert_eq!(blobs.read("a-2", u64::MAX, 9).expect("reads"), b"");
+            assert_eq!(
+                (blobs.length("a-3").expect("looks"), blobs.read("a-3", 0, 1).expect("reads")),
+                (0, vec![])
+            );
             blobs.put("b", b"").expect("writes");
             blobs.remove("a-").expect("removes");
             assert_eq!(blobs.get("a-1").expect("reads"), None);

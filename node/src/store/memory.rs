@@ -66,6 +66,17 @@ impl Blobs for MemoryBlobs {
         Ok(lock(&self.0).get(name).cloned())
     }
 
+    fn read(&self, name: &str, offset: u64, most: usize) -> Result<Vec<u8>, StoreError> {
+        let blobs = lock(&self.0);
+        let bytes = blobs.get(name).map_or(&[][..], Vec::as_slice);
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        Ok(bytes[from..].iter().take(most).copied().collect())
+    }
+
+    fn length(&self, name: &str) -> Result<u64, StoreError> {
+        Ok(lock(&self.0).get(name).map_or(0, |bytes| bytes.len() as u64))
+    }
+
     fn extend(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
         let mut blobs = lock(&self.0);
         let blob = blobs.entry(name.to_owned()).or_default();

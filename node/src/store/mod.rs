@@ -9,6 +9,7 @@ pub mod append;
 mod blobs;
 mod disk;
 pub mod frame;
+pub(crate) mod head;
 mod kv;
 mod memory;
 
@@ -201,6 +202,18 @@ pub trait Blobs: Send + Sync {
     /// # Errors
     /// If the disk says no.
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Up to `most` of a file's bytes from `offset` on; none where it ends before that, or is not there.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    fn read(&self, name: &str, offset: u64, most: usize) -> Result<Vec<u8>, StoreError>;
+
+    /// How many bytes a file has; 0 if it is not there.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    fn length(&self, name: &str) -> Result<u64, StoreError>;
 
     /// Writes `bytes` behind the first `offset` bytes of a file, which is made where it is not there; what was behind them goes. It survives
     /// kill -9, not a loss of power.

@@ -167,10 +167,7 @@ impl Entry {
             Some(_) => return Err(Rejection::UnknownVersion),
         }
         let body: EntryBody =
-            wire::decode(&self.body, MAX_ENTRY).map_err(|_| Rejection::Malformed)?;
-        if wire::encode(&body) != self.body {
-            return Err(Rejection::Malformed);
-        }
+            wire::decode_canonical(&self.body, MAX_ENTRY).map_err(|_| Rejection::Malformed)?;
         Ok(Decoded { digest: self.digest(), body, entry: self })
     }
 }

@@ -6,8 +6,8 @@ use covey_privacy::{Delta, Epsilon};
 use serde::{Deserialize, Serialize};
 
 use super::check::Refused;
-use super::{Check, Checked, Plan, SignedPlan};
-use crate::ids::{GroupId, NodeId, UnixMillis};
+use super::{Check, Checked, Plan};
+use crate::ids::{GroupId, UnixMillis};
 use crate::limits::{MAX_CLOCK_SKEW_MS, MAX_ROUND_LENGTH_MS};
 use crate::secagg::{Demands, Members};
 
@@ -31,8 +31,6 @@ pub struct Limits {
 pub struct Known<'a> {
     /// The group.
     pub group: GroupId,
-    /// The coordinator that the group's log names.
-    pub coordinator: NodeId,
     /// The members of the plan's epoch, by that log.
     pub members: &'a Members,
     /// The highest round that this node has seen a plan of, and that plan.
@@ -42,12 +40,11 @@ pub struct Known<'a> {
 }
 
 impl Limits {
-    /// Whether to take part.
+    /// Whether to take part in what a plan says.
     ///
     /// # Errors
-    /// R1 to R10.
-    pub fn check(&self, signed: &SignedPlan, known: &Known<'_>) -> Result<Checked, Refused> {
-        let checked = signed.verify(&known.coordinator)?;
+    /// R3 and R5 to R10; the others were checked when it was verified.
+    pub fn check(&self, checked: &Checked, known: &Known<'_>) -> Result<(), Refused> {
         let plan = checked.plan();
         if !plan.is_for(known.group, known.members) {
             return Err(Check::Members.into());
@@ -60,9 +57,8 @@ impl Limits {
         }
         Self::check_time(plan, known.now)?;
         self.check_demands(plan)?;
-        self.check_cost(&checked)?;
-        self.check_work(plan)?;
-        Ok(checked)
+        self.check_cost(checked)?;
+        self.check_work(plan)
     }
 
     /// R10. Attempts after the first have a time of their own.

@@ -90,10 +90,8 @@ impl SignedManifest {
         if self.body.first() != Some(&MANIFEST_VERSION) {
             return Err(Check::Form);
         }
-        let manifest: Manifest = wire::decode(&self.body, MAX_PLAN).map_err(|_| Check::Form)?;
-        if wire::encode(&manifest) != self.body {
-            return Err(Check::Form);
-        }
+        let manifest: Manifest =
+            wire::decode_canonical(&self.body, MAX_PLAN).map_err(|_| Check::Form)?;
         let key = manifest.coordinator.key();
         let signed = key.verify(DOMAIN, &self.body, &self.signature).is_ok();
         if signed { Ok(manifest) } else { Err(Check::Signature) }

@@ -7,7 +7,7 @@ use covey_privacy::noise::NoiseMode;
 use covey_privacy::{ClipNorm, Delta, NoiseMultiplier, Rho, Sharers};
 use serde::{Deserialize, Serialize};
 
-use super::Check;
+use super::{Check, Start};
 use crate::ids::{Epoch, GroupId, ModelId, NodeId, UnixMillis};
 use crate::limits::{
     MAX_ADAPTER_CONFIG, MAX_BATCH, MAX_MEASURES, MAX_PLAN, MAX_ROUND_ATTEMPTS, MAX_ROUND_LENGTH_MS,
@@ -65,32 +65,6 @@ pub struct Plan {
     pub rule: Rule,
     /// When.
     pub timing: Timing,
-}
-
-/// The adapter's values that a round starts from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Start {
-    /// How many there are.
-    pub values: u32,
-    /// [`Start::digest`] of them.
-    pub digest: Digest,
-}
-
-impl Start {
-    /// Of these values.
-    pub fn of(values: &[f32]) -> Self {
-        Self { values: values.len() as u32, digest: Self::digest(values) }
-    }
-
-    /// Names values, by their bytes, lowest first.
-    pub fn digest(values: &[f32]) -> Digest {
-        let mut digest = Digest::stream("covey round values v1");
-        for piece in values.chunks(1024) {
-            let bytes: Vec<u8> = piece.iter().flat_map(|value| value.to_le_bytes()).collect();
-            digest.update(&bytes);
-        }
-        digest.finish()
-    }
 }
 
 /// How participants train. With `proximal` above zero this is FedProx (Li et al. 2020), else FedAvg (McMahan et al. 2017).
@@ -233,6 +207,11 @@ pub struct Timing {
 }
 
 impl Timing {
+    /// From the plan to the end of checking in, in milliseconds; nothing if that comes first.
+    pub const fn window_ms(&self) -> Option<u64> {
+        self.check_in_by.0.checked_sub(self.opens.0)
+    }
+
     /// How long an attempt takes at most, once it gathers.
     pub const fn longest_ms(&self) -> u64 {
         // Gathering, neighbours, shares, survivors, unmasking; and vectors.
@@ -268,10 +247,7 @@ impl SignedPlan {
         if self.body.first() != Some(&PLAN_VERSION) {
             return Err(Check::Form);
         }
-        let plan: Plan = wire::decode(&self.body, MAX_PLAN).map_err(|_| Check::Form)?;
-        if wire::encode(&plan) != self.body {
-            return Err(Check::Form);
-        }
+        let plan: Plan = wire::decode_canonical(&self.body, MAX_PLAN).map_err(|_| Check::Form)?;
         let signed = coordinator.key().verify(DOMAIN, &self.body, &self.signature).is_ok();
         if !signed || plan.coordinator != *coordinator {
             return Err(Check::Signature);
@@ -347,8 +323,7 @@ impl Plan {
             && learning.proximal >= 0.0
             && (1..=MAX_TRAINED_TOKENS).contains(&learning.max_tokens)
             && learning.min_pairs > 1;
-        let window = timing.check_in_by.0.checked_sub(timing.opens.0);
-        let on_time = window.is_some_and(|window| window <= MAX_ROUND_LENGTH_MS)
+        let on_time = timing.window_ms().is_some_and(|window| window <= MAX_ROUND_LENGTH_MS)
             && timing.phase_ms > 0
             && timing.upload_ms > 0
             && timing.longest_ms() <= MAX_ROUND_LENGTH_MS;

@@ -9,8 +9,8 @@ use crate::EmbedError;
 use crate::adapter::Target;
 use crate::bert::fast;
 use crate::bert::weights::LayerNorm;
+use crate::kernels::back;
 use crate::kernels::matmul::Rows;
-use crate::kernels::{back, rows};
 
 /// Rows that are taken from one product to the next at a time, so that what lies between stays in the cache.
 pub(super) const BLOCK: usize = 96;
@@ -44,19 +44,17 @@ impl Adapted<'_> {
         texts: &[&[u32]],
         trace: Option<&mut Trace>,
     ) -> Result<Vec<f32>, EmbedError> {
-        self.pass(texts, trace, |lengths, state| self.passes.mean(lengths, state))
+        self.pass(texts, trace, |lengths, state| {
+            self.passes.embedding.means(lengths.iter().copied(), state)
+        })
     }
 
     /// The embedding layer's output and the last layer's, `[tokens of all texts, width]`.
     pub(super) fn states(&self, texts: &[&[u32]]) -> Result<[Vec<f32>; 2], EmbedError> {
         let mut first = Vec::new();
-        self.passes.embed(texts, &mut first)?;
+        self.passes.embedding.embed(texts, &mut first)?;
         let last = self.pass(texts, None, |_, state| state.to_vec())?;
-        let Passes { stride, width, .. } = *self.passes;
-        let narrow = |state: Vec<f32>| {
-            state.chunks_exact(stride).flat_map(|row| &row[..width]).copied().collect()
-        };
-        Ok([first, last].map(narrow))
+        Ok([first, last].map(|state| self.passes.embedding.narrow(&state)))
     }
 
     /// Goes through the layers and gives what is made of the texts' lengths and last states.
@@ -70,7 +68,7 @@ impl Adapted<'_> {
             let keeps = trace.is_some();
             let trace = trace.unwrap_or(own);
             trace.begin(texts, if keeps { self.layers.len() } else { 1 });
-            self.passes.embed(texts, &mut room.state)?;
+            self.passes.embedding.embed(texts, &mut room.state)?;
             if keeps {
                 trace.embedded.clone_from(&room.state);
             }
@@ -88,25 +86,6 @@ impl Adapted<'_> {
 }
 
 impl Passes {
-    /// The embedding layer's output.
-    pub(super) fn embed(&self, texts: &[&[u32]], state: &mut Vec<f32>) -> Result<(), EmbedError> {
-        let tokens: usize = texts.iter().map(|text| text.len()).sum();
-        state.clear();
-        state.resize(tokens * self.stride, 0.0);
-        let places = texts.iter().flat_map(|text| text.iter().enumerate());
-        for (row, (position, &token)) in state.chunks_exact_mut(self.stride).zip(places) {
-            let row = &mut row[..self.width];
-            let word = self.words.chunks_exact(self.width).nth(token as usize);
-            row.copy_from_slice(
-                word.ok_or(EmbedError::TokenOutOfRange { token, rows: self.vocab_size() })?,
-            );
-            let place = &self.positions[position * self.width..][..self.width];
-            let LayerNorm { gamma, beta } = &self.norm;
-            rows::add_norm(self.level, row, place, gamma, beta, self.epsilon);
-        }
-        Ok(())
-    }
-
     /// Projections and attention.
     fn enter(&self, layer: &AdaptedLayer<'_>, lengths: &[usize], room: &mut Room, kept: &mut Kept) {
         let (level, stride) = (self.level, self.stride);
@@ -162,18 +141,6 @@ impl Passes {
             *scale = back::standardise(self.level, row, &update[..self.width], self.epsilon, kept);
             back::affine(self.level, kept, &norm.gamma, &norm.beta, row);
         }
-    }
-
-    fn mean(&self, lengths: &[usize], state: &[f32]) -> Vec<f32> {
-        let mut means = vec![0.0; lengths.len() * self.width];
-        let mut rows = state.chunks_exact(self.stride);
-        for (&length, mean) in lengths.iter().zip(means.chunks_exact_mut(self.width)) {
-            for row in rows.by_ref().take(length) {
-                rows::add(self.level, mean, &row[..self.width]);
-            }
-            rows::scale(self.level, mean, 1.0 / length.max(1) as f32);
-        }
-        means
     }
 }
 

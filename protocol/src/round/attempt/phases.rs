@@ -134,33 +134,23 @@ impl State {
                 }
                 waits(Awaited::Inbox, self.done() != before)
             }
-            ClientMessage::Upload(upload) => match self {
-                Self::Uploads(summing, uploads, _) => {
-                    if !summing.takes(from) {
-                        return Err(out_of_turn(from));
-                    }
-                    let new = uploads.announced(from).is_none();
-                    uploads.announce(from, upload).map(|taken| (taken, new))
+            ClientMessage::Upload(upload) => {
+                let Self::Uploads(summing, uploads, _) = self else {
+                    return waits(Awaited::Survivors, false);
+                };
+                if !summing.takes(from) {
+                    return Err(out_of_turn(from));
                 }
-                Self::Gathering(..)
-                | Self::Neighbours(_)
-                | Self::Shares(..)
-                | Self::Survivors(_)
-                | Self::Opening(..)
-                | Self::Over(_) => waits(Awaited::Survivors, false),
-            },
-            ClientMessage::Piece { offset, bytes } => match self {
-                Self::Uploads(_, uploads, _) => {
-                    let taken = uploads.piece(from, (offset, bytes), entries, effects)?;
-                    Ok((taken, false))
-                }
-                Self::Gathering(..)
-                | Self::Neighbours(_)
-                | Self::Shares(..)
-                | Self::Survivors(_)
-                | Self::Opening(..)
-                | Self::Over(_) => waits(Awaited::Survivors, false),
-            },
+                let new = uploads.announced(from).is_none();
+                uploads.announce(from, upload).map(|taken| (taken, new))
+            }
+            ClientMessage::Piece { offset, bytes } => {
+                let Self::Uploads(_, uploads, _) = self else {
+                    return waits(Awaited::Survivors, false);
+                };
+                let taken = uploads.piece(from, (offset, bytes), entries, effects)?;
+                Ok((taken, false))
+            }
             ClientMessage::Agreement(agreement) => {
                 if let Self::Survivors(surviving) = self {
                     surviving.agree(from, agreement)?;
