@@ -28,6 +28,11 @@ impl Daemon {
         daemon
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Stops it in its tracks; it keeps its connections but answers nothing.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);

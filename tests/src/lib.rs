@@ -6,16 +6,23 @@
 #![forbid(unsafe_code)]
 
 mod binary;
+mod crooked;
 mod daemon;
+pub mod learn;
+mod memory;
 mod person;
+mod puppet;
 mod raw;
 mod script;
 
 use std::time::{Duration, Instant};
 
 pub use binary::covey;
+pub use crooked::{Crooked, Lie, Saw};
 pub use daemon::Daemon;
+pub use memory::Needles;
 pub use person::{Failure, Person, Run};
+pub use puppet::{Before, Facts, Part, Puppet, oracle, until};
 pub use raw::RawPeer;
 pub use script::Lab;
 

@@ -1,58 +1,11 @@
 //! Learning together: real nodes train on their own files, one of them coordinates, and only sums are seen.
 
-use std::fmt::Write;
-
-use covey_tests::{Lab, Person, wait_for, wait_until};
-use serde_json::Value;
-
-const THINGS: [&str; 12] = [
-    "kettle",
-    "bicycle",
-    "pear tree",
-    "beehive",
-    "violin",
-    "greenhouse",
-    "rain barrel",
-    "sourdough",
-    "telescope",
-    "woodstove",
-    "compost heap",
-    "loom",
-];
-const NOTE: &str = "A note that everybody starts with, about nothing in particular.";
-
-/// Notes that pairs can be mined from: a title, and what stands under it.
-fn notes(person: &Person, number: usize) -> String {
-    let mut folder = None;
-    for (place, thing) in THINGS.iter().enumerate() {
-        let mut text = format!("# How to look after the {thing} in season {number}\n\n");
-        for day in 0..3 {
-            let task = (place * 5 + day * 3 + number) % 11;
-            writeln!(
-                text,
-                "On day {day} the {thing} wants attention: step {task} of the list that {} keeps, \
-                 done slowly, with dry hands, and written down in the blue book afterwards.\n",
-                person.name
-            )
-            .expect("writes");
-        }
-        folder = person
-            .write(&format!("learn/{}.md", thing.replace(' ', "-")), text)
-            .parent()
-            .and_then(|it| it.to_str().map(str::to_owned));
-    }
-    folder.expect("a plain path")
-}
+use covey_tests::learn::{after, history, opt_in, status};
+use covey_tests::{Lab, Person, learn, wait_until};
 
 /// A group whose members have notes to learn from; the first coordinates.
 fn lab(members: usize) -> Lab {
-    let names = ["ada", "ben", "cleo", "dan", "eve"];
-    let people: Vec<(&str, &str, &str)> =
-        names[..members].iter().map(|name| (*name, NOTE, "nothing")).collect();
-    let lab = Lab::found(&people);
-    for (number, person) in lab.people.iter().enumerate() {
-        person.json(&["add", &notes(person, number), "--collection", "learn"]);
-    }
+    let lab = learn::lab(&["ada", "ben", "cleo", "dan", "eve"][..members]);
     lab.person(0).json(&["group", "coordinator", "lab", "ada"]);
     for person in &lab.people[1..] {
         wait_until("all to hear who coordinates", || !status(person)["coordinator"].is_null());
@@ -60,30 +13,11 @@ fn lab(members: usize) -> Lab {
     lab
 }
 
-fn status(person: &Person) -> Value {
-    person.json(&["train", "status", "lab"])["groups"][0].clone()
-}
-
-fn opt_in(person: &Person, options: &[&str]) {
-    person.json(&[&["train", "opt-in", "lab", "--collections", "learn"], options].concat());
-}
-
 const QUICK: [&str; 8] = ["--window", "20s", "--pause", "1s", "--phase", "20s", "--clip", "2"];
 
 fn start(person: &Person, rounds: &str, options: &[&str]) {
     let start = ["train", "start", "lab", "--rounds", rounds];
     person.json(&[&start[..], &QUICK, options].concat());
-}
-
-/// The attempts that are over.
-fn history(coordinator: &Person) -> Vec<Value> {
-    status(coordinator)["campaign"]["history"].as_array().cloned().unwrap_or_default()
-}
-
-fn after(coordinator: &Person, attempts: usize) -> Vec<Value> {
-    wait_for("a round to end", || {
-        Some(history(coordinator)).filter(|history| history.len() >= attempts)
-    })
 }
 
 #[test]

@@ -129,6 +129,9 @@ pub struct StartArgs {
     /// Fewest participants of a round
     #[arg(long, default_value_t = 4)]
     min_cohort: u32,
+    /// Most participants of a round, which begins as soon as so many have checked in (as many as a sum takes by default)
+    #[arg(long)]
+    max_cohort: Option<u32>,
     /// Share of them that may collude with the coordinator without harm
     #[arg(long, default_value_t = 0.1)]
     collusion: f64,
@@ -188,6 +191,7 @@ impl Train {
                     rule: args.rule,
                     server_rate: args.server_rate,
                     min_cohort: args.min_cohort,
+                    max_cohort: args.max_cohort,
                     collusion_permille: permille(args.collusion),
                     dropout_permille: permille(args.dropout),
                     window_s: args.window,

@@ -60,6 +60,9 @@ pub struct StartRounds {
     pub server_rate: f64,
     /// Fewest participants.
     pub min_cohort: u32,
+    /// Most participants: the first so many that check in; as many as a sum takes by default.
+    #[serde(default)]
+    pub max_cohort: Option<u32>,
     /// Share of a cohort that may collude, in thousandths.
     pub collusion_permille: u16,
     /// Share of it that may drop out, in thousandths.

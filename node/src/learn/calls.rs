@@ -282,7 +282,7 @@ fn campaign(
             topology: Topology::Complete,
             entries: 1,
             min_cohort: call.min_cohort,
-            max_cohort: MAX_COHORT.min(MOST_COMPLETE),
+            max_cohort: call.max_cohort.unwrap_or(MAX_COHORT).min(MAX_COHORT).min(MOST_COMPLETE),
             bounds: Bounds {
                 collusion_permille: call.collusion_permille,
                 dropout_permille: call.dropout_permille,
