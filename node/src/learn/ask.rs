@@ -88,7 +88,10 @@ impl<L: Link> Node<L> {
                     return Err(unreachable(&error));
                 }
                 Err(error) if started.elapsed() > 10 * PATIENCE => return Err(unreachable(&error)),
-                Err(error) => tracing::debug!(%error, "the coordinator is asked again"),
+                Err(error) => {
+                    tracing::debug!(%error, "the coordinator is asked again");
+                    self.look_for(group, coordinator);
+                }
             }
             sleep(pause).await;
             pause = (2 * pause).min(RETRY.1);

@@ -22,6 +22,10 @@ const SYNC_EVERY: Duration = Duration::from_secs(60);
 const CONNECT_GAP: Duration = Duration::from_secs(60);
 /// Members of one group that a node which starts syncs with, besides the owner.
 const FIRST_SYNCS: usize = 8;
+/// The same for a group's coordinator, whom the others ask: they have to know where it is now.
+const FIRST_SYNCS_OF_COORDINATOR: usize = 64;
+/// While a member cannot be reached, others are asked where it is no more often than this.
+const LOOK_GAP: Duration = Duration::from_secs(5);
 
 /// Something to do in the background.
 #[derive(Debug, Clone, Copy)]
@@ -125,7 +129,10 @@ impl<L: Link> Node<L> {
     fn sync_at_start(&self) {
         for group in self.groups.active() {
             let (owner, others) = self.fellows(group);
-            for with in owner.into_iter().chain(self.draw(others, FIRST_SYNCS)) {
+            let coordinates =
+                self.groups.view(group, Log::coordinator).flatten() == Some(self.id());
+            let count = if coordinates { FIRST_SYNCS_OF_COORDINATOR } else { FIRST_SYNCS };
+            for with in owner.into_iter().chain(self.draw(others, count)) {
                 self.schedule(Job::Sync { group, with, gap: Duration::ZERO });
             }
         }
@@ -138,6 +145,15 @@ impl<L: Link> Node<L> {
             for with in owner.into_iter().chain(self.draw(others, 1)) {
                 self.schedule(Job::Sync { group, with, gap: Duration::ZERO });
             }
+        }
+    }
+
+    /// Asks the owner and one other member of a group where `lost` may be by now, who cannot be reached.
+    pub(crate) fn look_for(&self, group: GroupId, lost: NodeId) {
+        let (owner, mut others) = self.fellows(group);
+        others.retain(|node| *node != lost);
+        for with in owner.into_iter().filter(|node| *node != lost).chain(self.draw(others, 1)) {
+            self.schedule(Job::Sync { group, with, gap: LOOK_GAP });
         }
     }
 
