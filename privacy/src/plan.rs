@@ -78,12 +78,13 @@ pub struct Drowned {
 
 impl fmt::Display for Drowned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the noise is {:.1} times as large as the best a round can learn; train no more than {} parameters, or with {} peers, \
-             or plan fewer rounds or a larger epsilon",
-            self.noise_over_signal, self.parameters, self.cohort
-        )
+        let ratio = self.noise_over_signal;
+        write!(f, "the noise is {ratio:.1} times as large as the best a round can learn; ")?;
+        // Of a handful of parameters nobody makes an adapter.
+        if self.parameters >= 64 {
+            write!(f, "train no more than {} parameters, or ", self.parameters)?;
+        }
+        write!(f, "sum {} peers, or plan fewer rounds or a larger epsilon", self.cohort)
     }
 }
 

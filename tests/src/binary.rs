@@ -41,7 +41,8 @@ fn root() -> &'static Path {
 
 /// When the youngest source file that goes into the binary was changed.
 fn newest_source() -> Option<SystemTime> {
-    let crates = ["cli", "node", "net", "index", "embedder", "protocol", "crypto", "privacy"];
+    let crates =
+        ["cli", "coordinator", "node", "net", "index", "embedder", "protocol", "crypto", "privacy"];
     let mut newest = None;
     let mut folders: Vec<PathBuf> = crates.iter().map(|it| root().join(it).join("src")).collect();
     folders.push(root().join("cli/demo"));

@@ -1,6 +1,7 @@
 //! Rounds with noise in which a process is killed, in each phase by name. Puppets take part beside real nodes and hold each phase
 //! open until the test goes on: they are so many that no phase ends without them.
 
+use std::process::Command;
 use std::sync::Arc;
 
 use covey_protocol::ids::NodeId;
@@ -61,7 +62,7 @@ impl Stage {
 
     fn begin(&self, phase: &str) {
         let start = ["train", "start", "lab", "--rounds", "20", "--epsilon", "60", "--clip", "2"];
-        let time = ["--window", "5m", "--pause", "1s", "--phase", phase];
+        let time = ["--window", "5m", "--pause", "1s", "--phase", phase, "--upload", phase];
         let sum = ["--min-cohort", "8", "--max-cohort", "10", "--dropout", "0.2"];
         self.ada().json(&[&start[..], &time, &sum].concat());
     }
@@ -90,7 +91,7 @@ impl Stage {
         ]) {
             if let Some(strike) = strike.take_if(|_| now == phase) {
                 let done = if now == "gathering" { REAL + PUPPETS - 1 } else { REAL };
-                wait_until("the real nodes to do their part", || {
+                wait_until(&format!("the real nodes to do their part in {phase}"), || {
                     let round = &status(self.ada())["campaign"]["round"];
                     round["phase"] == now && round["done"] == done
                 });
@@ -125,12 +126,24 @@ impl Stage {
         self.lab.take_daemon(place).kill();
         self.lab.daemons[place] = Some(self.lab.person(place).daemon());
     }
+
+    /// Kills somebody's daemon, and starts a copy of all that it had on disk; the original is gone.
+    fn move_house(&mut self, place: usize) {
+        self.lab.take_daemon(place).kill();
+        let person = self.lab.person(place);
+        let (home, copy) = (person.home(), person.dir().join("copy"));
+        let copied = Command::new("cp").arg("-a").arg(&home).arg(&copy).status();
+        assert!(copied.is_ok_and(|status| status.success()));
+        std::fs::remove_dir_all(&home).expect("is there to be removed");
+        std::fs::rename(copy, home).expect("takes its place");
+        self.lab.daemons[place] = Some(self.lab.person(place).daemon());
+    }
 }
 
 #[test]
 fn a_member_is_killed_in_each_phase() {
     let mut stage = Stage::set();
-    stage.begin("10s");
+    stage.begin("20s");
     for (place, phase) in PHASES.into_iter().enumerate() {
         let victim = 1 + place;
         let record = stage.round(phase, |stage| stage.kill(victim));
@@ -159,7 +172,11 @@ fn the_coordinator_is_killed_in_each_phase() {
     let mut stage = Stage::set();
     stage.begin("60s");
     for (before, phase) in PHASES.into_iter().enumerate() {
-        let record = stage.round(phase, |stage| stage.kill(0));
+        // It can be moved as well.
+        let record = stage.round(phase, |stage| match phase {
+            "uploads" => stage.move_house(0),
+            _ => stage.kill(0),
+        });
         assert!(record["failed"].is_null(), "killed in {phase}: {record}");
         assert_eq!(record["participants"], REAL + PUPPETS, "killed in {phase}: {record}");
         assert_eq!(record["attempt"], 0, "{record}");

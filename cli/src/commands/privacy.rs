@@ -34,7 +34,7 @@ pub enum Privacy {
 #[command(after_help = EXAMPLES)]
 pub struct PlanArgs {
     /// The most that all rounds may give away
-    #[arg(long, value_parser = parse::<Epsilon>)]
+    #[arg(long, value_parser = above_zero)]
     epsilon: Epsilon,
     /// The chance that they give away more
     #[arg(long, default_value = "1e-5", value_parser = parse::<Delta>)]
@@ -146,6 +146,14 @@ where
 {
     let number: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
     T::try_from(number).map_err(|error| error.to_string())
+}
+
+fn above_zero(text: &str) -> Result<Epsilon, String> {
+    let epsilon = parse::<Epsilon>(text)?;
+    if epsilon.get() > 0.0 {
+        return Ok(epsilon);
+    }
+    Err("with an epsilon of zero nothing may depend on anybody, so nothing is learnt: take one above zero".to_owned())
 }
 
 fn rounds(text: &str) -> Result<Rounds, String> {

@@ -144,6 +144,9 @@ pub struct StartArgs {
     /// How long a phase of the sum waits for those who are missing
     #[arg(long, default_value = "60s", value_parser = parse_seconds)]
     phase: u64,
+    /// How long masked vectors are waited for (four times as long by default)
+    #[arg(long, value_parser = parse_seconds)]
+    upload: Option<u64>,
     /// From the end of a round to the next plan
     #[arg(long, default_value = "1m", value_parser = parse_seconds)]
     pause: u64,
@@ -195,7 +198,8 @@ impl Train {
                     collusion_permille: permille(args.collusion),
                     dropout_permille: permille(args.dropout),
                     window_s: args.window,
-                    phase_s: u32::try_from(args.phase).unwrap_or(u32::MAX),
+                    phase_s: whole(args.phase),
+                    upload_s: args.upload.map(whole),
                     pause_s: args.pause,
                 };
                 session.show(Call::RoundsStart(call), "planning")?;
@@ -208,6 +212,10 @@ impl Train {
             }
         }
     }
+}
+
+fn whole(seconds: u64) -> u32 {
+    u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
 /// A share in thousandths, rounded up: what is to be withstood is never less than asked for.

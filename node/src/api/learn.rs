@@ -71,6 +71,9 @@ pub struct StartRounds {
     pub window_s: u64,
     /// Seconds that a phase of the sum waits for those who are missing.
     pub phase_s: u32,
+    /// The same for masked vectors; four times as long by default.
+    #[serde(default)]
+    pub upload_s: Option<u32>,
     /// Seconds from the end of a round to the next plan.
     pub pause_s: u64,
 }

@@ -292,7 +292,7 @@ fn campaign(
         rule,
         window_ms: call.window_s.saturating_mul(1_000),
         phase_ms: seconds(call.phase_s),
-        upload_ms: seconds(call.phase_s).saturating_mul(4),
+        upload_ms: seconds(call.upload_s.unwrap_or(call.phase_s.saturating_mul(4))),
         pause_ms: call.pause_s.saturating_mul(1_000),
     })
 }
