@@ -11,6 +11,7 @@
 
 mod attempt;
 mod check;
+mod company;
 mod limits;
 mod manifest;
 mod participant;
@@ -20,6 +21,7 @@ mod values;
 
 pub use attempt::{Answer, Attempt, Effect, Ended, Phase};
 pub use check::{Check, Refused};
+pub use company::{Company, Strangers};
 pub use limits::{Known, Limits};
 pub use manifest::{MANIFEST_VERSION, Manifest, SignedManifest};
 pub use participant::{Broken, Next, Participant, Standstill};

@@ -8,6 +8,7 @@ mod group_model;
 mod group_sync;
 mod round_attempts;
 mod round_checks;
+mod round_company;
 mod round_vectors;
 mod round_world;
 mod search_answerer;

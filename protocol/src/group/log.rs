@@ -155,6 +155,14 @@ impl Log {
         Some(members)
     }
 
+    /// When a member came in, by the log's times; `None` for anybody else.
+    pub fn since(&self, node: NodeId) -> Option<UnixMillis> {
+        let epoch = self.state.members.get(&node)?.since;
+        let link = self.chain.get(usize::try_from(epoch.0).ok()?)?;
+        let decoded = link.entry.clone().decode().expect("verified before it was kept");
+        Some(decoded.body().at)
+    }
+
     /// Takes an entry from anybody, if it is valid and next.
     pub fn apply(&mut self, entry: Entry) -> Outcome {
         match entry.decode() {

@@ -28,6 +28,8 @@ checks! {
     Model = "R11" "the plan is for a model or an adapter that this node does not have",
     /// The values to start from are not those that the plan names.
     Start = "R12" "the values to start from are not those that the plan names",
+    /// Too few members whom the coordinator can hardly have enrolled itself.
+    Company = "R13" "the cohort has too few members of long standing whom the coordinator did not enrol",
 }
 
 /// A plan that this node takes no part in.

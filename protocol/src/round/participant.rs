@@ -9,10 +9,10 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::record::{At, AtRef, Record};
-use super::{Checked, Limits};
+use super::{Checked, Company, Limits, Strangers};
 use crate::limits::{MAX_PIECE, MAX_ROUND_REQUEST};
 use crate::secagg::client::{Agreed, Choosing, Dealt, Enrolled, Joining, Masked, Masking};
-use crate::secagg::{Fault, Members};
+use crate::secagg::{Fault, Members, Parameters, SeatSet};
 use crate::wire;
 use crate::wire::v1::round::{Awaited, ClientMessage, Over, ServerMessage};
 use crate::wire::v1::secagg::{Advertisement, Agreement, Choice, Dealing, Opening, Upload};
@@ -28,6 +28,8 @@ pub struct Participant {
     terms: Digest,
     /// What has to be paid before anything is masked.
     cost: Option<Rho>,
+    /// What the cohort has to be, where that is demanded.
+    company: Option<(Company, Parameters)>,
     stage: Stage,
     /// Whether the coordinator has heard what this stage has to say.
     heard: bool,
@@ -72,6 +74,9 @@ pub enum Standstill {
     /// The coordinator answered something else than was awaited.
     #[error("the coordinator answered something else than was awaited")]
     Unexpected,
+    /// The cohort is not what this participant demands.
+    #[error(transparent)]
+    Strangers(#[from] Strangers),
 }
 
 /// A mistake of the shell's.
@@ -106,9 +111,17 @@ impl Participant {
         Ok(Self {
             terms: terms.digest(),
             cost: plan.cost(),
+            company: None,
             stage: Stage::Joining(Box::new(joining), keys),
             heard: false,
         })
+    }
+
+    /// Demands a cohort of such members: without them it deals no shares.
+    #[must_use]
+    pub fn among(mut self, company: Company, plan: &Checked) -> Self {
+        self.company = Some((company, plan.plan().sum));
+        self
     }
 
     /// Goes on from a record.
@@ -120,7 +133,7 @@ impl Participant {
                 Stage::Agreed(agreed, agreement)
             }
         };
-        Self { terms: record.terms, cost: None, stage, heard: false }
+        Self { terms: record.terms, cost: None, company: None, stage, heard: false }
     }
 
     /// The digest of the attempt's terms.
@@ -175,10 +188,13 @@ impl Participant {
             (Stage::Over(over), _) => same(Next::Over(over), Stage::Over(over), true),
             (stage, ServerMessage::Later { ms }) => same(Next::Later(ms), stage, true),
             (Stage::Joining(joining, _), ServerMessage::Roster(roster)) => {
-                Ok(deal(joining.roster(&roster)?, identity, rng))
+                let enrolled = joining.roster(&roster)?;
+                self.check_company(&roster.head.cohort)?;
+                Ok(deal(enrolled, identity, rng))
             }
             (Stage::Joining(joining, _), ServerMessage::Place(place)) => {
                 let (choosing, choice) = joining.place(&place, rng)?;
+                self.check_company(&place.head.cohort)?;
                 same(Next::Send, Stage::Choosing(Box::new(choosing), choice), false)
             }
             (Stage::Choosing(choosing, _), ServerMessage::Neighbours(neighbours)) => {
@@ -220,6 +236,13 @@ impl Participant {
         }?;
         (self.stage, self.heard) = (stage, heard);
         Ok((next, faults))
+    }
+
+    fn check_company(&self, cohort: &SeatSet) -> Result<(), Strangers> {
+        match &self.company {
+            Some((company, parameters)) => company.check(cohort, parameters),
+            None => Ok(()),
+        }
     }
 
     /// The one way out for an update: masks it, if it is paid for, and gives the masked bytes. Write them down durably, and then
