@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use covey_crypto::{Digest, SecretKey};
-use covey_net::{Addr, Events, Link, Protocol, SwarmConfig, SwarmLink};
+use covey_net::{Addr, Events, Link, LinkError, Protocol, SwarmConfig, SwarmLink};
 use covey_node::home::Home;
 use covey_privacy::encode::{Encoding, Sum};
 use covey_privacy::ledger::{
@@ -212,6 +212,20 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// Says what it has to say, without waiting for more than to be heard.
+    pub fn say(&self) {
+        let message = Box::new(self.machine.message());
+        let ask = RoundAsk::Step { terms: self.machine.terms(), message };
+        let request = RoundRequest { id: RequestId(8), group: self.plan.plan().group, ask };
+        let Puppet { link, runtime, .. } = self.puppet;
+        let heard = Duration::from_secs(1);
+        let sent = link.request(self.coordinator, Protocol::Round, encode(&request), heard);
+        match runtime.block_on(sent) {
+            Ok(_) | Err(LinkError::Timeout) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     /// One message, and what it is answered.
     pub fn step(&mut self) {
         let message = self.next.take().unwrap_or_else(|| self.machine.message());
@@ -285,15 +299,13 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Everybody goes on until all are about to send `before`.
+/// Everybody goes on until all are about to send `before`; at once, as a coordinator may keep one waiting for the others.
 pub fn until(parts: &mut [Part<'_>], before: Before) {
-    let started = std::time::Instant::now();
-    while !parts.iter().all(|part| part.has_come_to(before)) {
-        assert!(started.elapsed() < PATIENCE, "waited in vain for all to come to {before:?}");
-        for part in parts.iter_mut().filter(|part| !part.has_come_to(before)) {
-            part.step();
+    std::thread::scope(|scope| {
+        for part in parts {
+            scope.spawn(move || part.until(before));
         }
-    }
+    });
 }
 
 /// What a coordinator that adds the mean makes of `start` and these updates, from their plain sum.

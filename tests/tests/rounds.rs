@@ -75,9 +75,8 @@ impl Stage {
         let puppets = std::mem::take(&mut self.puppets);
         let (coordinator, facts) = (self.coordinator, self.facts.clone());
         let check_in = |puppet| {
-            let mut part =
-                Part::check_in(puppet, coordinator, &facts, last, |i| (i % 97) as f32 / 1e4);
-            part.step();
+            let part = Part::check_in(puppet, coordinator, &facts, last, |i| (i % 97) as f32 / 1e4);
+            part.say();
             part
         };
         let (first, late) = puppets.split_at(PUPPETS - 1);

@@ -61,9 +61,7 @@ impl Stage {
         let part = |(who, puppet)| {
             Part::check_in(puppet, self.coordinator, &self.facts, after, update(who))
         };
-        let mut parts: Vec<Part<'_>> = self.puppets.iter().enumerate().map(part).collect();
-        parts.iter_mut().for_each(Part::step);
-        parts
+        self.puppets.iter().enumerate().map(part).collect()
     }
 
     /// What became of an attempt, once it is over.
