@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::commands::{
-    audit, backup, collections, daemon, eval, group, index, init, logs, model, open, privacy,
-    search, service, train, tune, watch,
+    audit, backup, collections, coordinator, daemon, eval, group, index, init, logs, model, open,
+    privacy, search, service, train, tune, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -79,6 +79,7 @@ pub enum Command {
     Unshare(collections::Unshare),
     /// Run the node, so that others can reach it
     Daemon(daemon::Daemon),
+    Coordinator(coordinator::Coordinator),
     /// End the running daemon
     Stop,
     /// Found a group, see and change its membership

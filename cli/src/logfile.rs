@@ -1,13 +1,18 @@
 //! The daemon's log: one file of bounded size, and the one before it.
 
+mod json;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use covey_node::config::LogFormat;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+
+use json::Json;
 
 /// At this size the log starts anew; the full one is kept beside it, named `*.old`.
 const MAX_LOG: u64 = 4 * 1024 * 1024;
@@ -18,7 +23,7 @@ pub const FILTER_VARIABLE: &str = "COVEY_LOG";
 ///
 /// # Errors
 /// If the file cannot be opened.
-pub fn start(path: &Path, level: &str) -> io::Result<()> {
+pub fn start(path: &Path, level: &str, format: LogFormat) -> io::Result<()> {
     let log = Log::open(path)?;
     let filter = std::env::var(FILTER_VARIABLE).or_else(|_| std::env::var("RUST_LOG"));
     let filter = filter
@@ -26,10 +31,14 @@ pub fn start(path: &Path, level: &str) -> io::Result<()> {
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
         .with_writer(log)
-        .with_env_filter(EnvFilter::new(filter))
-        .finish();
+        .with_env_filter(EnvFilter::new(filter));
     // Fails only where a logger runs already, which then is as good.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    let _ = match format {
+        LogFormat::Text => tracing::subscriber::set_global_default(subscriber.finish()),
+        LogFormat::Json => {
+            tracing::subscriber::set_global_default(subscriber.event_format(Json).finish())
+        }
+    };
     Ok(())
 }
 

@@ -31,12 +31,17 @@ impl Output {
 
     /// Prints a command's result.
     pub fn done(&self, reply: Reply) -> Result<(), ApiError> {
+        self.one_of_many(reply).map(|_| ())
+    }
+
+    /// Prints a result that others follow. Returns whether somebody still reads.
+    pub fn one_of_many(&self, reply: Reply) -> Result<bool, ApiError> {
         if self.json {
-            return self.line(&json(&Event::Done { version: API_VERSION, reply })?).map(|_| ());
+            return self.line(&json(&Event::Done { version: API_VERSION, reply })?);
         }
         let mut text = Vec::new();
         show::reply(&reply, &mut text, Style::of_stdout()).map_err(|error| unwritten(&error))?;
-        self.write(&text).map(|_| ())
+        self.write(&text)
     }
 
     /// Prints one line as it is. Returns whether somebody still reads: a reader that has seen

@@ -59,6 +59,14 @@ impl Bar {
         }
     }
 
+    /// Prints with `print` what stays above the bar.
+    pub fn above<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
     fn draw(&mut self) {
         let bar = self.bar.get_or_insert_with(|| {
             ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())

@@ -107,6 +107,12 @@ pub fn time(unix_ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {h:02}:{m:02}:{s:02}Z")
 }
 
+/// A UTC time as `2026-11-22T17:31:41.250Z`.
+pub fn time_exact(unix_ms: u64) -> String {
+    let text = time(unix_ms).replace(' ', "T");
+    format!("{}.{:03}Z", text.trim_end_matches('Z'), unix_ms % 1_000)
+}
+
 /// Year, month and day of a day since 1970-01-01 (Howard Hinnant's `civil_from_days`).
 fn civil(days: u64) -> (u64, u64, u64) {
     let z = days + 719_468;
@@ -118,6 +124,25 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     (year, month, day_of_year - (153 * shifted + 2) / 5 + 1)
+}
+
+/// Reads `8MB`, `64MiB` or plain bytes.
+///
+/// # Errors
+/// If it is none of these, or too large.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let units = [
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+    ];
+    let unit = units.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
+    let (number, bytes) = unit.unwrap_or((text, 1));
+    let number = number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(bytes));
+    number.ok_or_else(|| "expected a size such as 8MB, 512kB or 64MiB, or 0".to_owned())
 }
 
 /// Reads `90s`, `15m`, `2h` or `7d` as seconds.
@@ -165,6 +190,23 @@ pub fn rounded_up(value: f64, decimals: u8) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_size_is_whole_and_may_have_a_unit() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("64", 64),
+            ("512kB", 512_000),
+            ("8 MB", 8_000_000),
+            ("64MiB", 64 << 20),
+            ("1 GiB", 1 << 30),
+        ] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "MB", "-1", "1.5MB", "8XB", "64Mi", "99999999999GB"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn nothing_from_a_peer_reaches_the_terminal_raw() {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use covey_crypto::{Digest, SecretKey};
 use covey_privacy::Rho;
+use covey_privacy::encode::Layout;
 use covey_protocol::group;
 use covey_protocol::ids::{Epoch, GroupId, ModelId, NodeId, UnixMillis};
 use covey_protocol::round::{
@@ -279,6 +280,14 @@ impl Coordinator {
         let values = self.store.values(&checkpoint.values.digest)?;
         let values = values.ok_or(CoordinatorError::Damaged)?;
         Ok((checkpoint.model, checkpoint.adapter.clone(), values))
+    }
+
+    /// What updates look like in the rounds of the campaign that is on; nothing if there is none, or no plan comes of it now.
+    pub fn layout(&self, view: &GroupView, now: UnixMillis) -> Option<Layout> {
+        let inner = self.inner();
+        let (campaign, _) = inner.state.campaign.as_ref()?;
+        let start = inner.state.checkpoint.as_ref()?.values;
+        campaign.plan(view, inner.state.round + 1, start, now).ok()?.check().ok()
     }
 
     /// When [`Coordinator::tick`] is next due, if ever.

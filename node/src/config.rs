@@ -1,6 +1,7 @@
 //! The configuration file: what a person may set, with its defaults and its commented text.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -61,6 +62,15 @@ pub struct Config {
     /// What the daemon's log tells.
     #[serde(default)]
     pub log: LogLevel,
+    /// How it is written.
+    #[serde(default)]
+    pub log_format: LogFormat,
+    /// Where the daemon tells metrics, if it does.
+    #[serde(default)]
+    pub metrics: Option<SocketAddr>,
+    /// Whether other machines may read them.
+    #[serde(default)]
+    pub metrics_public: bool,
     /// Larger files are not indexed, in MiB.
     #[serde(default)]
     pub max_file_mib: MaxFileMib,
@@ -89,6 +99,9 @@ impl Config {
             relay: false,
             relays: Vec::new(),
             log: LogLevel::default(),
+            log_format: LogFormat::default(),
+            metrics: None,
+            metrics_public: false,
             max_file_mib: MaxFileMib::default(),
             model: None,
             device: Compute::Cpu,
@@ -133,6 +146,10 @@ impl Config {
             Some(model) => format!("model = {}", quote(model)),
             None => "# model = \"...\"".to_owned(),
         };
+        let metrics = match &self.metrics {
+            Some(at) => format!("metrics = \"{at}\""),
+            None => "# metrics = \"127.0.0.1:9464\"".to_owned(),
+        };
         format!(
             "\
 # Covey's configuration. After a change, restart the daemon.
@@ -156,6 +173,15 @@ relays = {relays}
 # What the daemon's log tells: error, warn, info, debug or trace.
 log = \"{log}\"
 
+# How it is written: text, or json with one object a line.
+log_format = \"{log_format}\"
+
+# Where the daemon tells metrics to a Prometheus, at /metrics; nowhere unless an address is given.
+{metrics}
+
+# Let other machines read them. Without it, only an address of this machine alone is taken.
+metrics_public = {metrics_public}
+
 # Larger files are not indexed, in MiB (1 to 1024).
 max_file_mib = {max_file_mib}
 
@@ -170,6 +196,8 @@ device = \"{device}\"
             mdns = self.mdns,
             relay = self.relay,
             log = self.log,
+            log_format = self.log_format,
+            metrics_public = self.metrics_public,
             max_file_mib = self.max_file_mib.0,
             device = self.device,
         )
@@ -250,6 +278,26 @@ impl fmt::Display for LogLevel {
     }
 }
 
+/// How a log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// A JSON object on each line.
+    Json,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
 /// A size of files in MiB, from 1 to 1024.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaxFileMib(u32);
@@ -322,6 +370,9 @@ mod tests {
         config.relays =
             vec![Relay { node, addr: "/ip4/192.0.2.7/tcp/4600".parse().expect("an address") }];
         config.log = LogLevel::Debug;
+        config.log_format = LogFormat::Json;
+        config.metrics = Some("[::1]:9464".parse().expect("an address"));
+        config.metrics_public = true;
         config.max_file_mib = MaxFileMib::new(7).expect("in range");
         config.model = Some("all-MiniLM-L6-v2".into());
         config.device = Compute::Cuda(1);
@@ -346,6 +397,8 @@ mod tests {
             ("name = 'ada'\nmax_file_mib = 0", "from 1 to 1024"),
             ("name = 'ada'\ndevice = 'gpu'", "write cpu, cuda or wgpu"),
             ("name = 'ada'\nlog = 'loud'", "unknown variant `loud`"),
+            ("name = 'ada'\nlog_format = 'xml'", "unknown variant `xml`"),
+            ("name = 'ada'\nmetrics = 'localhost'", "socket address"),
             ("name = 'ada'\nlisten = ['4600']", "not an address"),
             ("name = 'ada'\nrelays = ['/ip4/192.0.2.7/tcp/1']", "there is no @"),
             ("name = 'ada'\nrelays = ['x@/ip4/192.0.2.7/tcp/1']", "node id"),

@@ -1,10 +1,12 @@
-//! What a node is handed instead of reaching for it: the time, randomness, and where to compute.
+//! What a node is handed instead of reaching for it: the time, randomness, where to compute, and how its machine is doing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use covey_protocol::ids::UnixMillis;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
+
+use crate::machine::{Machine, Steady, Surroundings, ThisMachine};
 
 /// Tells the time of day. Delays and deadlines use `tokio::time`, which the simulator pauses.
 pub trait Clock: Send + Sync {
@@ -57,6 +59,7 @@ pub struct Env {
     clock: Arc<dyn Clock>,
     rng: Arc<Mutex<ChaCha20Rng>>,
     compute: Compute,
+    machine: Arc<dyn Machine>,
 }
 
 impl Env {
@@ -67,12 +70,30 @@ impl Env {
     pub fn system() -> Result<Self, getrandom::Error> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)?;
-        Ok(Self::new(Arc::new(WallClock), seed, Compute::Threads))
+        let env = Self::new(Arc::new(WallClock), seed, Compute::Threads);
+        Ok(env.on(Arc::new(ThisMachine::default())))
     }
 
-    /// With everything given; the simulator's way.
+    /// With everything given; the simulator's way. The machine is [`Steady`].
     pub fn new(clock: Arc<dyn Clock>, seed: [u8; 32], compute: Compute) -> Self {
-        Self { clock, rng: Arc::new(Mutex::new(ChaCha20Rng::from_seed(seed))), compute }
+        let rng = Arc::new(Mutex::new(ChaCha20Rng::from_seed(seed)));
+        Self { clock, rng, compute, machine: Arc::new(Steady) }
+    }
+
+    /// The same on another machine.
+    #[must_use]
+    pub fn on(self, machine: Arc<dyn Machine>) -> Self {
+        Self { machine, ..self }
+    }
+
+    /// How the machine is doing.
+    pub fn surroundings(&self) -> Surroundings {
+        self.machine.look(self.now())
+    }
+
+    /// Where this node computes.
+    pub const fn computes(&self) -> Compute {
+        self.compute
     }
 
     /// The time of day.

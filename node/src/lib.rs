@@ -9,6 +9,7 @@
 mod addresses;
 pub mod api;
 pub mod audit;
+mod background;
 pub mod backup;
 pub mod cancel;
 pub mod collections;
@@ -22,6 +23,8 @@ mod groups;
 pub mod home;
 pub mod identity;
 mod learn;
+pub mod machine;
+pub mod metrics;
 pub mod models;
 pub mod node;
 pub mod opened;

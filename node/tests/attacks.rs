@@ -16,7 +16,7 @@ use covey_node::cancel::CancelFlag;
 use covey_node::env::Env;
 use covey_node::home::Home;
 use covey_node::models::OneModel;
-use covey_node::node::{Node, Parts, Settings};
+use covey_node::node::{Node, Parts, Role, Settings};
 use covey_node::store::{DiskStores, MemoryStores, Stores};
 use covey_protocol::ids::{Name, NodeId, UnixMillis};
 use covey_protocol::limits::MAX_GROUP_REQUEST;
@@ -93,7 +93,11 @@ fn open(
         stores,
         files,
         models: Arc::new(OneModel::builtin().expect("loads")),
-        settings: Settings { name: name(&format!("node-{seed}")), max_file_bytes: 1 << 20 },
+        settings: Settings {
+            name: name(&format!("node-{seed}")),
+            max_file_bytes: 1 << 20,
+            role: Role::Full,
+        },
     })
     .expect("opens")
 }

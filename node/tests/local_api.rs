@@ -6,7 +6,7 @@ use covey_node::api::{Call, Event};
 use serde_json::Value;
 
 /// Every call and every reply, as `the_lists_above_name_what_the_code_knows` makes sure.
-const CALLS: [&str; 47] = [
+const CALLS: [&str; 48] = [
     "add",
     "audit_list",
     "audit_verify",
@@ -48,6 +48,7 @@ const CALLS: [&str; 47] = [
     "share",
     "status",
     "stop",
+    "train_limits",
     "train_opt_in",
     "train_opt_out",
     "train_status",
@@ -55,7 +56,7 @@ const CALLS: [&str; 47] = [
     "tune_off",
     "unshare",
 ];
-const REPLIES: [&str; 37] = [
+const REPLIES: [&str; 39] = [
     "added",
     "adopted",
     "audit",
@@ -74,6 +75,7 @@ const REPLIES: [&str; 37] = [
     "initialised",
     "invite",
     "learning",
+    "limits",
     "log",
     "members",
     "mined",
@@ -93,6 +95,7 @@ const REPLIES: [&str; 37] = [
     "status",
     "trained",
     "tuned",
+    "watched",
 ];
 
 /// The examples marked `kind`.

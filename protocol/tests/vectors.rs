@@ -182,6 +182,7 @@ pub fn search_replies() -> Vec<SearchReply> {
         SearchRefusal::Busy,
         SearchRefusal::BadRequest,
         SearchRefusal::Internal,
+        SearchRefusal::Coordinates,
     ];
     all.extend(refusals.map(|refusal| SearchReply::Refused { id: ID, refusal }));
     all

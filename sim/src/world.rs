@@ -14,7 +14,7 @@ use covey_node::api::{
 use covey_node::cancel::CancelFlag;
 use covey_node::env::{Compute, Env, TokioClock};
 use covey_node::models::{Models, OneModel};
-use covey_node::node::{Node, Parts, Settings};
+use covey_node::node::{Node, Parts, Role, Settings};
 use covey_node::store::MemoryStores;
 use covey_protocol::ids::{Name, NodeId, UnixMillis};
 use tokio::task::JoinHandle;
@@ -307,7 +307,11 @@ impl World {
             stores: Arc::new(peer.stores.clone()),
             files: peer.files.clone(),
             models: self.models.clone(),
-            settings: Settings { name: peer.name.clone(), max_file_bytes: MAX_FILE_BYTES },
+            settings: Settings {
+                name: peer.name.clone(),
+                max_file_bytes: MAX_FILE_BYTES,
+                role: Role::Full,
+            },
         });
         let node = opened.map_err(|error| SimError::Call { who: peer.name.clone(), error })?;
         let running = tokio::spawn({

@@ -116,9 +116,19 @@ impl Person {
 
     /// The same, with further options.
     pub fn daemon_with(&self, options: &[&str]) -> Daemon {
+        self.daemon_as("daemon", options)
+    }
+
+    /// The same by another command, such as `coordinator`.
+    pub fn daemon_as(&self, kind: &str, options: &[&str]) -> Daemon {
         let mut command = self.command();
-        command.args(["daemon", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"]).args(options);
+        command.args([kind, "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"]).args(options);
         Daemon::start(command, self)
+    }
+
+    /// What their daemon has told on standard error so far.
+    pub fn daemon_said(&self) -> String {
+        std::fs::read_to_string(self.dir().join("daemon.err")).unwrap_or_default()
     }
 
     /// Their node's id.

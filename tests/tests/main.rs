@@ -14,6 +14,7 @@ mod learn;
 mod membership;
 mod mine;
 mod models;
+mod ops;
 mod rounds;
 mod secrecy;
 mod story;

@@ -1,6 +1,7 @@
 //! `covey daemon` and `covey stop`.
 
 use std::io::Read;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,9 +9,10 @@ use covey_net::Addr;
 use covey_node::api::client::Client;
 use covey_node::api::{ApiError, Call, ErrorCode};
 use covey_node::cancel::CancelFlag;
-use covey_node::config::Config;
-use covey_node::daemon::{self, DaemonOptions};
+use covey_node::config::{Config, LogFormat};
+use covey_node::daemon::{self, DaemonOptions, Ready};
 use covey_node::home::HomeError;
+use covey_node::node::Role;
 
 use crate::logfile;
 use crate::session::{Interrupts, Session, block_on};
@@ -25,15 +27,31 @@ const STOP_RETRY: Duration = Duration::from_millis(50);
 #[derive(Debug, Args)]
 #[command(after_help = "Example: covey daemon --listen /ip4/0.0.0.0/tcp/4600 --relay")]
 pub struct Daemon {
-    /// Listen here instead of where the configuration says; may be given more than once
-    #[arg(long, value_name = "ADDRESS")]
-    listen: Vec<Addr>,
+    #[command(flatten)]
+    serve: Serve,
     /// Relay for members of your groups (for a machine with a public address)
     #[arg(long)]
     relay: bool,
+}
+
+/// What every kind of daemon takes.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Listen here instead of where the configuration says; may be given more than once
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<Addr>,
     /// Neither announce this node on the local network nor look for others there
     #[arg(long)]
     no_mdns: bool,
+    /// Tell metrics to a Prometheus at this address of this machine, such as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+    /// Let other machines read the metrics
+    #[arg(long)]
+    metrics_public: bool,
+    /// How the log is written (text by default, or what the configuration says)
+    #[arg(long, value_parser = log_format, value_name = "text|json")]
+    log_format: Option<LogFormat>,
     /// End when standard input does
     #[arg(long, hide = true, help = "End when standard input does")]
     exit_with_stdin: bool,
@@ -41,19 +59,38 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
+        self.serve.run(session, self.relay, Role::Full, &|_| {
+            "covey is running; Ctrl-C ends it.".to_owned()
+        })
+    }
+}
+
+impl Serve {
+    /// Runs the node until it is told to end; `greet` says what it is once it is up.
+    pub fn run(
+        self,
+        session: &Session<'_>,
+        relay: bool,
+        role: Role,
+        greet: &dyn Fn(&Ready) -> String,
+    ) -> Result<(), ApiError> {
         session.require_node()?;
         session.home.create()?;
         let config = Config::load(&session.home.config_path())?;
         let lock = session.home.lock().map_err(already_running)?;
         let log = session.home.log_path();
-        logfile::start(&log, config.log.as_str()).map_err(|error| {
+        let format = self.log_format.unwrap_or(config.log_format);
+        logfile::start(&log, config.log.as_str(), format).map_err(|error| {
             ApiError::new(ErrorCode::Storage, format!("cannot write {}: {error}", log.display()))
                 .hint("check free space and permissions")
         })?;
         let options = DaemonOptions {
             listen: (!self.listen.is_empty()).then_some(self.listen),
-            relay: self.relay,
+            relay,
             no_mdns: self.no_mdns,
+            metrics: self.metrics,
+            metrics_public: self.metrics_public,
+            role,
         };
         let stop = CancelFlag::new();
         if self.exit_with_stdin {
@@ -61,15 +98,24 @@ impl Daemon {
         }
         block_on(async {
             tokio::spawn(stop_when_interrupted(Interrupts::catch()?, stop.clone()));
-            daemon::run(&session.home, lock, options, stop, |addresses| {
-                let listed: Vec<_> = addresses.iter().map(|it| format!("  {it}")).collect();
-                session.output.notice(&format!(
-                    "covey is running; Ctrl-C ends it. Listening at\n{}",
-                    listed.join("\n")
-                ));
+            daemon::run(&session.home, lock, options, stop, |ready| {
+                let listed: Vec<_> = ready.addresses.iter().map(|it| format!("  {it}")).collect();
+                let mut notice = format!("{}\nListening at\n{}", greet(ready), listed.join("\n"));
+                if let Some(at) = ready.metrics {
+                    notice.push_str(&format!("\nMetrics at http://{at}/metrics"));
+                }
+                session.output.notice(&notice);
             })
             .await
         })
+    }
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("write text or json".to_owned()),
     }
 }
 

@@ -10,6 +10,7 @@ use covey_protocol::ids::Name;
 use super::collections::{absolute, existing, goes_on};
 use crate::place::Place;
 use crate::session::Session;
+use crate::text::parse_size;
 
 /// Build, see, check, shrink, tune and export indexes
 #[derive(Debug, Subcommand)]
@@ -52,7 +53,7 @@ pub struct Choose {
     profile: Chosen,
     /// Most bytes on disk for embeddings kept from earlier questions, such as 8MB; 0 for none (by
     /// default what suits profile and model)
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     cache: Option<u64>,
 }
 
@@ -201,30 +202,6 @@ impl Export {
                 let reply = session.ask(&dir, Ask::Export(export), "exporting")?;
                 session.output.done(reply)
             }
-        }
-    }
-}
-
-/// Reads `8MB`, `512kB`, `1GB` or a number of bytes.
-fn size(text: &str) -> Result<u64, String> {
-    let units = [("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
-    let unit = units.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
-    let (number, bytes) = unit.unwrap_or((text, 1));
-    let number = number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(bytes));
-    number.ok_or_else(|| "expected a size such as 8MB or 512kB, or 0".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn a_size_is_whole_and_may_have_a_unit() {
-        for (text, bytes) in [("0", 0), ("64", 64), ("512kB", 512_000), ("8 MB", 8_000_000)] {
-            assert_eq!(size(text), Ok(bytes), "{text}");
-        }
-        for bad in ["", "MB", "-1", "1.5MB", "8XB", "99999999999GB"] {
-            assert!(size(bad).is_err(), "{bad}");
         }
     }
 }

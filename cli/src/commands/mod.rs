@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod backup;
 pub mod collections;
+pub mod coordinator;
 pub mod daemon;
 pub mod eval;
 pub mod group;
@@ -45,6 +46,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<ExitCode, ApiError> {
         Command::Share(it) => it.run(&session()?),
         Command::Unshare(it) => it.run(&session()?),
         Command::Daemon(it) => it.run(&session()?),
+        Command::Coordinator(it) => it.run(&session()?),
         Command::Stop => daemon::stop(&session()?),
         Command::Group(it) => it.run(&session()?),
         Command::Invite(it) => it.run(&session()?),

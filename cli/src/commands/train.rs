@@ -1,12 +1,17 @@
 //! `covey train`: learning together with a group.
 
+mod limits;
+mod watch;
+
 use clap::{Args, Subcommand};
-use covey_node::api::{ApiError, Call, OptIn, StartRounds};
+use covey_node::api::{ApiError, Call, DEFAULT_MAX_BYTES, OptIn, StartRounds};
 use covey_protocol::ids::Name;
 
+use self::limits::{LimitsArgs, ScheduleArgs};
+use self::watch::WatchArgs;
 use super::collections::done;
 use crate::session::Session;
-use crate::text::parse_seconds;
+use crate::text::{parse_seconds, parse_size};
 
 /// Learn together: take part in a group's rounds, or coordinate them
 ///
@@ -20,11 +25,13 @@ pub enum Train {
         /// The group
         group: Name,
     },
+    Limits(Box<LimitsArgs>),
     /// Show who coordinates, what this node does, and how rounds went
     Status {
         /// The group (all by default)
         group: Option<Name>,
     },
+    Watch(WatchArgs),
     Start(Box<StartArgs>),
     /// As the coordinator: end the rounds, the one under way included
     Stop {
@@ -35,7 +42,8 @@ pub enum Train {
 
 const OPT_IN: &str = "\
 Examples: covey train opt-in lab --collections notes --epsilon 8
-          covey train opt-in lab --collections notes,papers --without-noise";
+          covey train opt-in lab --collections notes,papers --without-noise
+          covey train opt-in lab --collections notes --epsilon 8 --when idle,mains --hours 22:00-06:00";
 
 /// Take part in a group's rounds from now on, on these terms
 ///
@@ -71,6 +79,11 @@ pub struct OptInArgs {
     /// Most steps of training in a round
     #[arg(long, default_value_t = 1_000)]
     max_steps: u32,
+    /// Most bytes of values and masked update in a round, such as 64MiB (512MiB by default)
+    #[arg(long, value_parser = parse_size)]
+    max_bytes: Option<u64>,
+    #[command(flatten)]
+    schedule: ScheduleArgs,
 }
 
 const START: &str = "\
@@ -166,6 +179,8 @@ impl Train {
                     min_honest: args.min_honest,
                     collusion_permille: permille(args.collusion),
                     max_steps: args.max_steps,
+                    max_bytes: args.max_bytes.unwrap_or(DEFAULT_MAX_BYTES),
+                    schedule: args.schedule.schedule(),
                 };
                 session.show(Call::TrainOptIn(choice), "opting in")?;
                 session.notice_without_daemon(
@@ -176,6 +191,8 @@ impl Train {
                 let notice = format!("This node takes no part in the rounds of {group} any more.");
                 done(session, Call::TrainOptOut { group }, &notice)
             }
+            Self::Limits(args) => args.run(session),
+            Self::Watch(args) => args.run(session),
             Self::Status { group } => session.show(Call::TrainStatus { group }, "looking"),
             Self::Start(args) => {
                 let args = *args;

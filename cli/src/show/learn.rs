@@ -1,13 +1,17 @@
 //! Learning together, and what it costs.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use covey_node::api::{
-    AdoptedRelease, CampaignInfo, LearnInfo, PastRound, PrivacyAccount, ReleaseInfo,
+    AdoptedRelease, CampaignInfo, Change, Condition, LearnInfo, LearningNow, NoiseInfo, OptIn,
+    PastRound, PlanInfo, PrivacyAccount, ReleaseInfo, RoundInfo, StepsInfo, Watched,
 };
+use covey_node::env::{Clock, WallClock};
+use covey_protocol::ids::UnixMillis;
 
 use super::Style;
-use crate::text::{clean, count, rounded_up};
+use crate::text::{bytes, clean, count, duration, rounded_up, time};
 
 /// Rounds that are listed.
 const LISTED: usize = 10;
@@ -43,7 +47,14 @@ fn learning(it: &LearnInfo, out: &mut dyn Write, style: Style) -> io::Result<()>
         }
     }
     if let Some(doing) = &it.doing {
-        writeln!(out, "  Now: {}", clean(doing))?;
+        let round = it.plan.as_ref().map(|plan| plan.round);
+        writeln!(out, "  Now: {}", now(doing, round, it.training))?;
+    }
+    // Who coordinates is told below, of the cohort that there is.
+    if let Some(noise) = it.plan.as_ref().and_then(|plan| plan.noise)
+        && it.campaign.is_none()
+    {
+        self::noise(&noise, out, style)?;
     }
     if let Some(refused) = &it.refused {
         writeln!(out, "  {} {}", style.bad("No part is taken:"), clean(refused))?;
@@ -60,21 +71,16 @@ fn campaign(it: &CampaignInfo, out: &mut dyn Write, style: Style) -> io::Result<
     }
     match (&it.round, it.left) {
         (Some(round), _) => {
-            let again = if round.attempt > 0 {
-                format!(" (attempt {})", round.attempt + 1)
-            } else {
-                String::new()
-            };
-            writeln!(
-                out,
-                "  Round {}{again}: {}, {} of {} done",
-                round.round, round.phase, round.done, round.participants
-            )?;
+            let phase = phase(round, WallClock.now());
+            writeln!(out, "  {phase}, {} of {} done", round.done, round.participants)?;
         }
         (None, Some(left)) => {
             writeln!(out, "  Waits for the next of {}.", count(left.into(), "round"))?
         }
         (None, None) => writeln!(out, "  No rounds are under way (`covey train start`).")?,
+    }
+    if let Some(noise) = &it.noise {
+        self::noise(noise, out, style)?;
     }
     if it.rounds > 0 {
         let cost = match it.epsilon.zip(it.delta) {
@@ -88,11 +94,14 @@ fn campaign(it: &CampaignInfo, out: &mut dyn Write, style: Style) -> io::Result<
         writeln!(out, "  Learnt in {rounds} of at least {} members, {cost}.", it.participants)?;
     }
     let first = it.history.len().saturating_sub(LISTED);
-    it.history[first..].iter().try_for_each(|past| self::past(past, out, style))
+    it.history[first..].iter().try_for_each(|past| {
+        write!(out, "    ")?;
+        self::past(past, out, style)
+    })
 }
 
 fn past(it: &PastRound, out: &mut dyn Write, style: Style) -> io::Result<()> {
-    write!(out, "    round {}", it.round)?;
+    write!(out, "round {}", it.round)?;
     match &it.failed {
         Some(why) => {
             writeln!(out, ", attempt {}: {} {}", it.attempt + 1, style.bad("failed:"), clean(why))
@@ -104,6 +113,122 @@ fn past(it: &PastRound, out: &mut dyn Write, style: Style) -> io::Result<()> {
             let norm = it.norm.unwrap_or(0.0);
             writeln!(out, ": {}, update {norm:.4}{loss}", count(it.participants.into(), "member"))
         }
+    }
+}
+
+/// What is done for a round: `training for round 3, 40%`.
+fn now(doing: &str, round: Option<u64>, training: Option<StepsInfo>) -> String {
+    let round = round.map_or_else(String::new, |round| format!(" for round {round}"));
+    let percent = training.and_then(|steps| (steps.done * 100).checked_div(steps.total));
+    let percent = percent.map_or_else(String::new, |percent| format!(", {percent}%"));
+    // What waits says why, with a text that the round does not go behind.
+    let round = if doing.starts_with("waiting") { String::new() } else { round };
+    format!("{}{round}{percent}", clean(doing))
+}
+
+/// What is done for a group's round, on a line of its own.
+pub fn learning_now(it: &LearningNow, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}: {}", it.group, now(&it.doing, it.round, it.training))
+}
+
+/// The phase of a round: `Round 3 (attempt 2), uploads, 12 s left`.
+pub fn phase(it: &RoundInfo, at: UnixMillis) -> String {
+    let left = it.ends.map(|ends| Duration::from_millis(ends.0.saturating_sub(at.0)));
+    let left = left.map_or_else(String::new, |left| format!(", {} left", duration(left)));
+    format!("Round {}{}: {}{left}", it.round, again(it.attempt), it.phase)
+}
+
+fn again(attempt: u32) -> String {
+    if attempt > 0 { format!(" (attempt {})", attempt + 1) } else { String::new() }
+}
+
+/// How loud the noise is beside what is learnt, and what helps where it drowns that.
+fn noise(it: &NoiseInfo, out: &mut dyn Write, style: Style) -> io::Result<()> {
+    let ratio = rounded_up(it.over_signal, 2);
+    writeln!(
+        out,
+        "  Noise over signal {ratio} with {} and {} values, at best: if all updates are at the clip norm and point the same way.",
+        count(it.cohort.into(), "member"),
+        it.values,
+    )?;
+    if it.over_signal > 1.0 {
+        let louder = if it.total > 1.01 * it.multiplier {
+            ", a larger smallest cohort (--min-cohort: each adds the noise that the fewest have to)"
+        } else {
+            ""
+        };
+        writeln!(
+            out,
+            "  {} more members{louder}, a lower rank, fewer rounds, or a larger epsilon help.",
+            style.bad("The noise drowns the signal:")
+        )?;
+    }
+    Ok(())
+}
+
+/// The terms on which this node takes part.
+pub fn limits(it: &OptIn, out: &mut dyn Write, style: Style) -> io::Result<()> {
+    let mut line = |what: &str, is: String| writeln!(out, "  {what:<11} {is}");
+    let names: Vec<&str> = it.collections.iter().map(|name| name.as_str()).collect();
+    line("learns from", names.join(", "))?;
+    match it.epsilon {
+        Some(epsilon) => {
+            line("epsilon", format!("{epsilon} for all rounds, at delta {}", it.delta))?;
+            line("", format!("{} for one attempt", it.round_epsilon.unwrap_or(epsilon)))?;
+        }
+        None => line("epsilon", "no bound: takes part without noise".to_owned())?,
+    }
+    line(
+        "honest",
+        format!(
+            "{} at least, with {}% colluding",
+            count(it.min_honest.into(), "member"),
+            f64::from(it.collusion_permille) / 10.0
+        ),
+    )?;
+    line("a round", format!("{}, {}", count(it.max_steps.into(), "step"), bytes(it.max_bytes)))?;
+    let schedule = &it.schedule;
+    let when: Vec<&str> = schedule
+        .when
+        .iter()
+        .map(|condition| match condition {
+            Condition::Idle => "while the machine is idle",
+            Condition::Mains => "on mains power",
+        })
+        .collect();
+    let hours: Vec<String> = schedule.hours.iter().map(ToString::to_string).collect();
+    let when = if when.is_empty() { "at any time".to_owned() } else { when.join(" and ") };
+    let hours = if hours.is_empty() { String::new() } else { format!(", {}", hours.join(", ")) };
+    line("trains", format!("{when}{hours}"))?;
+    line("", format!("at most {}% of the time", 100.0 * schedule.cpu_share))?;
+    writeln!(out, "Change one: {}", style.bold(&format!("covey train limits {} --help", it.group)))
+}
+
+/// Something that changed in a group's rounds.
+pub fn watched(it: &Watched, out: &mut dyn Write, style: Style) -> io::Result<()> {
+    write!(out, "{}  {}: ", time(it.at.0), style.bold(it.group.as_str()))?;
+    match &it.change {
+        Change::Plan(PlanInfo { round, attempt, check_in_by, .. }) => {
+            let left = Duration::from_millis(check_in_by.0.saturating_sub(it.at.0));
+            writeln!(out, "follows round {round}{}, {} to train", again(*attempt), duration(left))
+        }
+        Change::Doing { doing: Some(doing), training } => {
+            writeln!(out, "{}", now(doing, None, *training))
+        }
+        Change::Doing { doing: None, .. } => writeln!(out, "nothing is done here"),
+        Change::Summed { rounds } => writeln!(out, "summed, in {} by now", count(*rounds, "round")),
+        Change::Refused { why } => {
+            writeln!(out, "{} {}", style.bad("no part is taken:"), clean(why))
+        }
+        Change::Phase(round) => {
+            writeln!(out, "{}, {} of {} done", phase(round, it.at), round.done, round.participants)
+        }
+        Change::Over { ended } => past(ended, out, style),
+        Change::Left { rounds: Some(left) } => {
+            writeln!(out, "{} left", count((*left).into(), "round"))
+        }
+        Change::Left { rounds: None } => writeln!(out, "no rounds are under way"),
+        Change::Problem { why } => writeln!(out, "{} {}", style.bad("cannot go on:"), clean(why)),
     }
 }
 

@@ -5,7 +5,7 @@ mod eval;
 mod group;
 mod home;
 mod index;
-mod learn;
+pub mod learn;
 mod mine;
 mod search;
 mod status;
@@ -104,6 +104,8 @@ pub fn reply(reply: &Reply, out: &mut dyn Write, style: Style) -> io::Result<()>
         Reply::Opened { results } => mine::opened(results, out, style),
         Reply::Open(it) => mine::open(it, out, style),
         Reply::Learning { groups } => learn::groups(groups, out, style),
+        Reply::Limits(it) => learn::limits(it, out, style),
+        Reply::Watched(it) => learn::watched(it, out, style),
         Reply::Releases { releases } => learn::releases(releases, out, style),
         Reply::Adopted(it) => learn::adopted(it, out, style),
         Reply::Privacy { accounts } => learn::privacy(accounts, out, style),

@@ -41,7 +41,11 @@ pub fn status(it: &Status, out: &mut dyn Write, style: Style) -> io::Result<()> 
     if !it.groups.is_empty() {
         writeln!(out)?;
     }
-    it.groups.iter().try_for_each(|group| super::group::group(group, out, style))
+    it.groups.iter().try_for_each(|group| super::group::group(group, out, style))?;
+    if !it.learning.is_empty() {
+        writeln!(out)?;
+    }
+    it.learning.iter().try_for_each(|now| super::learn::learning_now(now, out))
 }
 
 fn collection(it: &CollectionInfo, out: &mut dyn Write, style: Style) -> io::Result<()> {

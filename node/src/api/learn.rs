@@ -3,6 +3,8 @@
 use covey_protocol::ids::{ModelId, Name, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+use super::{Condition, Hours, Schedule};
+
 /// On what terms this node takes part in a group's rounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +26,57 @@ pub struct OptIn {
     pub collusion_permille: u16,
     /// Most steps of training in a round.
     pub max_steps: u32,
+    /// Most bytes of values and masked vector in an attempt.
+    #[serde(default = "max_bytes")]
+    pub max_bytes: u64,
+    /// When, and how much of the time, this node trains.
+    #[serde(default)]
+    pub schedule: Schedule,
+}
+
+/// What an attempt may send and receive unless the person says so.
+pub const DEFAULT_MAX_BYTES: u64 = 512 << 20;
+
+fn max_bytes() -> u64 {
+    DEFAULT_MAX_BYTES
+}
+
+/// Changes of the terms on which this node takes part in a group's rounds. What is null stays as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeLimits {
+    /// The group.
+    pub group: Name,
+    /// What all rounds together may cost.
+    #[serde(default)]
+    pub epsilon: Option<f64>,
+    /// What epsilons are told for.
+    #[serde(default)]
+    pub delta: Option<f64>,
+    /// What one attempt may cost.
+    #[serde(default)]
+    pub round_epsilon: Option<f64>,
+    /// Fewest honest members that an update must be summed with, this node's included.
+    #[serde(default)]
+    pub min_honest: Option<u32>,
+    /// Share of a cohort that may collude without harm, in thousandths.
+    #[serde(default)]
+    pub collusion_permille: Option<u16>,
+    /// Most steps of training in a round.
+    #[serde(default)]
+    pub max_steps: Option<u32>,
+    /// Most bytes of values and masked vector in an attempt.
+    #[serde(default)]
+    pub max_bytes: Option<u64>,
+    /// See [`Schedule::when`].
+    #[serde(default)]
+    pub when: Option<Vec<Condition>>,
+    /// See [`Schedule::hours`].
+    #[serde(default)]
+    pub hours: Option<Vec<Hours>>,
+    /// See [`Schedule::cpu_share`].
+    #[serde(default)]
+    pub cpu_share: Option<f64>,
 }
 
 /// What the person who coordinates wants. What is left out has a default that suits the model.
@@ -93,12 +146,70 @@ pub struct LearnInfo {
     pub taking_part: Option<OptIn>,
     /// What its part in a round has come to, such as `training` or `waiting`.
     pub doing: Option<String>,
+    /// How far training is, while it goes on.
+    #[serde(default)]
+    pub training: Option<StepsInfo>,
+    /// The plan that it follows.
+    #[serde(default)]
+    pub plan: Option<PlanInfo>,
     /// Why it took no part in the last plan, if it did not.
     pub refused: Option<String>,
     /// Rounds that this node was summed in.
     pub rounds: u64,
     /// What this node coordinates, if it does.
     pub campaign: Option<CampaignInfo>,
+}
+
+/// How far training for a round is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepsInfo {
+    /// Steps done.
+    pub done: u64,
+    /// Steps there will be, if nothing ends training early.
+    pub total: u64,
+}
+
+/// The plan of a round as a participant follows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanInfo {
+    /// The round.
+    pub round: u64,
+    /// Which attempt at it is on, from 0.
+    pub attempt: u32,
+    /// How many there may be.
+    pub attempts: u32,
+    /// When training and checking in end.
+    pub check_in_by: UnixMillis,
+    /// How loud the noise will be, if there is any.
+    pub noise: Option<NoiseInfo>,
+}
+
+/// How loud a round's noise is beside what is learnt, at best: where all updates are as long as they may be and point the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct NoiseInfo {
+    /// Length of the noise over that of the sum. Above 1 noise drowns the signal.
+    pub over_signal: f64,
+    /// With so many participants.
+    pub cohort: u32,
+    /// Values of an update.
+    pub values: u64,
+    /// The noise that the plan promises, in multiples of the clip norm.
+    pub multiplier: f64,
+    /// The noise that so many participants add up to: more than promised where more take part than the fewest, as each adds its share.
+    pub total: f64,
+}
+
+/// What a node does for a group's round, at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LearningNow {
+    /// The group.
+    pub group: Name,
+    /// The round, once its plan is known.
+    pub round: Option<u64>,
+    /// What is done.
+    pub doing: String,
+    /// How far training is, while it goes on.
+    pub training: Option<StepsInfo>,
 }
 
 /// How a campaign stands.
@@ -116,6 +227,10 @@ pub struct CampaignInfo {
     pub epsilon: Option<f64>,
     /// See `epsilon`.
     pub delta: Option<f64>,
+    /// How loud the noise of its rounds is with as many participants as the last sum had, or with all members before the first; null
+    /// where none is added, or no rounds are wanted.
+    #[serde(default)]
+    pub noise: Option<NoiseInfo>,
     /// Why nothing is under way although something should be.
     pub problem: Option<String>,
     /// The attempts of the past, oldest first, at most 100.
@@ -135,6 +250,9 @@ pub struct RoundInfo {
     pub participants: u64,
     /// How many of them are done with the phase.
     pub done: u64,
+    /// When the phase ends at the latest.
+    #[serde(default)]
+    pub ends: Option<UnixMillis>,
 }
 
 /// An attempt that is over.

@@ -3,6 +3,7 @@
 //! The same types travel over the unix socket and print as `--json`; docs/spec/local-api.md
 //! documents them. Fields may be added within one [`API_VERSION`]; none is renamed or removed.
 
+mod audit;
 mod bench;
 pub mod client;
 mod eval;
@@ -12,12 +13,15 @@ mod local;
 mod lossy;
 mod mine;
 mod reply;
+mod schedule;
 pub mod server;
 #[cfg(test)]
 mod tests;
 mod train;
 mod tune;
+mod watched;
 
+pub use audit::*;
 pub use bench::*;
 pub use eval::*;
 pub use index::*;
@@ -25,8 +29,10 @@ pub use learn::*;
 pub use local::*;
 pub use mine::*;
 pub use reply::*;
+pub use schedule::*;
 pub use train::*;
 pub use tune::*;
+pub use watched::*;
 
 use std::path::PathBuf;
 
@@ -198,6 +204,8 @@ pub enum Call {
         /// The group.
         group: Name,
     },
+    /// The terms on which this node takes part in a group's rounds, changed where that is asked for.
+    TrainLimits(ChangeLimits),
     /// How learning stands.
     TrainStatus {
         /// The group; all by default.

@@ -6,9 +6,9 @@ use covey_protocol::ids::{Epoch, GroupId, ModelId, Name, NodeId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackupInfo, DemoReport, EvalReport, IndexCompacted, IndexExported, IndexInfo, IndexRecoded,
-    IndexVerified, Initialised, LogInfo, MineReport, ModelBench, OpenInfo, OpenedInfo, Reveal,
-    SearchMode, ServiceInfo, TrainReport, TuneInfo, TunedInfo, lossy,
+    AuditEntry, BackupInfo, DemoReport, EvalReport, IndexCompacted, IndexExported, IndexInfo,
+    IndexRecoded, IndexVerified, Initialised, LogInfo, MineReport, ModelBench, OpenInfo,
+    OpenedInfo, Reveal, SearchMode, ServiceInfo, TrainReport, TuneInfo, TunedInfo, lossy,
 };
 
 /// The result of a call.
@@ -52,6 +52,10 @@ pub enum Reply {
         /// The groups, by name.
         groups: Vec<super::LearnInfo>,
     },
+    /// To [`super::Call::TrainLimits`].
+    Limits(Box<super::OptIn>),
+    /// Printed by `covey train watch`, one for each change.
+    Watched(super::Watched),
     /// To [`super::Call::ModelRelease`] and [`super::Call::ModelReleases`].
     Releases {
         /// The newest first.
@@ -155,6 +159,9 @@ pub struct Status {
     pub groups: Vec<GroupInfo>,
     /// Peers connected now.
     pub connected: u32,
+    /// What is done for rounds of learning.
+    #[serde(default)]
+    pub learning: Vec<super::LearningNow>,
 }
 
 /// A collection.
@@ -433,40 +440,6 @@ pub struct PeerInfo {
     pub relayed: bool,
     /// Round trip, if measured.
     pub rtt_us: Option<u64>,
-}
-
-/// One answer that was given to somebody.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AuditEntry {
-    /// Its place in the chain, from 0.
-    pub seq: u64,
-    /// When.
-    pub at: UnixMillis,
-    /// To whom.
-    pub asker: NodeId,
-    /// In which group.
-    pub group: GroupId,
-    /// The question asked.
-    pub question: String,
-    /// What was revealed, best first.
-    pub revealed: Vec<AuditItem>,
-    /// The record's digest.
-    pub digest: String,
-}
-
-/// One disclosed chunk.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AuditItem {
-    /// The collection.
-    pub collection: String,
-    /// The file inside the collection, and the heading above the chunk.
-    pub title: String,
-    /// Digest of the chunk's text.
-    pub chunk: String,
-    /// How much of it.
-    pub reveal: Reveal,
-    /// The score that went with it.
-    pub score: f32,
 }
 
 /// A model.

@@ -15,6 +15,7 @@ use covey_protocol::ids::ModelId;
 use super::slot::{Claim, Moving, Slot};
 use super::{Collections, model_of};
 use crate::api::ApiError;
+use crate::background;
 use crate::cancel::CancelFlag;
 use crate::errors;
 use crate::models::ModelHandle;
@@ -25,8 +26,6 @@ const BATCH: usize = 16;
 const LOOK: Duration = Duration::from_millis(5);
 /// The longest that one batch is put off for searches.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How much nicer than others the threads are; the most there is.
-const NICE: i32 = 19;
 
 /// What searches, and whoever changes the model, tell those who embed in the background.
 #[derive(Default)]
@@ -76,7 +75,7 @@ impl Collections {
     /// Brings every collection to the current release of its model, as far as that is possible; `stop` ends
     /// it, and what is done is kept. `false` where something went wrong, which a later call may find better.
     pub(crate) fn adopt(&self, stop: &CancelFlag) -> bool {
-        let threads = match rayon::ThreadPoolBuilder::new().start_handler(|_| be_nice()).build() {
+        let threads = match background::threads() {
             Ok(threads) => threads,
             Err(error) => {
                 tracing::error!(%error, "cannot start threads to bring collections along");
@@ -270,14 +269,6 @@ impl Collections {
         self.kv.write(vec![record.put(&slot.name)])?;
         slot.set_record(record);
         Ok(())
-    }
-}
-
-/// Lets every other thread go first. Linux counts this by thread; elsewhere nothing is lost.
-fn be_nice() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(NICE) {
-        tracing::debug!(%error, "a background thread keeps its priority");
     }
 }
 

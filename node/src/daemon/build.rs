@@ -16,7 +16,7 @@ use crate::env::Env;
 use crate::home::Home;
 use crate::identity;
 use crate::models::{StoredModels, model_error};
-use crate::node::{Node, Parts, Settings};
+use crate::node::{Node, Parts, Role, Settings};
 use crate::store::DiskStores;
 
 /// A way to others, with who this node is on it.
@@ -71,6 +71,7 @@ fn swarm_config(identity: &SecretKey, config: &Config) -> SwarmConfig {
 pub fn node<L: Link>(
     home: &Home,
     config: &Config,
+    role: Role,
     network: Network<L>,
 ) -> Result<Node<L>, ApiError> {
     let Network { link, events, identity } = network;
@@ -90,6 +91,7 @@ pub fn node<L: Link>(
         settings: Settings {
             name: config.name.clone(),
             max_file_bytes: config.max_file_mib.bytes(),
+            role,
         },
     })
 }

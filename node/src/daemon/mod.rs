@@ -8,22 +8,27 @@ mod doctor;
 mod errors;
 mod host;
 mod init;
+mod metrics;
 mod offline;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use covey_net::swarm::SwarmLink;
 use covey_net::{Addr, Link};
+use covey_protocol::ids::{Name, NodeId};
 
 pub use init::init;
 
 use crate::api::server::{Handler, Server};
-use crate::api::{ApiError, Call, Progress, Reply};
+use crate::api::{ApiError, Call, ErrorCode, Progress, Reply};
 use crate::cancel::CancelFlag;
 use crate::config::Config;
 use crate::home::{Home, HomeLock};
+use crate::node::Role;
 use build::Network;
 use host::Host;
+use metrics::Endpoint;
 
 /// How long the node's own loop may take to end once the network is closed.
 const END_PATIENCE: Duration = Duration::from_secs(5);
@@ -37,10 +42,29 @@ pub struct DaemonOptions {
     pub relay: bool,
     /// Stay off mDNS, whatever the configuration says.
     pub no_mdns: bool,
+    /// Tell metrics here instead.
+    pub metrics: Option<SocketAddr>,
+    /// Tell them to other machines too, whatever the configuration says.
+    pub metrics_public: bool,
+    /// What the node is there for.
+    pub role: Role,
+}
+
+/// A daemon that is up.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// Where it listens.
+    pub addresses: Vec<Addr>,
+    /// Where it tells metrics.
+    pub metrics: Option<SocketAddr>,
+    /// Who it is.
+    pub node: NodeId,
+    /// Its groups, by name, and what it is called there.
+    pub groups: Vec<(Name, String)>,
 }
 
 /// Runs the node of `home` and serves its local API until `stop` is raised or somebody calls
-/// [`Call::Stop`]. `ready` is told the addresses once everything is up.
+/// [`Call::Stop`]. `ready` hears of it once everything is up.
 ///
 /// # Errors
 /// If the home, the network or the socket cannot be used; the message says which, and what to do.
@@ -49,16 +73,29 @@ pub async fn run(
     lock: HomeLock,
     options: DaemonOptions,
     stop: CancelFlag,
-    ready: impl FnOnce(&[Addr]),
+    ready: impl FnOnce(&Ready),
 ) -> Result<(), ApiError> {
     home.create()?;
     let mut config = Config::load(&home.config_path())?;
     config.listen = options.listen.unwrap_or(config.listen);
     config.relay |= options.relay;
     config.mdns &= !options.no_mdns;
+    config.metrics = options.metrics.or(config.metrics);
+    config.metrics_public |= options.metrics_public;
+    let endpoint = match config.metrics {
+        Some(at) => Some(Endpoint::bind(at, config.metrics_public).await?),
+        None => None,
+    };
     let network = Network::full(home, &config).await?;
     let link = network.link.clone();
-    let node = build::node(home, &config, network)?;
+    let node = build::node(home, &config, options.role, network)?;
+    let groups = node.names_in_groups();
+    if options.role == Role::Coordinator && groups.is_empty() {
+        let message = "this node is in no group, so there is nothing to coordinate";
+        return Err(ApiError::new(ErrorCode::NotFound, message).hint(
+            "join one first: `covey join CODE`, with a code that `covey invite GROUP` prints",
+        ));
+    }
     let server = Server::bind(&home.socket_path()?).await?;
     let events = tokio::spawn({
         let node = node.clone();
@@ -67,15 +104,30 @@ pub async fn run(
     let (halt, background) = (CancelFlag::new(), node.clone());
     let adopting = tokio::spawn({
         let halt = halt.clone();
-        async move { background.adopt_releases(halt).await }
+        async move {
+            match options.role {
+                Role::Full => background.adopt_releases(halt).await,
+                Role::Coordinator => {}
+            }
+        }
+    });
+    let metrics = endpoint.as_ref().map(Endpoint::address);
+    let measuring = tokio::spawn({
+        let (node, halt) = (node.clone(), halt.clone());
+        async move {
+            if let Some(endpoint) = endpoint {
+                endpoint.run(node, halt).await;
+            }
+        }
     });
     tracing::info!(node = %link.local(), version = env!("CARGO_PKG_VERSION"), "the daemon is up");
-    ready(&link.addresses());
+    ready(&Ready { addresses: link.addresses(), metrics, node: link.local(), groups });
     server.run(Host::new(node, home.clone(), true), stop).await;
     tracing::info!("the daemon stops");
     halt.cancel();
     link.shutdown().await;
-    let ended = tokio::time::timeout(END_PATIENCE, async { tokio::join!(events, adopting) });
+    let ended =
+        tokio::time::timeout(END_PATIENCE, async { tokio::join!(events, adopting, measuring) });
     if ended.await.is_err() {
         tracing::warn!("the node took too long to end");
     }
@@ -148,6 +200,7 @@ fn needs_others(call: &Call) -> bool {
         | Call::GroupMembers { .. }
         | Call::TrainOptIn(_)
         | Call::TrainOptOut { .. }
+        | Call::TrainLimits(_)
         | Call::TrainStatus { .. }
         | Call::RoundsStart(_)
         | Call::RoundsStop { .. }
@@ -195,7 +248,7 @@ async fn once<L: Link>(
     progress: &mut (dyn FnMut(Progress) + Send),
     cancel: CancelFlag,
 ) -> Result<Reply, ApiError> {
-    let node = build::node(home, config, network)?;
+    let node = build::node(home, config, Role::Full, network)?;
     let events = tokio::spawn({
         let node = node.clone();
         async move { node.run().await }

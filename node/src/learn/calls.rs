@@ -4,16 +4,17 @@ use covey_coordinator::{Came, Campaign, CoordinatorError, RoundRecord, Status};
 use covey_embedder::adapter::{AdapterConfig, HeadConfig, LoraConfig};
 use covey_net::Link;
 use covey_privacy::accountant::{Rounds, zcdp};
-use covey_privacy::ledger::{Account, Budget, CollectionKey, Unit};
+use covey_privacy::ledger::{Account, CollectionKey, Unit};
 use covey_privacy::plan::ledger_noise;
 use covey_privacy::{ClipNorm, Delta, Epsilon, NoiseMultiplier, Rho};
 use covey_protocol::group::{Change, Log};
-use covey_protocol::ids::{GroupId, Name};
+use covey_protocol::ids::{GroupId, Name, UnixMillis};
 use covey_protocol::limits::MAX_COHORT;
 use covey_protocol::round::{Contribution, Learning, Measure, Rule, Start, Weighting};
 use covey_protocol::secagg::{Bounds, Parameters, Topology};
 
 use super::ledger::Standing;
+use super::noise;
 use crate::api::{
     ApiError, CampaignInfo, ErrorCode, LearnInfo, OptIn, PastRound, PrivacyAccount, Reply,
     RoundInfo, StartRounds,
@@ -55,19 +56,7 @@ impl<L: Link> Node<L> {
             return Err(ApiError::new(ErrorCode::Usage, message)
                 .hint("`covey status` lists them, and --collections takes names with commas"));
         }
-        let mut accounts = vec![Account::Peer];
-        for name in &choice.collections {
-            for collection in self.collections.keys_of(name)? {
-                accounts.push(Account::Collection { unit: Unit::Peer, collection });
-            }
-        }
-        if let Some(epsilon) = choice.epsilon {
-            let budget =
-                Budget::new(number(Epsilon::new(epsilon))?, number(Delta::new(choice.delta))?);
-            for account in accounts {
-                self.learning.ledger.set_budget(account, budget, self.env.now())?;
-            }
-        }
+        self.set_budgets(choice)?;
         self.learning.choose(id, Some(choice))?;
         self.learning.stop(id);
         self.learning.state().refused.remove(&id);
@@ -169,14 +158,23 @@ impl<L: Link> Node<L> {
             (
                 state.hosted.get(&id).filter(|_| coordinates).cloned(),
                 state.problems.get(&id).cloned(),
-                state.doing.get(&id).cloned(),
+                state.doing.get(&id).cloned().unwrap_or_default(),
                 state.refused.get(&id).cloned(),
             )
         };
         let campaign = match hosted {
             Some(coordinator) => {
                 let records = coordinator.records().map_err(|error| failed(&error))?;
-                Some(campaign_info(&coordinator.status(), &records, problem))
+                let ends = coordinator.wake_at();
+                let mut info = campaign_info(&coordinator.status(), &records, problem, ends);
+                let view = self.group_view(id);
+                let layout = view.and_then(|view| coordinator.layout(&view, self.env.now()));
+                info.noise = layout.and_then(|layout| {
+                    let mut summed = info.history.iter().rev().map(|past| past.participants);
+                    let cohort = summed.find(|cohort| *cohort > 0).unwrap_or(layout.clients);
+                    noise::over_signal(&layout, cohort)
+                });
+                Some(info)
             }
             None => None,
         };
@@ -186,7 +184,9 @@ impl<L: Link> Node<L> {
             coordinates,
             release,
             taking_part: self.learning.choice(id)?,
-            doing,
+            doing: Some(doing.what).filter(|what| !what.is_empty()),
+            training: doing.training,
+            plan: doing.plan,
             refused,
             rounds: self.learning.seen(id)?.rounds,
             campaign,
@@ -194,7 +194,7 @@ impl<L: Link> Node<L> {
     }
 }
 
-fn number<T>(checked: Result<T, covey_privacy::OutOfRange>) -> Result<T, ApiError> {
+pub(super) fn number<T>(checked: Result<T, covey_privacy::OutOfRange>) -> Result<T, ApiError> {
     checked.map_err(|error| usage(&error))
 }
 
@@ -301,6 +301,7 @@ fn campaign_info(
     status: &Status,
     records: &[RoundRecord],
     problem: Option<String>,
+    ends: Option<UnixMillis>,
 ) -> CampaignInfo {
     let past = |record: &RoundRecord| {
         let (participants, norm, measured, failed) = match &record.came {
@@ -331,17 +332,19 @@ fn campaign_info(
             phase: phase.to_string(),
             participants: participants as u64,
             done: done as u64,
+            ends,
         }),
         rounds: status.rounds,
         participants: status.participants,
         epsilon: epsilon.map(Epsilon::get),
         delta: epsilon.and(delta).map(Delta::get),
+        noise: None,
         problem,
         history: records[records.len().saturating_sub(HISTORY)..].iter().map(past).collect(),
     }
 }
 
-fn account(standing: &Standing, named: &[(CollectionKey, Name)]) -> PrivacyAccount {
+pub(super) fn account(standing: &Standing, named: &[(CollectionKey, Name)]) -> PrivacyAccount {
     let delta = standing.budget.map_or(1e-5, |budget| budget.delta.get());
     let at = Delta::new(delta).expect("checked before");
     let spent = standing.spent.rho();

@@ -83,6 +83,11 @@ impl Learning {
 }
 
 impl OptIn {
+    /// Whether nothing differs but when this node trains, which changes nothing of what may leave.
+    pub(super) fn allows_the_same(&self, other: &Self) -> bool {
+        Self { schedule: other.schedule.clone(), ..self.clone() } == *other
+    }
+
     /// As limits on plans.
     ///
     /// # Errors
@@ -96,6 +101,11 @@ impl OptIn {
             let message = "an update is summed with at least one other honest member's, and fewer than half may collude";
             return Err(ApiError::new(ErrorCode::Usage, message));
         }
+        if self.max_steps == 0 || self.max_bytes == 0 {
+            let message = "a round takes a step of training and some bytes; to take no part: `covey train opt-out`";
+            return Err(ApiError::new(ErrorCode::Usage, message));
+        }
+        self.schedule.check().map_err(|what| ApiError::new(ErrorCode::Usage, what))?;
         Ok(Limits {
             demands: Demands {
                 min_honest: self.min_honest,
@@ -106,7 +116,7 @@ impl OptIn {
             max_epsilon,
             delta: Delta::new(self.delta).map_err(usage)?,
             max_steps: self.max_steps,
-            max_bytes: 512 << 20,
+            max_bytes: self.max_bytes,
         })
     }
 }

@@ -8,11 +8,13 @@ use covey_net::Link;
 use covey_protocol::group::Log;
 use covey_protocol::ids::{GroupId, NodeId, RequestId};
 use covey_protocol::limits::MAX_ROUND_REQUEST;
+use covey_protocol::round::Phase;
 use covey_protocol::secagg::Members;
 use covey_protocol::wire;
 use covey_protocol::wire::v1::round::{RoundAnswer, RoundRefusal, RoundReply, RoundRequest};
 use tokio::time::sleep;
 
+use super::meter::Piece;
 use super::store::RoundStore;
 use crate::api::{ApiError, ErrorCode};
 use crate::node::Node;
@@ -46,15 +48,20 @@ impl<L: Link> Node<L> {
             return RoundReply { id, answer: RoundAnswer::Refused(RoundRefusal::NotHere) };
         };
         let now = self.env.now();
-        let (reply, woken) = self
+        let piece = Piece::of(&request);
+        let (reply, woken, phase) = self
             .env
             .compute(move || {
                 let before = coordinator.wake_at();
                 let reply = coordinator.serve(&from, request, now);
-                let after = coordinator.wake_at();
-                (reply, after != before)
+                let woken = coordinator.wake_at() != before;
+                (reply, woken, woken.then(|| phase_of(&coordinator)))
             })
             .await;
+        self.learning.meter.taken(piece, &reply.answer);
+        if let Some(phase) = phase {
+            self.learning.meter.phase(group, phase, now);
+        }
         if woken {
             self.learning.woken.notify_one();
         }
@@ -114,6 +121,7 @@ impl<L: Link> Node<L> {
                 let now = self.env.now();
                 let ticking = coordinator.clone();
                 let ticked = self.env.compute(move || ticking.tick(&view, now)).await;
+                self.learning.meter.phase(group, phase_of(&coordinator), now);
                 match ticked {
                     Ok(()) => drop(self.learning.state().problems.remove(&group)),
                     Err(error) => {
@@ -133,4 +141,9 @@ impl<L: Link> Node<L> {
             }
         }
     }
+}
+
+/// The phase of the round that is on.
+fn phase_of(coordinator: &Coordinator) -> Option<Phase> {
+    coordinator.status().running.map(|(_, _, phase, ..)| phase)
 }

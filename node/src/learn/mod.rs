@@ -9,25 +9,38 @@ mod calls;
 mod choice;
 mod host;
 mod ledger;
+mod limits;
+mod meter;
+mod noise;
 mod prepare;
 mod releases;
+mod schedule;
 mod store;
 mod take_part;
+mod train;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use covey_coordinator::Coordinator;
-use covey_protocol::ids::{GroupId, NodeId};
+use covey_crypto::Digest;
+use covey_protocol::ids::{GroupId, Name, NodeId};
 use tokio::sync::Notify;
 
+use crate::api::{LearningNow, PlanInfo, StepsInfo};
 use crate::cancel::CancelFlag;
 use crate::store::{Blobs, Kv, Stores};
 use ledger::PrivacyLedger;
+use meter::Meter;
+
+/// What is said while a node trains.
+const TRAINING: &str = "training";
 
 /// What a node keeps of learning together.
 pub(crate) struct Learning {
+    /// What is counted of it.
+    pub(crate) meter: Meter,
     kv: Arc<dyn Kv>,
     blobs: Arc<dyn Blobs>,
     ledger: PrivacyLedger,
@@ -47,16 +60,28 @@ struct State {
     /// Why a group's coordinator does nothing.
     problems: BTreeMap<GroupId, String>,
     /// What this node is doing in a group's round.
-    doing: BTreeMap<GroupId, String>,
+    doing: BTreeMap<GroupId, Doing>,
+    /// The plan that was announced last, let pass or not.
+    announced: BTreeMap<GroupId, Digest>,
     /// Why it takes no part.
     refused: BTreeMap<GroupId, String>,
     /// Groups whose round is followed by a task, which what is here ends: when the person opts out, or in anew.
     stops: BTreeMap<GroupId, CancelFlag>,
 }
 
+/// What this node does for a round.
+#[derive(Debug, Clone, Default)]
+struct Doing {
+    what: String,
+    training: Option<StepsInfo>,
+    /// The plan that it follows, once that has been let pass.
+    plan: Option<PlanInfo>,
+}
+
 impl Learning {
     pub(crate) fn new(stores: Arc<dyn Stores>, me: NodeId) -> Self {
         Self {
+            meter: Meter::default(),
             kv: stores.kv(),
             blobs: stores.blobs(),
             ledger: PrivacyLedger::new(stores, me),
@@ -71,8 +96,35 @@ impl Learning {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_doing(&self, group: GroupId, doing: &str) {
-        self.state().doing.insert(group, doing.to_owned());
+    fn set_doing(&self, group: GroupId, what: &str) {
+        let mut state = self.state();
+        let doing = state.doing.entry(group).or_default();
+        (doing.what, doing.training) = (what.to_owned(), None);
+    }
+
+    /// Training has come so far.
+    fn set_training(&self, group: GroupId, done: usize, total: usize) {
+        let mut state = self.state();
+        let doing = state.doing.entry(group).or_default();
+        TRAINING.clone_into(&mut doing.what);
+        doing.training = Some(StepsInfo { done: done as u64, total: total as u64 });
+    }
+
+    fn set_plan(&self, group: GroupId, plan: PlanInfo) {
+        self.state().doing.entry(group).or_default().plan = Some(plan);
+    }
+
+    /// What is done for a group's round, if anything is.
+    pub(crate) fn now(&self, group: GroupId, name: Name) -> Option<LearningNow> {
+        let state = self.state();
+        let doing = state.doing.get(&group).filter(|doing| !doing.what.is_empty())?;
+        let round = doing.plan.as_ref().map(|plan| plan.round);
+        Some(LearningNow {
+            group: name,
+            round,
+            doing: doing.what.clone(),
+            training: doing.training,
+        })
     }
 
     /// Follows a group from now on, unless that is done already. Dropping what this returns ends it, however that comes about.

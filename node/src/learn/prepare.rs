@@ -35,14 +35,15 @@ pub(super) fn adapter(json: &[u8]) -> Result<AdapterConfig, ApiError> {
     })
 }
 
-/// Trains from `values` on `pairs`. `stop` ends it early with what there is: partial work is welcome, and how much it was is nobody's business.
+/// Trains from `values` on `pairs`. `watch` hears after each step how many are done, and of how many, and ends it early with what there
+/// is: partial work is welcome, and how much it was is nobody's business. But none at all is no update.
 pub(super) fn train(
     models: &dyn Models,
     plan: &Checked,
     values: Vec<f32>,
     pairs: &[Pair],
     seed: u64,
-    stop: &dyn Fn() -> bool,
+    watch: &dyn Fn(usize, usize) -> bool,
 ) -> Result<Trained, ApiError> {
     let plan = plan.plan();
     let learning = &plan.learning;
@@ -64,11 +65,15 @@ pub(super) fn train(
         let message = format!("{}, or are not finite", Check::Start);
         return Err(ApiError::new(ErrorCode::WrongModel, message));
     }
-    let outcome = run(&*learner, &examples, plan, &values, seed, stop).map_err(failed)?;
+    let outcome = run(&*learner, &examples, plan, &values, seed, watch).map_err(failed)?;
     if outcome.stopped == Stopped::Diverged {
         let message =
             "training diverged: the loss was no number; the plan's learning rate may be too high";
         return Err(ApiError::new(ErrorCode::Internal, message));
+    }
+    if outcome.steps == 0 {
+        let message = "the time to train was over before the first step was done";
+        return Err(ApiError::new(ErrorCode::Timeout, message));
     }
     let contribution = &plan.contribution;
     let mut update = update::difference(&outcome.values, &values);
@@ -94,7 +99,7 @@ fn run(
     plan: &covey_protocol::round::Plan,
     values: &[f32],
     seed: u64,
-    stop: &dyn Fn() -> bool,
+    watch: &dyn Fn(usize, usize) -> bool,
 ) -> Result<covey_embedder::train::Outcome, TrainError> {
     let learning = &plan.learning;
     let options = TrainOptions {
@@ -107,7 +112,7 @@ fn run(
         ..TrainOptions::default()
     };
     let mut trainer = Trainer::new(learner, examples, options, Some(values.to_vec()))?;
-    trainer.run(&mut |_, _| match stop() {
+    trainer.run(&mut |_, step| match watch(step.step, step.steps) {
         true => ControlFlow::Break(()),
         false => ControlFlow::Continue(()),
     })

@@ -19,8 +19,9 @@ use rand_core::Rng;
 use tokio::time::sleep;
 
 use super::ask::unexpected;
-use super::prepare::{self, Trained};
-use crate::api::{ApiError, ErrorCode, OptIn};
+use super::prepare::Trained;
+use super::{noise, schedule};
+use crate::api::{ApiError, ErrorCode, OptIn, PlanInfo};
 use crate::cancel::CancelFlag;
 use crate::node::Node;
 
@@ -50,7 +51,11 @@ impl<L: Link> Node<L> {
                     let followed = node.follow(group, &choice, &following.stop).await;
                     if let Err(error) = followed {
                         tracing::info!(%error, "no part is taken in a round");
-                        node.learning.state().refused.insert(group, error.to_string());
+                        let mut state = node.learning.state();
+                        state.refused.insert(group, error.to_string());
+                        if let Some(plan) = state.announced.get(&group) {
+                            node.learning.meter.refused(group, *plan);
+                        }
                     }
                 });
             }
@@ -78,10 +83,16 @@ impl<L: Link> Node<L> {
         };
         let limits = choice.limits()?;
         self.resume(group, coordinator, stop).await?;
+        // Why training waited at last, if it did.
+        let mut waited = None;
         // What was learnt for a plan, by its digest.
         let mut ready: Option<(Digest, Trained)> = None;
         loop {
-            let Some(announced) = self.announced(group, coordinator).await? else { return Ok(()) };
+            let Some(announced) = self.announced(group, coordinator).await? else {
+                // The round went by while this node waited.
+                return waited.map_or(Ok(()), |waits| Err(refused(&left_out(waits))));
+            };
+            self.learning.state().announced.insert(group, announced.plan.digest());
             let (plan, members) = self.check_plan(group, coordinator, &announced, &limits)?;
             let terms = plan.terms(announced.attempt).digest();
             let mut seen = self.learning.seen(group)?;
@@ -90,6 +101,7 @@ impl<L: Link> Node<L> {
             if seen != before {
                 self.learning.note(group, &seen)?;
             }
+            self.learning.set_plan(group, plan_info(&plan, announced.attempt));
             if announced.attempt >= plan.plan().attempts {
                 return Err(refused(&Check::Stale));
             }
@@ -103,11 +115,25 @@ impl<L: Link> Node<L> {
             }
             self.learning.state().refused.remove(&group);
             let Some((_, trained)) = ready.as_ref().filter(|(of, _)| *of == plan.digest()) else {
+                // It may have changed since, which is no reason to begin anew.
+                let chosen = self.learning.choice(group)?;
+                let schedule = chosen.as_ref().map_or(&choice.schedule, |it| &it.schedule);
+                let waits = schedule::allows(schedule, &self.env.surroundings()).err();
                 if self.env.now().0 >= training_ends(&plan) {
-                    return Ok(());
+                    // Whoever came late for it, or would have had to train when it must not.
+                    return match waited.or(waits) {
+                        Some(waits) => Err(refused(&left_out(waits))),
+                        None => Ok(()),
+                    };
+                }
+                if let Some(waits) = waits {
+                    self.learning.set_doing(group, &waits.to_string());
+                    waited = Some(waits);
+                    self.wait(stop, ASK_EVERY).await?;
+                    continue;
                 }
                 let trained = self.train(group, coordinator, choice, &plan, stop).await?;
-                ready = Some((plan.digest(), trained));
+                (ready, waited) = (Some((plan.digest(), trained)), None);
                 // The attempt may be another one by now.
                 continue;
             };
@@ -209,41 +235,6 @@ impl<L: Link> Node<L> {
         Ok((plan, members))
     }
 
-    /// Fetches the values, mines pairs, and trains until it is done or checking in ends.
-    async fn train(
-        &self,
-        group: GroupId,
-        coordinator: NodeId,
-        choice: &OptIn,
-        plan: &Checked,
-        stop: &CancelFlag,
-    ) -> Result<Trained, ApiError> {
-        self.learning.set_doing(group, "fetching what to start from");
-        let values = self.values(group, coordinator, plan.plan().start).await?;
-        self.learning.set_doing(group, "training");
-        let end = training_ends(plan);
-        let (collections, models, env) =
-            (self.collections.clone(), self.models.clone(), self.env.clone());
-        let (names, opened) = (choice.collections.clone(), self.opened.list()?);
-        let (plan, stop, seed) = (plan.clone(), stop.clone(), self.env.next_u64());
-        self.env
-            .compute(move || {
-                // What is charged is what was learnt from, whatever is added or taken away later.
-                let keys = names.iter().map(|name| collections.keys_of(name));
-                let keys: Vec<Vec<CollectionKey>> = keys.collect::<Result<_, _>>()?;
-                let pairs = collections.pairs(&names, &opened, &stop)?;
-                let ended = || stop.is_cancelled() || env.now().0 >= end;
-                let mut trained = prepare::train(&*models, &plan, values, &pairs, seed, &|| {
-                    collections.let_searches_pass(ended);
-                    ended()
-                })?;
-                stop.check()?;
-                trained.collections = keys.concat();
-                Ok(trained)
-            })
-            .await
-    }
-
     /// Exchanges messages until the attempt is over for this node.
     async fn drive(&self, part: &Part<'_>, mut participant: Participant) -> Result<Over, ApiError> {
         let group = part.group;
@@ -296,6 +287,7 @@ impl<L: Link> Node<L> {
                 }
                 Next::Over(over) => {
                     self.forget_attempt(group)?;
+                    self.learning.meter.over(over);
                     if over == Over::Done {
                         let mut seen = self.learning.seen(group)?;
                         seen.rounds += 1;
@@ -312,7 +304,8 @@ impl<L: Link> Node<L> {
         let Some((plan, trained, choice)) = part.plan else {
             return Err(ApiError::new(ErrorCode::Internal, "an update is masked once"));
         };
-        if self.learning.choice(part.group)?.as_ref() != Some(choice) {
+        let now = self.learning.choice(part.group)?;
+        if !now.is_some_and(|now| now.allows_the_same(choice)) {
             return Err(refused(&"the person has decided otherwise since"));
         }
         let paid = self.pay(part.group, plan, &participant.terms(), &trained.collections)?;
@@ -420,10 +413,26 @@ struct Part<'a> {
 }
 
 /// Until when there is time to train for a plan.
-fn training_ends(plan: &Checked) -> u64 {
+pub(super) fn training_ends(plan: &Checked) -> u64 {
     let timing = plan.plan().timing;
     let window = timing.window_ms().unwrap_or(0);
     timing.check_in_by.0.saturating_sub(MARGIN_MS.min(window / 10))
+}
+
+/// Why a round is left out whose time to train is over.
+fn left_out(waits: schedule::Waits) -> String {
+    format!("there was no time to train that the schedule allows ({waits})")
+}
+
+fn plan_info(plan: &Checked, attempt: u32) -> PlanInfo {
+    let it = plan.plan();
+    PlanInfo {
+        round: it.round,
+        attempt,
+        attempts: it.attempts,
+        check_in_by: it.timing.check_in_by,
+        noise: noise::over_signal(plan.layout(), it.sum.max_cohort),
+    }
 }
 
 /// How long an attempt can take from checking in on, clocks that differ included.

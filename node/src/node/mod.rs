@@ -3,6 +3,7 @@
 mod adopt;
 mod local;
 mod mine;
+mod role;
 mod run;
 mod status;
 
@@ -25,12 +26,13 @@ use crate::groups::Groups;
 use crate::learn::Learning;
 use crate::models::Models;
 use crate::opened::Opened;
-use crate::query::{Ledger, Rates};
+use crate::query::{Ledger, Meter, Rates};
 use crate::shares::Shares;
 use crate::store::{Kv, Stores, Table};
 use crate::sync::Pulls;
 
 pub(crate) use local::metered;
+pub use role::Role;
 pub(crate) use run::Job;
 
 /// Jobs waiting for [`Node::run`]; a further one is left to the next periodic sync.
@@ -47,6 +49,8 @@ pub struct Settings {
     pub name: Name,
     /// Larger files are not indexed.
     pub max_file_bytes: u64,
+    /// What it is there for.
+    pub role: Role,
 }
 
 /// What a node is made of.
@@ -100,6 +104,7 @@ pub struct Inner<L: Link> {
     pub(crate) audit: Arc<Ledger>,
     pub(crate) opened: Opened,
     pub(crate) learning: Arc<Learning>,
+    pub(crate) meter: Arc<Meter>,
     pub(crate) answers: Semaphore,
     pub(crate) rates: Mutex<Rates>,
     jobs: mpsc::Sender<Job>,
@@ -149,6 +154,7 @@ impl<L: Link> Node<L> {
             audit: Arc::new(Ledger::open(stores.clone(), me)),
             opened: Opened::new(kv.clone()),
             learning: Arc::new(Learning::new(stores.clone(), me)),
+            meter: Arc::new(Meter::default()),
             kv,
             answers: Semaphore::new(MAX_ANSWERS),
             rates: Mutex::new(Rates::default()),
@@ -181,6 +187,7 @@ impl<L: Link> Node<L> {
         progress: &mut (dyn FnMut(Progress) + Send),
         cancel: CancelFlag,
     ) -> Result<Reply, ApiError> {
+        self.settings.role.check(&call)?;
         match call {
             Call::Status => self.status().await,
             Call::Add { path, collection, profile } => {
@@ -211,7 +218,7 @@ impl<L: Link> Node<L> {
             Call::IndexExport { collection, export } => {
                 self.index_export(collection, export, progress, cancel).await
             }
-            Call::Search(search) => self.search(search, cancel).await,
+            Call::Search(search) => self.ask_and_count(search, cancel).await,
             Call::Mine(call) => self.mine(call, progress, cancel).await,
             Call::OpenedAdd(call) => self.opened_add(&call),
             Call::OpenedList => self.opened_list(),
@@ -232,6 +239,7 @@ impl<L: Link> Node<L> {
             }
             Call::TrainOptIn(choice) => self.train_opt_in(&choice),
             Call::TrainOptOut { group } => self.train_opt_out(&group),
+            Call::TrainLimits(change) => self.train_limits(change),
             Call::TrainStatus { group } => self.train_status(group.as_ref()),
             Call::RoundsStart(call) => self.rounds_start(call).await,
             Call::RoundsStop { group } => self.rounds_stop(&group).await,

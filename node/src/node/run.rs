@@ -10,7 +10,7 @@ use covey_protocol::limits::MAX_ADDRESSES;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::Node;
+use super::{Node, Role};
 
 /// Tasks of the node at work at once. Requests beyond are refused, jobs wait.
 const MAX_TASKS: usize = 512;
@@ -48,8 +48,10 @@ impl<L: Link> Node<L> {
         let mut tasks = JoinSet::new();
         let node = self.clone();
         tasks.spawn(async move { node.run_coordinators().await });
-        let node = self.clone();
-        tasks.spawn(async move { node.follow_rounds().await });
+        if self.settings.role == Role::Full {
+            let node = self.clone();
+            tasks.spawn(async move { node.follow_rounds().await });
+        }
         let mut next_sync = self.next_sync();
         loop {
             tokio::select! {

@@ -8,8 +8,8 @@ use covey_protocol::ids::{GroupId, ModelId, Name, NodeId};
 
 use super::Node;
 use crate::api::{
-    ApiError, Check, CollectionInfo, GroupInfo, ModelEntry, MovingInfo, PeerInfo, Reply, Reveal,
-    ShareInfo, Status,
+    ApiError, Check, CollectionInfo, GroupInfo, LearningNow, ModelEntry, MovingInfo, PeerInfo,
+    Reply, Reveal, ShareInfo, Status,
 };
 use crate::collections::{Moving, Summary};
 
@@ -40,6 +40,7 @@ impl<L: Link> Node<L> {
             collections: self.collection_infos(Some(current)),
             groups: self.group_infos(),
             connected: u32::try_from(peers.len()).unwrap_or(u32::MAX),
+            learning: self.learning_now(),
         }))
     }
 
@@ -69,6 +70,21 @@ impl<L: Link> Node<L> {
             }
         };
         summaries.map(info).collect()
+    }
+
+    /// What is done for rounds of learning, by group.
+    fn learning_now(&self) -> Vec<LearningNow> {
+        let names = self.groups.names().into_iter();
+        names.filter_map(|(name, id)| self.learning.now(id, name)).collect()
+    }
+
+    /// All groups that this node is a member of, by name, and its own name there.
+    pub(crate) fn names_in_groups(&self) -> Vec<(Name, String)> {
+        let me = self.id();
+        let names = self.groups.names().into_iter();
+        let ours = names
+            .filter(|(_, id)| self.groups.view(*id, |log| log.role_of(me).is_some()) == Some(true));
+        ours.map(|(name, id)| (name, self.member_name(id, me))).collect()
     }
 
     /// All groups, by name.

@@ -13,11 +13,11 @@ use covey_protocol::wire;
 use covey_protocol::wire::v1::search::{SearchRefusal, SearchReply, SearchRequest};
 use tokio::time::{Instant, timeout};
 
-use super::Ledger;
 use super::snippet::snippet;
+use super::{Ledger, Meter};
 use crate::collections::{Collections, LocalHit, Query, Vectors, embed};
 use crate::models::Models;
-use crate::node::{Job, Node};
+use crate::node::{Job, Node, Role};
 
 /// The longest that a question waits for its turn, whatever its asker would bear.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -25,17 +25,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 impl<L: Link> Node<L> {
     /// Answers one request of `from`. Whatever the bytes are, there is a reply.
     pub(crate) async fn serve_search(&self, from: NodeId, body: &[u8]) -> Vec<u8> {
-        let reply = match wire::decode::<SearchRequest>(body, MAX_SEARCH_REQUEST) {
-            Ok(request) => {
-                let id = request.id;
-                let answered = self.answer(from, &request).await;
-                answered.unwrap_or_else(|refusal| SearchReply::Refused { id, refusal })
-            }
-            Err(_) => {
-                let refusal = SearchRefusal::BadRequest;
-                SearchReply::Refused { id: RequestId(0), refusal }
-            }
+        let (id, answered) = match wire::decode::<SearchRequest>(body, MAX_SEARCH_REQUEST) {
+            Ok(request) => (request.id, self.answer(from, &request).await),
+            Err(_) => (RequestId(0), Err(SearchRefusal::BadRequest)),
         };
+        self.meter.answered(answered.as_ref().err());
+        let reply = answered.unwrap_or_else(|refusal| SearchReply::Refused { id, refusal });
         wire::encode(&reply)
     }
 
@@ -56,7 +51,11 @@ impl<L: Link> Node<L> {
         let patience = Duration::from_millis(u64::from(plan.deadline_ms()) / 2).min(LONGEST_WAIT);
         let turn = timeout(patience, self.answers.acquire()).await;
         let _turn = turn.ok().and_then(Result::ok).ok_or(SearchRefusal::Busy)?;
-        let work = Work { collections: self.collections.clone(), models: self.models.clone() };
+        let work = Work {
+            collections: self.collections.clone(),
+            models: self.models.clone(),
+            meter: self.meter.clone(),
+        };
         let hits = self.env.compute(move || work.search(&plan)).await?;
         // Searching takes time: what was unshared, or who was removed, meanwhile counts as of now.
         let plan = self.plan(from, request)?;
@@ -74,11 +73,20 @@ impl<L: Link> Node<L> {
             self.collections.models_of(&names).into_iter().collect()
         };
         let decide = |log: &Log| plan(request, from, Some(log), &shares, &models);
-        self.groups.view(request.group, decide).unwrap_or(Err(SearchRefusal::NotAMember))
+        let decided = self.groups.view(request.group, decide);
+        match (decided.unwrap_or(Err(SearchRefusal::NotAMember)), self.settings.role) {
+            (Err(SearchRefusal::NothingShared), Role::Coordinator) => {
+                Err(SearchRefusal::Coordinates)
+            }
+            (decided, Role::Full | Role::Coordinator) => decided,
+        }
     }
 
     /// The shares with a group of collections that are still here.
     fn shared(&self, group: GroupId) -> BTreeMap<Name, Reveal> {
+        if self.settings.role == Role::Coordinator {
+            return BTreeMap::new();
+        }
         let mut shares = self.shares.of_group(group);
         shares.retain(|name, _| self.collections.contains(name));
         shares
@@ -99,6 +107,7 @@ impl<L: Link> Node<L> {
 struct Work {
     collections: Arc<Collections>,
     models: Arc<dyn Models>,
+    meter: Arc<Meter>,
 }
 
 impl Work {
@@ -113,6 +122,7 @@ impl Work {
         let (options, vectors) = (model.search_options(), Vectors::of(model, vector));
         let query = Query::Vector(&vectors);
         let found = self.collections.search(Some(&names), query, plan.limit(), &options);
+        self.meter.recomputed(found.recomputed as u64);
         for note in &found.notes {
             tracing::debug!(%note, "while answering");
         }

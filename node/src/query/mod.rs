@@ -8,10 +8,12 @@ mod answer;
 mod ask;
 mod ledger;
 mod local;
+mod meter;
 mod rates;
 mod snippet;
 mod verify;
 
 pub(crate) use ask::search_alone;
 pub(crate) use ledger::Ledger;
+pub(crate) use meter::Meter;
 pub(crate) use rates::Rates;

@@ -22,7 +22,7 @@ use covey_node::cancel::CancelFlag;
 use covey_node::env::{Clock, Compute, Env};
 use covey_node::home::Home;
 use covey_node::models::{ModelHandle, Models, OneModel};
-use covey_node::node::{Node, Parts, Settings};
+use covey_node::node::{Node, Parts, Role, Settings};
 use covey_node::store::{DiskStores, Stores, Table, Write};
 use covey_protocol::ids::{ModelId, Name, NodeId, UnixMillis};
 
@@ -83,7 +83,7 @@ impl Place {
             stores: Arc::new(DiskStores::open(&self.home).expect("opens")),
             files: Arc::new(Disk),
             models: self.models.clone(),
-            settings: Settings { name, max_file_bytes: 1 << 20 },
+            settings: Settings { name, max_file_bytes: 1 << 20, role: Role::Full },
         })
     }
 

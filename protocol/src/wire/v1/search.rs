@@ -193,6 +193,9 @@ pub enum SearchRefusal {
     /// The answerer failed.
     #[error("it failed on its side: its owner finds the reason in `covey logs`")]
     Internal,
+    /// S7: the node only coordinates rounds of learning.
+    #[error("it coordinates rounds of learning and nothing else, so there is nothing to find")]
+    Coordinates,
 }
 
 impl SearchReply {

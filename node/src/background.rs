@@ -1,0 +1,19 @@
+//! Threads for work that nobody waits for.
+
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+
+/// How much nicer than others the threads are; the most there is.
+const NICE: i32 = 19;
+
+/// Threads of the lowest priority, one for each processor. Whoever asks for parallel work on one of them gets it from all of them.
+pub(crate) fn threads() -> Result<ThreadPool, ThreadPoolBuildError> {
+    ThreadPoolBuilder::new().start_handler(|_| be_nice()).build()
+}
+
+/// Lets every other thread go first. Linux counts this by thread; elsewhere nothing is lost.
+fn be_nice() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::debug!(%error, "a background thread keeps its priority");
+    }
+}

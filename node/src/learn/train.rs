@@ -1,0 +1,84 @@
+//! Training for a plan: when the schedule allows, at the lowest priority, behind whoever searches.
+
+use std::cell::RefCell;
+
+use covey_net::Link;
+use covey_privacy::ledger::CollectionKey;
+use covey_protocol::ids::{GroupId, NodeId};
+use covey_protocol::round::Checked;
+
+use super::TRAINING;
+use super::prepare::{self, Trained};
+use super::schedule::{Pace, Waits};
+use super::take_part::training_ends;
+use crate::api::{ApiError, ErrorCode, OptIn};
+use crate::background;
+use crate::cancel::CancelFlag;
+use crate::env::Compute;
+use crate::node::Node;
+
+impl<L: Link> Node<L> {
+    /// Fetches the values, mines pairs, and trains until it is done or checking in ends.
+    pub(super) async fn train(
+        &self,
+        group: GroupId,
+        coordinator: NodeId,
+        choice: &OptIn,
+        plan: &Checked,
+        stop: &CancelFlag,
+    ) -> Result<Trained, ApiError> {
+        self.learning.set_doing(group, "fetching what to start from");
+        let values = self.values(group, coordinator, plan.plan().start).await?;
+        self.learning.set_doing(group, TRAINING);
+        let end = training_ends(plan);
+        let (collections, models, env) =
+            (self.collections.clone(), self.models.clone(), self.env.clone());
+        let (names, opened) = (choice.collections.clone(), self.opened.list()?);
+        let (plan, stop, seed) = (plan.clone(), stop.clone(), self.env.next_u64());
+        let (learning, first) = (self.learning.clone(), choice.schedule.clone());
+        let work = move || -> Result<Trained, ApiError> {
+            let schedule = || {
+                let now = learning.choice(group).ok().flatten();
+                now.map_or_else(|| first.clone(), |choice| choice.schedule)
+            };
+            let pace = RefCell::new(Pace::new(&env, &schedule));
+            // What is charged is what was learnt from, whatever is added or taken away later.
+            let keys = names.iter().map(|name| collections.keys_of(name));
+            let keys: Vec<Vec<CollectionKey>> = keys.collect::<Result<_, _>>()?;
+            let pairs = collections.pairs(&names, &opened, &stop)?;
+            let ended = || stop.is_cancelled() || env.now().0 >= end;
+            let tell = |waits: Option<Waits>| match waits {
+                Some(waits) => learning.set_doing(group, &waits.to_string()),
+                None => learning.set_doing(group, TRAINING),
+            };
+            let mut trained =
+                prepare::train(&*models, &plan, values, &pairs, seed, &|step, of| {
+                    learning.meter.steps.inc();
+                    learning.set_training(group, step, of);
+                    if step < of {
+                        let worked = pace.borrow().worked();
+                        collections.let_searches_pass(ended);
+                        pace.borrow_mut().rest(worked, &ended, &tell);
+                        learning.set_training(group, step, of);
+                    }
+                    ended()
+                })?;
+            stop.check()?;
+            trained.collections = keys.concat();
+            Ok(trained)
+        };
+        let inline = self.env.computes() == Compute::Inline;
+        self.env
+            .compute(move || {
+                if inline {
+                    return work();
+                }
+                let threads = background::threads().map_err(|error| {
+                    let message = format!("cannot start threads to train on: {error}");
+                    ApiError::new(ErrorCode::Internal, message)
+                })?;
+                threads.install(work)
+            })
+            .await
+    }
+}
