@@ -14,6 +14,7 @@ mod learn;
 mod membership;
 mod mine;
 mod models;
+mod releases;
 mod rounds;
 mod secrecy;
 mod story;

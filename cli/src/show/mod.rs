@@ -104,7 +104,7 @@ pub fn reply(reply: &Reply, out: &mut dyn Write, style: Style) -> io::Result<()>
         Reply::Opened { results } => mine::opened(results, out, style),
         Reply::Open(it) => mine::open(it, out, style),
         Reply::Learning { groups } => learn::groups(groups, out, style),
-        Reply::Releases { releases } => learn::releases(releases, out, style),
+        Reply::Releases(it) => learn::releases(it, out, style),
         Reply::Adopted(it) => learn::adopted(it, out, style),
         Reply::Privacy { accounts } => learn::privacy(accounts, out, style),
         Reply::Service(it) => home::service(it, out),

@@ -24,6 +24,20 @@ pub struct OptIn {
     pub collusion_permille: u16,
     /// Most steps of training in a round.
     pub max_steps: u32,
+    /// What becomes of new releases; by default what [`super::Call::ModelFollow`] said last, else they are adopted.
+    #[serde(default)]
+    pub adopt: Option<Adopt>,
+}
+
+/// What becomes of a new release of a group's model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Adopt {
+    /// It is fetched, checked, tried on own pairs and used, by itself.
+    #[default]
+    Auto,
+    /// The person is asked.
+    Ask,
 }
 
 /// What the person who coordinates wants. What is left out has a default that suits the model.
@@ -76,6 +90,14 @@ pub struct StartRounds {
     pub upload_s: Option<u32>,
     /// Seconds from the end of a round to the next plan.
     pub pause_s: u64,
+    /// Fewest seconds from one release to the next that is made by itself; a week by default, null where all are made by hand.
+    #[serde(default = "weekly")]
+    pub release_every_s: Option<u64>,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the field's type")]
+const fn weekly() -> Option<u64> {
+    Some(7 * 24 * 3_600)
 }
 
 /// How learning stands in one group.
@@ -97,6 +119,9 @@ pub struct LearnInfo {
     pub refused: Option<String>,
     /// Rounds that this node was summed in.
     pub rounds: u64,
+    /// Why the current release is not used, if it is not.
+    #[serde(default)]
+    pub not_adopted: Option<String>,
     /// What this node coordinates, if it does.
     pub campaign: Option<CampaignInfo>,
 }
@@ -116,6 +141,12 @@ pub struct CampaignInfo {
     pub epsilon: Option<f64>,
     /// See `epsilon`.
     pub delta: Option<f64>,
+    /// Fewest seconds from one release to the next that is made by itself; null where all are made by hand.
+    #[serde(default)]
+    pub release_every_s: Option<u64>,
+    /// How far the next release has come: what it does, after "the next release".
+    #[serde(default)]
+    pub next_release: Option<String>,
     /// Why nothing is under way although something should be.
     pub problem: Option<String>,
     /// The attempts of the past, oldest first, at most 100.
@@ -152,8 +183,26 @@ pub struct PastRound {
     pub norm: Option<f64>,
     /// Mean loss of participants' held-out pairs before and after, noise included, where that was asked for.
     pub loss: Option<(f64, f64)>,
+    /// Where a candidate was evaluated: the share of participants whose pairs do no worse with it.
+    #[serde(default)]
+    pub no_worse: Option<f64>,
     /// Why it failed.
     pub failed: Option<String>,
+}
+
+/// The releases of a group's model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseList {
+    /// The newest first.
+    pub releases: Vec<ReleaseInfo>,
+    /// What becomes of new ones here.
+    pub adopt: Adopt,
+    /// Old ones that are kept besides those in use.
+    pub keep: u32,
+    /// Why the current one is not used, if it is not.
+    pub not_adopted: Option<String>,
+    /// As the coordinator: how far the next one has come.
+    pub next_release: Option<String>,
 }
 
 /// A release of a group's model.
@@ -167,6 +216,23 @@ pub struct ReleaseInfo {
     pub model: Option<String>,
     /// Whether new collections and questions use it.
     pub used: bool,
+    /// Why it is not adopted by itself, if it was declined.
+    #[serde(default)]
+    pub declined: Option<String>,
+    /// What members made of it, where they were asked and it is here. The coordinator vouches for it.
+    #[serde(default)]
+    pub evaluation: Option<ReleaseEvaluation>,
+}
+
+/// What members made of a release before it became one, noise included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseEvaluation {
+    /// How many.
+    pub members: u32,
+    /// Mean loss of their held-out pairs before and with it.
+    pub loss: (f64, f64),
+    /// The share of them whose pairs do no worse.
+    pub no_worse: f64,
 }
 
 /// A release that is used from now on.

@@ -10,7 +10,7 @@ use covey_privacy::rng::NoiseRng;
 use covey_protocol::group::Log;
 use covey_protocol::ids::{GroupId, NodeId, UnixMillis};
 use covey_protocol::limits::{MAX_CLOCK_SKEW_MS, MAX_PIECE};
-use covey_protocol::round::{Check, Checked, Known, Limits, Next, Participant, Record};
+use covey_protocol::round::{Check, Checked, Known, Limits, Next, Participant, Record, Task};
 use covey_protocol::secagg::Members;
 use covey_protocol::wire::v1::round::{
     Announced, Over, RoundAnswer, RoundAsk, RoundRefusal, ServerMessage,
@@ -18,7 +18,7 @@ use covey_protocol::wire::v1::round::{
 use rand_core::Rng;
 use tokio::time::sleep;
 
-use super::ask::unexpected;
+use super::ask::{Tries, unexpected};
 use super::prepare::{self, Trained};
 use crate::api::{ApiError, ErrorCode, OptIn};
 use crate::cancel::CancelFlag;
@@ -197,7 +197,16 @@ impl<L: Link> Node<L> {
             return Err(refused(&Check::Members));
         }
         let members = Members::new(members).map_err(|error| refused(&error))?;
-        let last = self.learning.seen(group)?.plan_of(coordinator);
+        let seen = self.learning.seen(group)?;
+        let last = seen.plan_of(coordinator);
+        if let Task::Evaluate { of } = plan.plan().task
+            && plan.cost().is_none()
+            && seen.evaluated == Some(of.digest)
+            && last != Some((plan.plan().round, plan.digest()))
+        {
+            // A second sum of the same numbers, over others, could give them away by difference.
+            return Err(refused(&"this candidate was evaluated without noise already"));
+        }
         if plan.plan().contribution.unit == Unit::Document {
             let message =
                 "the plan protects single documents, which this version does not train for";
@@ -219,8 +228,14 @@ impl<L: Link> Node<L> {
         stop: &CancelFlag,
     ) -> Result<Trained, ApiError> {
         self.learning.set_doing(group, "fetching what to start from");
-        let values = self.values(group, coordinator, plan.plan().start).await?;
-        self.learning.set_doing(group, "training");
+        let values = self.values(group, coordinator, plan.plan().start, Tries::Many).await?;
+        let candidate = match plan.plan().task {
+            Task::Train => None,
+            Task::Evaluate { of } => Some(self.values(group, coordinator, of, Tries::Many).await?),
+        };
+        let doing =
+            if candidate.is_some() { "evaluating what may be released" } else { "training" };
+        self.learning.set_doing(group, doing);
         let end = training_ends(plan);
         let (collections, models, env) =
             (self.collections.clone(), self.models.clone(), self.env.clone());
@@ -233,10 +248,13 @@ impl<L: Link> Node<L> {
                 let keys: Vec<Vec<CollectionKey>> = keys.collect::<Result<_, _>>()?;
                 let pairs = collections.pairs(&names, &opened, &stop)?;
                 let ended = || stop.is_cancelled() || env.now().0 >= end;
-                let mut trained = prepare::train(&*models, &plan, values, &pairs, seed, &|| {
-                    collections.let_searches_pass(ended);
-                    ended()
-                })?;
+                let mut trained = match candidate {
+                    Some(of) => prepare::evaluate(&*models, &plan, values, of, &pairs)?,
+                    None => prepare::train(&*models, &plan, values, &pairs, seed, &|| {
+                        collections.let_searches_pass(ended);
+                        ended()
+                    })?,
+                };
                 stop.check()?;
                 trained.collections = keys.concat();
                 Ok(trained)
@@ -319,6 +337,9 @@ impl<L: Link> Node<L> {
         if paid.is_none() {
             let mut seen = self.learning.seen(part.group)?;
             seen.given = true;
+            if let Task::Evaluate { of } = plan.plan().task {
+                seen.evaluated = Some(of.digest);
+            }
             self.learning.note(part.group, &seen)?;
         }
         let secret = self.env.with_rng(|rng| {
