@@ -95,7 +95,6 @@ pub struct StartRounds {
     pub release_every_s: Option<u64>,
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the field's type")]
 const fn weekly() -> Option<u64> {
     Some(7 * 24 * 3_600)
 }

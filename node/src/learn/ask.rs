@@ -1,4 +1,4 @@
-//! Asking a coordinator.
+//! Asking the coordinator, or another member.
 
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::reach::why_failed;
 
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
 /// How often somebody is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tries {
