@@ -2,7 +2,8 @@
 
 use covey_protocol::ids::{ModelId, UnixMillis};
 use covey_protocol::round::{
-    Check, Contribution, Learning, PLAN_VERSION, Plan, Rule, Start, Timing,
+    Check, Contribution, Learning, Measure, PLAN_VERSION, Plan, Rule, Start, Task, Timing,
+    Weighting,
 };
 use covey_protocol::secagg::Parameters;
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,14 @@ pub struct Campaign {
     pub upload_ms: u32,
     /// From the end of a round to the next plan, in milliseconds.
     pub pause_ms: u64,
+    /// The shortest time from one release to the next that is made by itself, in milliseconds; nothing where all are made by hand.
+    pub release_every_ms: Option<u64>,
 }
+
+/// Members are asked to evaluate a candidate for no longer than this, in milliseconds (a day), however long they have to train.
+const LONGEST_WINDOW_MS: u64 = 24 * 3_600_000;
+/// Fewest held-out pairs to evaluate a candidate with.
+const HELD_OUT_PAIRS: u32 = 2;
 
 /// A campaign whose plans nobody would take part in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +76,38 @@ impl Campaign {
         start: Start,
         now: UnixMillis,
     ) -> Result<Plan, CampaignError> {
+        self.plan_of(Task::Train, view, round, start, now)
+    }
+
+    /// How candidates of this campaign are evaluated, with its noise: nothing is trained. What that costs is no more than an update does, as
+    /// the measures together are shorter than the clip norm.
+    #[must_use]
+    pub fn evaluation(&self) -> Self {
+        let mut campaign = self.clone();
+        campaign.rounds = 1;
+        campaign.learning = Learning {
+            epochs: 0,
+            max_steps: 0,
+            rate: 0.0,
+            proximal: 0.0,
+            min_pairs: HELD_OUT_PAIRS,
+            ..self.learning
+        };
+        campaign.contribution.rotate = false;
+        campaign.contribution.weighting = Weighting::Uniform;
+        campaign.contribution.measures = Measure::OF_EVALUATION.to_vec();
+        campaign.window_ms = self.window_ms.min(LONGEST_WINDOW_MS);
+        campaign
+    }
+
+    pub(crate) fn plan_of(
+        &self,
+        task: Task,
+        view: &GroupView,
+        round: u64,
+        start: Start,
+        now: UnixMillis,
+    ) -> Result<Plan, CampaignError> {
         let least = self.sum.min_cohort;
         if view.members.len() < least {
             return Err(CampaignError::Members { members: view.members.len(), least });
@@ -82,6 +122,7 @@ impl Campaign {
             attempts: self.attempts,
             model: self.model,
             adapter: self.adapter.clone(),
+            task,
             start,
             learning: self.learning,
             contribution: self.contribution.clone(),

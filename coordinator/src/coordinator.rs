@@ -1,29 +1,30 @@
 //! The coordinator of one group.
 
 mod answer;
+mod evaluate;
+mod promote;
 mod rounds;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use covey_crypto::{Digest, SecretKey};
-use covey_privacy::Rho;
 use covey_privacy::encode::Layout;
-use covey_protocol::group;
+use covey_privacy::ledger::Unit;
+use covey_privacy::{Delta, Rho};
+use covey_protocol::group::CurrentRelease;
 use covey_protocol::ids::{Epoch, GroupId, ModelId, NodeId, UnixMillis};
-use covey_protocol::round::{
-    Check, Checked, MANIFEST_VERSION, Manifest, Measure, Phase, SignedManifest, Start,
-};
+use covey_protocol::round::{Check, Checked, Measure, Phase, Start};
 use covey_protocol::secagg::{Fault, Members};
-use covey_protocol::wire;
 use covey_protocol::wire::v1::round::{
     Announced, RoundAnswer, RoundRefusal, RoundReply, RoundRequest,
 };
 
 use crate::record::{Came, RoundRecord};
 use crate::run::Run;
-use crate::state::{Checkpoint, MAX_KEPT, Released, State};
-use crate::store::{Key, Store, StoreError};
+use crate::state::{Checkpoint, Promotion, State};
+use crate::store::{Store, StoreError};
 use crate::{Campaign, CampaignError};
+pub use promote::{Candidate, Promote};
 
 /// A group as its log has it now.
 #[derive(Debug, Clone)]
@@ -36,8 +37,10 @@ pub struct GroupView {
     pub coordinator: NodeId,
     /// Its members.
     pub members: Members,
-    /// The number of its current release; 0 before the first.
-    pub release: u32,
+    /// Its current release.
+    pub release: Option<CurrentRelease>,
+    /// The fewest members that have to evaluate a release; 0 if nobody is asked.
+    pub quorum: u32,
 }
 
 /// Why a coordinator cannot go on.
@@ -63,9 +66,20 @@ pub enum CoordinatorError {
     /// There is nothing to release.
     #[error("there is no checkpoint to release yet: let a round finish first")]
     NoCheckpoint,
-    /// A round has ended meanwhile.
-    #[error("a round has ended meanwhile, so there is a newer checkpoint: release that")]
+    /// Something else is about to be released.
+    #[error("something else has become the next release meanwhile; look again")]
     Moved,
+    /// The campaign protects something else than the rounds before it.
+    #[error(
+        "the {rounds} rounds so far protect a {unit}, and a checkpoint holds rounds of one kind only: \
+         begin anew from another model or rank (--model, --rank)"
+    )]
+    Unit {
+        /// Rounds there are.
+        rounds: u32,
+        /// What they protect.
+        unit: Unit,
+    },
     /// The adapter is for another model than the checkpoint.
     #[error("the values to start from are {found}, and the plan says {expected}")]
     Values {
@@ -95,6 +109,12 @@ pub struct Status {
     pub participants: u32,
     /// What they come to for somebody who took part in all of them; nothing if one had no noise.
     pub cost: Option<Rho>,
+    /// The delta that epsilons are told for.
+    pub delta: Option<Delta>,
+    /// The shortest time from one release to the next that is made by itself, in milliseconds.
+    pub release_every_ms: Option<u64>,
+    /// How far the next release has come, for people: what it does, after "the next release".
+    pub candidate: Option<String>,
     /// Means over the last round's participants.
     pub measured: Vec<(Measure, f64)>,
     /// The last release made here, and whether it has the checkpoint's values.
@@ -148,12 +168,19 @@ impl Coordinator {
             return Err(CoordinatorError::Busy);
         }
         let mut state = inner.state.clone();
-        let fits = |it: &Checkpoint| it.model == campaign.model && it.adapter == campaign.adapter;
-        if !state.checkpoint.as_ref().is_some_and(fits) {
+        let fits = |it: &&Checkpoint| it.model == campaign.model && it.adapter == campaign.adapter;
+        let (unit, delta) = (campaign.contribution.unit, campaign.contribution.delta);
+        if let Some(before) = state.checkpoint.as_ref().filter(fits) {
+            if before.rounds > 0 && before.unit != unit {
+                return Err(CoordinatorError::Unit { rounds: before.rounds, unit: before.unit });
+            }
+        } else {
             let start = Start::of(values);
             self.store.put_values(&start.digest, values)?;
+            state.candidate = None;
             state.checkpoint = Some(Checkpoint {
                 values: start,
+                origin: start,
                 memory: None,
                 model: campaign.model,
                 adapter: campaign.adapter.clone(),
@@ -162,11 +189,18 @@ impl Coordinator {
                 plan: Digest::ZERO,
                 participants: 0,
                 cost: Some(Rho::ZERO),
+                unit,
+                delta,
                 measured: Vec::new(),
             });
         }
         let start = state.checkpoint.as_ref().map(|it| it.values).expect("there by now");
         campaign.plan(view, state.round + 1, start, now)?;
+        state.promotion = Some(Promotion {
+            every_ms: campaign.release_every_ms,
+            began: now,
+            evaluation: campaign.evaluation(),
+        });
         state.campaign = Some((campaign, 0));
         state.next_at = now;
         self.write(&mut inner, state)
@@ -183,9 +217,8 @@ impl Coordinator {
             self.record(&record)?;
         }
         let mut state = inner.state.clone();
-        state.last_campaign =
-            state.campaign.take().map(|(campaign, _)| campaign).or(state.last_campaign);
-        state.current = None;
+        state.stop_asking();
+        (state.campaign, state.current) = (None, None);
         self.write(&mut inner, state)?;
         Ok(self.store.clear()?)
     }
@@ -215,61 +248,6 @@ impl Coordinator {
         done
     }
 
-    /// Makes a release of the checkpoint with the values `values`, whose exact model `model` is. It becomes the group's once its entry is in the log.
-    ///
-    /// # Errors
-    /// If there is no checkpoint, or the store fails.
-    pub fn release(
-        &self,
-        model: ModelId,
-        values: &Digest,
-        parent: Option<ModelId>,
-        view: &GroupView,
-        now: UnixMillis,
-    ) -> Result<group::Release, CoordinatorError> {
-        let mut inner = self.inner();
-        let mut state = inner.state.clone();
-        let checkpoint = state.checkpoint.as_ref().filter(|checkpoint| checkpoint.rounds > 0);
-        let checkpoint = checkpoint.ok_or(CoordinatorError::NoCheckpoint)?;
-        if checkpoint.values.digest != *values {
-            return Err(CoordinatorError::Moved);
-        }
-        let contribution = self.contribution(&state)?;
-        let manifest = Manifest {
-            version: MANIFEST_VERSION,
-            group: view.group,
-            coordinator: view.coordinator,
-            number: view.release + 1,
-            model,
-            base: checkpoint.model,
-            adapter: checkpoint.adapter.clone(),
-            values: checkpoint.values,
-            parent,
-            plan: checkpoint.plan,
-            round: checkpoint.round,
-            rounds: checkpoint.rounds,
-            cohort: checkpoint.participants,
-            cost: checkpoint.cost,
-            unit: contribution.0,
-            delta: contribution.1,
-            measured: checkpoint.measured.clone(),
-            at: now,
-        };
-        let signed = SignedManifest::sign(&manifest, &self.key);
-        let digest = signed.digest();
-        self.store.put(Key::Manifest(digest), &wire::encode(&signed))?;
-        let values = manifest.values.digest;
-        let number = manifest.number;
-        state.releases.insert(0, Released { number, model, values, manifest: digest });
-        let dropped = state.releases.split_off(state.releases.len().min(MAX_KEPT));
-        self.write(&mut inner, state)?;
-        let kept = inner.state.kept();
-        for release in dropped.iter().filter(|release| !kept.contains(&release.values)) {
-            self.store.drop_values(&release.values)?;
-        }
-        Ok(group::Release { number, model, manifest: digest })
-    }
-
     /// The values of the checkpoint, with the model and adapter that they are for.
     ///
     /// # Errors
@@ -277,8 +255,7 @@ impl Coordinator {
     pub fn checkpoint(&self) -> Result<(ModelId, Vec<u8>, Vec<f32>), CoordinatorError> {
         let inner = self.inner();
         let checkpoint = inner.state.checkpoint.as_ref().ok_or(CoordinatorError::NoCheckpoint)?;
-        let values = self.store.values(&checkpoint.values.digest)?;
-        let values = values.ok_or(CoordinatorError::Damaged)?;
+        let values = self.kept(&checkpoint.values)?;
         Ok((checkpoint.model, checkpoint.adapter.clone(), values))
     }
 
@@ -311,8 +288,14 @@ impl Coordinator {
             rounds: checkpoint.map_or(0, |checkpoint| checkpoint.rounds),
             participants: checkpoint.map_or(0, |checkpoint| checkpoint.participants),
             cost: checkpoint.and_then(|checkpoint| checkpoint.cost),
+            delta: checkpoint.map(|checkpoint| checkpoint.delta),
+            release_every_ms: state.promotion.as_ref().and_then(|it| it.every_ms),
+            candidate: state.candidate.as_ref().map(|candidate| candidate.stage.to_string()),
             measured: checkpoint.map(|it| it.measured.clone()).unwrap_or_default(),
-            released: state.releases.first().map(|it| (it.number, Some(it.values) == current)),
+            released: state
+                .releases
+                .first()
+                .map(|it| (it.number, Some(it.values.digest) == current)),
         }
     }
 
@@ -338,20 +321,18 @@ impl Coordinator {
 
     fn write(&self, inner: &mut Inner, state: State) -> Result<(), CoordinatorError> {
         state.write(&*self.store)?;
-        inner.state = state;
+        let before = std::mem::replace(&mut inner.state, state).kept();
+        // Values that nothing names any more.
+        let kept = inner.state.kept();
+        for digest in before.iter().filter(|digest| !kept.contains(digest)) {
+            self.store.drop_values(digest)?;
+        }
         Ok(())
     }
 
-    /// Unit and delta of the last plan.
-    fn contribution(
-        &self,
-        state: &State,
-    ) -> Result<(covey_privacy::ledger::Unit, covey_privacy::Delta), CoordinatorError> {
-        let campaign = state.campaign.as_ref().map(|(campaign, _)| campaign);
-        let campaign = campaign.or(state.last_campaign.as_ref());
-        let contribution = campaign.map(|campaign| &campaign.contribution);
-        let contribution = contribution.ok_or(CoordinatorError::NoCheckpoint)?;
-        Ok((contribution.unit, contribution.delta))
+    /// Values that have to be there.
+    fn kept(&self, of: &Start) -> Result<Vec<f32>, CoordinatorError> {
+        self.store.values(&of.digest)?.ok_or(CoordinatorError::Damaged)
     }
 }
 
@@ -366,7 +347,10 @@ impl Inner {
         match (&self.state.current, &self.run) {
             (Some(_), Some(run)) => run.wake_at().or(Some(UnixMillis(0))),
             (Some(_), None) => Some(UnixMillis(0)),
-            (None, _) => self.state.campaign.is_some().then_some(self.state.next_at),
+            (None, _) => {
+                let next = self.state.campaign.is_some().then_some(self.state.next_at);
+                next.into_iter().chain(self.state.asks_at()).min()
+            }
         }
     }
 }

@@ -14,5 +14,5 @@ mod state;
 pub mod store;
 
 pub use campaign::{Campaign, CampaignError};
-pub use coordinator::{Coordinator, CoordinatorError, GroupView, Status};
+pub use coordinator::{Candidate, Coordinator, CoordinatorError, GroupView, Promote, Status};
 pub use record::{Came, RoundRecord};

@@ -3,7 +3,7 @@
 use covey_crypto::Digest;
 use covey_privacy::Rho;
 use covey_protocol::ids::UnixMillis;
-use covey_protocol::round::Measure;
+use covey_protocol::round::{Evaluation, Measure};
 use serde::{Deserialize, Serialize};
 
 /// One attempt at a round, once it is over.
@@ -37,6 +37,8 @@ pub enum Came {
         /// Means over the participants, noise included.
         measured: Vec<(Measure, f64)>,
     },
+    /// What members make of a candidate.
+    Evaluated(Evaluation),
     /// Nothing.
     Failed {
         /// For people.

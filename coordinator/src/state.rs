@@ -1,9 +1,11 @@
 //! What a coordinator knows from one start to the next.
 
 use covey_crypto::Digest;
-use covey_privacy::Rho;
+use covey_privacy::ledger::Unit;
+use covey_privacy::{Delta, Rho};
+use covey_protocol::group;
 use covey_protocol::ids::{ModelId, NodeId, UnixMillis};
-use covey_protocol::round::{Measure, SignedPlan, Start};
+use covey_protocol::round::{Evaluation, Measure, SignedPlan, Start};
 use covey_protocol::wire::v1::round::Over;
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +23,10 @@ const VERSION: u8 = 1;
 pub(crate) struct State {
     /// What is to be done, and how many of its rounds are over.
     pub campaign: Option<(Campaign, u32)>,
-    /// The campaign before, for what a release says of it.
-    pub last_campaign: Option<Campaign>,
+    /// How what was learnt becomes releases.
+    pub promotion: Option<Promotion>,
+    /// What may become the next release.
+    pub candidate: Option<Candidate>,
     /// The number of the last plan.
     pub round: u64,
     /// When the next plan is due.
@@ -39,6 +43,8 @@ pub(crate) struct State {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Checkpoint {
     pub values: Start,
+    /// The values that the first of its rounds started from.
+    pub origin: Start,
     /// What the rule remembers, by its digest.
     pub memory: Option<Digest>,
     pub model: ModelId,
@@ -50,9 +56,59 @@ pub(crate) struct Checkpoint {
     pub plan: Digest,
     /// Fewest participants of one of them.
     pub participants: u32,
-    /// What they come to; nothing where one had no noise.
+    /// What they come to, evaluations included; nothing where one had no noise.
     pub cost: Option<Rho>,
+    /// Whose presence that is about: in all of its rounds the same.
+    pub unit: Unit,
+    /// The smallest delta that one of them told epsilons for.
+    pub delta: Delta,
     pub measured: Vec<(Measure, f64)>,
+}
+
+/// How what was learnt becomes releases: terms of the last campaign, which outlive it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Promotion {
+    /// See [`Campaign::release_every_ms`].
+    pub every_ms: Option<u64>,
+    /// When the campaign began.
+    pub began: UnixMillis,
+    /// How members evaluate candidates.
+    pub evaluation: Campaign,
+}
+
+/// A checkpoint on its way to be a release. Training may go on meanwhile.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Candidate {
+    pub checkpoint: Checkpoint,
+    /// What it is compared with: the last release's values, or those that training began with.
+    pub before: Start,
+    pub stage: Stage,
+}
+
+/// How far a candidate has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Stage {
+    /// Whoever hosts the coordinator is asked what its own pairs make of it.
+    Proposed,
+    /// Members are asked, from then on.
+    Asked { quorum: u32, at: UnixMillis },
+    /// It may be released, and may have been made one that the log does not name yet.
+    Ready { evaluation: Option<Evaluation>, made: Option<group::Release> },
+    /// It is not released, until then at least.
+    HeldBack { why: String, until: Option<UnixMillis> },
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Proposed => f.write_str("is tried on this node's own pairs"),
+            Self::Asked { quorum, .. } => {
+                write!(f, "is evaluated by members, of whom {quorum} are wanted at least")
+            }
+            Self::Ready { .. } => f.write_str("is about to be entered in the group's log"),
+            Self::HeldBack { why, .. } => write!(f, "is held back: {why}"),
+        }
+    }
 }
 
 /// The round that is on.
@@ -69,17 +125,33 @@ pub(crate) struct Current {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Released {
     pub number: u32,
+    pub at: UnixMillis,
     pub model: ModelId,
-    pub values: Digest,
+    /// [`Checkpoint::lineage`].
+    pub lineage: Digest,
+    pub values: Start,
     pub manifest: Digest,
+}
+
+impl Checkpoint {
+    /// Names model and adapter, which values belong to.
+    pub(crate) fn lineage(&self) -> Digest {
+        let (base, release) = (self.model.base, self.model.release);
+        let parts = [base.as_bytes(), release.as_bytes(), &self.adapter[..]];
+        Digest::of("covey coordinator lineage v1", &parts)
+    }
 }
 
 impl State {
     /// Values that are still needed.
     pub(crate) fn kept(&self) -> Vec<Digest> {
         let checkpoint = self.checkpoint.iter();
-        let checkpoint = checkpoint.flat_map(|it| [Some(it.values.digest), it.memory]).flatten();
-        checkpoint.chain(self.releases.iter().map(|it| it.values)).collect()
+        let checkpoint =
+            checkpoint.flat_map(|it| [Some(it.values.digest), Some(it.origin.digest), it.memory]);
+        let candidate = self.candidate.iter();
+        let candidate = candidate.flat_map(|it| [it.checkpoint.values.digest, it.before.digest]);
+        let releases = self.releases.iter().map(|it| it.values.digest);
+        checkpoint.flatten().chain(candidate).chain(releases).collect()
     }
 
     pub(crate) fn read(store: &dyn Store) -> Result<Self, CoordinatorError> {

@@ -6,7 +6,7 @@ use covey_node::api::{Call, Event};
 use serde_json::Value;
 
 /// Every call and every reply, as `the_lists_above_name_what_the_code_knows` makes sure.
-const CALLS: [&str; 48] = [
+const CALLS: [&str; 50] = [
     "add",
     "audit_list",
     "audit_verify",
@@ -17,6 +17,7 @@ const CALLS: [&str; 48] = [
     "group_list",
     "group_members",
     "group_remove",
+    "group_policy",
     "group_role",
     "group_transfer",
     "index_compact",
@@ -29,6 +30,7 @@ const CALLS: [&str; 48] = [
     "join",
     "mine",
     "model_adopt",
+    "model_follow",
     "model_list",
     "model_release",
     "model_releases",

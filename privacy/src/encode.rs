@@ -79,7 +79,7 @@ impl From<Extra> for (f64, f64) {
 /// What a round's participants agree on before they encode.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Layout {
-    /// Entries of an update.
+    /// Entries of an update; none where all that is summed are extra entries.
     pub dimension: usize,
     /// Longest update.
     pub clip: ClipNorm,
@@ -99,8 +99,10 @@ pub enum LayoutError {
     /// N4: nobody, or more than [`MAX_CLIENTS`].
     #[error("{0} clients: from 1 to {MAX_CLIENTS} may be in a sum")]
     Clients(u32),
-    /// N4: nothing, or more than [`MAX_WORDS`].
-    #[error("{0} entries: an update has from 1 to {MAX_WORDS}")]
+    /// N4: nothing at all, or more than [`MAX_WORDS`].
+    #[error(
+        "{0} entries: an update has up to {MAX_WORDS}, and at least one if there are no extra entries"
+    )]
     Dimension(usize),
     /// N4: with what rotation pads and the extra entries, more than [`MAX_WORDS`].
     #[error(
@@ -183,7 +185,7 @@ impl Encoding {
         if !(1..=MAX_CLIENTS).contains(&clients) {
             return Err(LayoutError::Clients(clients));
         }
-        if !(1..=MAX_WORDS).contains(&dimension) {
+        if dimension > MAX_WORDS || (dimension == 0 && layout.extras.is_empty()) {
             return Err(LayoutError::Dimension(dimension));
         }
         if layout.extras.len() > MAX_EXTRAS {

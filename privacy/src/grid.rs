@@ -113,8 +113,11 @@ impl Sensitivity {
     /// With c the clip norm in grid points and d the dimension it is the smaller of c^2 + d/4 + c +
     /// sqrt(d)/2 and (c + sqrt(d))^2, rounded down. Stochastic rounding exceeds it with a chance of
     /// at most beta, and is then done again, so the bound holds for certain. (Conditioning so
-    /// changes an entry's mean by next to nothing.)
+    /// changes an entry's mean by next to nothing.) Without entries nothing moves.
     pub fn of_rounding(clip: ClipNorm, scale: Scale, dimension: u64) -> Self {
+        if dimension == 0 {
+            return Self { squared_l2: 0, dimension };
+        }
         let (c, d) = (clip.get() * scale.get(), dimension as f64);
         let usual = c * c + d / 4.0 + (c + d.sqrt() / 2.0);
         let worst = (c + d.sqrt()) * (c + d.sqrt());

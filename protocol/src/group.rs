@@ -24,7 +24,9 @@ pub mod sync;
 pub use admit::{Admission, admit};
 pub use book::{InviteBook, InviteState, InviteSummary, IssueError};
 pub use code::{Code, CodeError};
-pub use entry::{Change, Decoded, ENTRY_VERSION, Entry, EntryBody, Head, Release, Role};
+pub use entry::{
+    Change, CurrentRelease, Decoded, ENTRY_VERSION, Entry, EntryBody, Head, Release, Role,
+};
 pub use equivocation::{Equivocation, NotProof};
 pub use invite::{InviteId, InviteRefusal, InviteSecret};
 pub use log::{InvalidLog, Log, Outcome, Standing};

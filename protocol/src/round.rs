@@ -23,10 +23,10 @@ pub use attempt::{Answer, Attempt, Effect, Ended, Phase};
 pub use check::{Check, Refused};
 pub use company::{Company, Strangers};
 pub use limits::{Known, Limits};
-pub use manifest::{MANIFEST_VERSION, Manifest, SignedManifest};
+pub use manifest::{Evaluation, MANIFEST_VERSION, Manifest, SignedManifest};
 pub use participant::{Broken, Next, Participant, Standstill};
 pub use plan::{
-    Checked, Contribution, Learning, Measure, PLAN_VERSION, Plan, Rule, SignedPlan, Timing,
+    Checked, Contribution, Learning, Measure, PLAN_VERSION, Plan, Rule, SignedPlan, Task, Timing,
     Weighting,
 };
 pub use record::Record;

@@ -2,8 +2,9 @@
 
 use covey_crypto::{Digest, Signature};
 use covey_protocol::group::{
-    Admission, Change, Equivocation, InviteBook, InviteRefusal, InviteSecret, Log, Nonce, NotProof,
-    Outcome, Rejection, Release, RequestBody, Role, SignedRequest, Standing, Wish, admit,
+    Admission, Change, CurrentRelease, Equivocation, InviteBook, InviteRefusal, InviteSecret, Log,
+    Nonce, NotProof, Outcome, Rejection, Release, RequestBody, Role, SignedRequest, Standing, Wish,
+    admit,
 };
 use covey_protocol::ids::{Epoch, GroupId};
 use covey_protocol::limits::{MAX_MEMBERS, MAX_REQUEST_AGE_MS};
@@ -231,17 +232,29 @@ fn g11_to_g19_what_may_be_changed_by_whom() {
         ("an admin releases", by(BOB, Wish::Release(release(1))), Err(Rejection::NotAllowed)),
         ("the second first", by(CLEO, Wish::Release(release(2))), Err(Rejection::WrongRelease)),
         ("none", by(CLEO, Wish::Release(release(0))), Err(Rejection::WrongRelease)),
+        ("a policy", own(Change::Policy { quorum: 2 }), Ok(())),
+        ("the policy there is", own(Change::Policy { quorum: 0 }), Err(Rejection::NoChange)),
+        ("more than a group", own(Change::Policy { quorum: 1_001 }), Err(Rejection::BadPolicy)),
     ];
     for (what, entry, expected) in cases {
         let expected = expected.map_or_else(Outcome::Rejected, |()| Outcome::Applied);
         assert_eq!(learning.clone().apply(entry), expected, "{what}");
     }
     for number in 1..=3 {
-        learning
-            .sequence(Change::Release(release(number)), &key(ANN), START.plus(4_000))
-            .expect("next");
+        let at = START.plus(4_000 + u64::from(number));
+        learning.sequence(Change::Release(release(number)), &key(ANN), at).expect("next");
+        if number == 2 {
+            let policy = Change::Policy { quorum: 5 };
+            learning.sequence(policy, &key(ANN), at).expect("the owner's");
+        }
     }
-    assert_eq!(learning.releases(), [Some(release(3)), Some(release(2))]);
+    // Each with the policy of its time.
+    let current = |number: u32, quorum| {
+        let at = START.plus(4_000 + u64::from(number));
+        Some(CurrentRelease { release: release(number), at, quorum })
+    };
+    assert_eq!(learning.releases(), [current(3, 5), current(2, 0)]);
+    assert_eq!(learning.quorum(), 5);
     learning
         .sequence(Change::Remove { node: node(CLEO) }, &key(ANN), START.plus(5_000))
         .expect("out");
@@ -249,9 +262,9 @@ fn g11_to_g19_what_may_be_changed_by_whom() {
     let members = |epoch| learning.members_at(Epoch(epoch));
     let ids = |all: &[u8]| Some(all.iter().map(|n| node(*n)).collect());
     assert_eq!(members(0), ids(&[ANN]));
-    assert_eq!(members(6), ids(&[ANN, BOB, CLEO]));
-    assert_eq!(members(7), ids(&[ANN, BOB]));
-    assert_eq!(members(8), None);
+    assert_eq!(members(7), ids(&[ANN, BOB, CLEO]));
+    assert_eq!(members(8), ids(&[ANN, BOB]));
+    assert_eq!(members(9), None);
 
     let mut two = log.clone();
     two.sequence(role(CLEO, Role::Admin), &key(ANN), START).expect("promoted");

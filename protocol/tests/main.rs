@@ -9,6 +9,7 @@ mod group_sync;
 mod round_attempts;
 mod round_checks;
 mod round_company;
+mod round_evaluation;
 mod round_vectors;
 mod round_world;
 mod search_answerer;

@@ -2,12 +2,17 @@
 
 use covey_crypto::Digest;
 use covey_privacy::{Epsilon, NoiseMultiplier};
+use covey_protocol::group::{CurrentRelease, Release};
 use covey_protocol::ids::{GroupId, NodeId, UnixMillis};
-use covey_protocol::round::{Check, Known, Limits, Measure, Plan, Rule, SignedPlan, Weighting};
+use covey_protocol::round::{
+    Check, Evaluation, Known, Limits, MANIFEST_VERSION, Manifest, Measure, Plan, Rule,
+    SignedManifest, SignedPlan, Task, Weighting,
+};
 use covey_protocol::secagg::{Bounds, Members, Topology};
 use covey_protocol::wire::encode;
 
-use crate::round_world::{NOW, known, limits, noisy, plan, signed, verified};
+use crate::common::model;
+use crate::round_world::{NOW, evaluating, known, limits, noisy, plan, signed, verified};
 use crate::secagg_round::{LOOSE, coordinator, identity, members};
 
 fn sound() -> Plan {
@@ -79,7 +84,7 @@ fn forced(plan: &Plan) -> SignedPlan {
 #[test]
 fn r4_numbers_out_of_range() {
     type Bend = fn(&mut Plan);
-    let bends: [Bend; 20] = [
+    let bends: [Bend; 21] = [
         |plan| plan.attempts = 0,
         |plan| plan.attempts = 17,
         |plan| plan.learning.rate = f64::NAN,
@@ -100,10 +105,43 @@ fn r4_numbers_out_of_range() {
         |plan| plan.sum.min_cohort = 2,
         |plan| plan.contribution.measures = vec![Measure::Clipped],
         |plan| plan.contribution.weighting = Weighting::Pairs { cap: 0 },
+        |plan| {
+            plan.contribution.measures = vec![Measure::NoWorse];
+            plan.sum.entries += 1;
+        },
     ];
     let members = members(10);
     for (number, bend) in bends.iter().enumerate() {
         let mut plan = sound();
+        bend(&mut plan);
+        assert_eq!(SignedPlan::sign(&plan, &coordinator()), Err(Check::Shape), "{number}");
+        let check = refused(&forced(&plan), &limits(), &known(&members));
+        assert_eq!(check, Some(Check::Shape), "{number}");
+    }
+    // An evaluation trains nothing, and sums its measures alone.
+    let bends: [Bend; 11] = [
+        |plan| plan.learning.epochs = 1,
+        |plan| plan.learning.max_steps = 1,
+        |plan| plan.learning.rate = 1e-3,
+        |plan| plan.learning.proximal = 0.1,
+        |plan| plan.learning.min_pairs = 1,
+        |plan| plan.contribution.rotate = true,
+        |plan| {
+            plan.contribution.weighting = Weighting::Pairs { cap: 9 };
+            plan.sum.entries = 4;
+        },
+        |plan| plan.contribution.measures.swap(0, 1),
+        |plan| {
+            plan.contribution.measures.pop();
+            plan.sum.entries = 2;
+        },
+        |plan| plan.sum.entries += plan.start.values,
+        |plan| plan.task = Task::Evaluate { of: plan.start },
+    ];
+    for (number, bend) in bends.iter().enumerate() {
+        let mut plan = sound();
+        evaluating(&mut plan);
+        assert_eq!(refuses(&plan, &limits(), &known(&members)), None);
         bend(&mut plan);
         assert_eq!(SignedPlan::sign(&plan, &coordinator()), Err(Check::Shape), "{number}");
         let check = refused(&forced(&plan), &limits(), &known(&members));
@@ -141,6 +179,13 @@ fn r6_r7_noise_and_what_it_costs() {
     // A Gaussian of twice the sensitivity: rho 1/8, epsilon between 1.9 and 2.6 at delta 1e-5.
     assert_eq!(refuses(&plan, &wants(1.9), &known(&members)), Some(Check::Cost));
     assert_eq!(refuses(&plan, &wants(2.6), &known(&members)), None);
+    // An evaluation is paid for like an update.
+    let mut plan = sound();
+    evaluating(&mut plan);
+    assert_eq!(refuses(&plan, &wants(1e9), &known(&members)), Some(Check::Noise));
+    noisy(&mut plan, 2.0);
+    assert_eq!(refuses(&plan, &wants(1.9), &known(&members)), Some(Check::Cost));
+    assert_eq!(refuses(&plan, &wants(2.6), &known(&members)), None);
 }
 
 #[test]
@@ -152,6 +197,13 @@ fn r8_more_work_than_is_given() {
     assert_eq!(refuses(&sound(), &few_bytes, &known(&members)), Some(Check::Work));
     let enough = Limits { max_steps: 100, max_bytes: 2_400, ..limits() };
     assert_eq!(refuses(&sound(), &enough, &known(&members)), None);
+    // No steps at all, two times the values, and three numbers.
+    let mut plan = sound();
+    evaluating(&mut plan);
+    let enough = Limits { max_steps: 0, max_bytes: 2_412, ..limits() };
+    assert_eq!(refuses(&plan, &enough, &known(&members)), None);
+    let few_bytes = Limits { max_bytes: 2_411, ..limits() };
+    assert_eq!(refuses(&plan, &few_bytes, &known(&members)), Some(Check::Work));
 }
 
 #[test]
@@ -178,4 +230,62 @@ fn r10_too_late_or_too_early() {
     let early = UnixMillis(NOW.0 - 31 * day);
     assert_eq!(refuses(&sound(), &limits(), &at(early)), Some(Check::Time));
     assert_eq!(refuses(&sound(), &limits(), &at(UnixMillis(NOW.0 - 29 * day))), None);
+}
+
+#[test]
+fn r14_a_release_that_was_not_evaluated_as_demanded() {
+    let plan = sound();
+    let evaluation = |members, no_worse| Evaluation {
+        plan: Digest::sha256(b"evaluation"),
+        members,
+        loss_before: 1.5,
+        loss_after: 1.25,
+        no_worse,
+    };
+    let manifest = |evaluation| Manifest {
+        version: MANIFEST_VERSION,
+        group: plan.group,
+        coordinator: plan.coordinator,
+        number: 2,
+        model: model("better"),
+        base: plan.model,
+        adapter: plan.adapter.clone(),
+        values: plan.start,
+        parent: None,
+        plan: signed(&plan).digest(),
+        round: 1,
+        rounds: 1,
+        cohort: 9,
+        cost: None,
+        unit: plan.contribution.unit,
+        delta: plan.contribution.delta,
+        measured: vec![],
+        evaluation,
+        at: NOW,
+    };
+    let check = |evaluation, quorum| {
+        let signed = SignedManifest::sign(&manifest(evaluation), &coordinator());
+        let release = Release { number: 2, model: model("better"), manifest: signed.digest() };
+        let current = CurrentRelease { release, at: NOW, quorum };
+        signed.verify()?.check(signed.digest(), plan.group, &current)
+    };
+    assert_eq!(check(None, 0), Ok(()));
+    assert_eq!(check(None, 1), Err(Check::Quorum));
+    assert_eq!(check(Some(evaluation(4, 0.75)), 4), Ok(()));
+    assert_eq!(check(Some(evaluation(3, 0.75)), 4), Err(Check::Quorum));
+    assert_eq!(check(Some(evaluation(4, 0.5)), 4), Err(Check::Quorum), "half is no more than half");
+    assert_eq!(check(Some(evaluation(4, f64::NAN)), 4), Err(Check::Quorum));
+    let lossless = Evaluation { loss_after: f64::INFINITY, ..evaluation(9, 1.0) };
+    assert_eq!(check(Some(lossless), 1), Err(Check::Quorum));
+    // Another release than the log names.
+    let signed = SignedManifest::sign(&manifest(None), &coordinator());
+    let named = signed.verify().expect("signed");
+    let release = Release { number: 2, model: model("better"), manifest: signed.digest() };
+    let current = CurrentRelease { release, at: NOW, quorum: 0 };
+    let other = GroupId(Digest::sha256(b"other"));
+    assert_eq!(named.check(signed.digest(), other, &current), Err(Check::Signature));
+    let bad = Digest::sha256(b"other");
+    assert_eq!(named.check(bad, plan.group, &current), Err(Check::Signature));
+    let third = CurrentRelease { release: Release { number: 3, ..release }, ..current };
+    assert_eq!(named.check(signed.digest(), plan.group, &third), Err(Check::Form));
 }

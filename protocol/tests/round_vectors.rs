@@ -5,7 +5,7 @@ use covey_privacy::ledger::Unit;
 use covey_privacy::{Delta, Rho};
 use covey_protocol::ids::{NodeId, RequestId};
 use covey_protocol::round::{
-    MANIFEST_VERSION, Manifest, Measure, Rule, SignedManifest, Start, Weighting,
+    Evaluation, MANIFEST_VERSION, Manifest, Measure, Rule, SignedManifest, Start, Weighting,
 };
 use covey_protocol::secagg::{Bounds, Topology};
 use covey_protocol::wire::encode;
@@ -16,7 +16,7 @@ use covey_protocol::wire::v1::round::{
 use serde_json::json;
 
 use crate::common::model;
-use crate::round_world::{NOW, noisy, plan, signed};
+use crate::round_world::{NOW, evaluating, noisy, plan, signed};
 use crate::secagg_round::coordinator;
 use crate::vectors::{hex, pinned};
 
@@ -40,6 +40,13 @@ fn manifest() -> SignedManifest {
         unit: Unit::Peer,
         delta: Delta::new(1e-5).expect("a delta"),
         measured: vec![(Measure::LossAfter, 1.25)],
+        evaluation: Some(Evaluation {
+            plan: Digest::sha256(b"evaluation"),
+            members: 8,
+            loss_before: 1.5,
+            loss_after: 1.25,
+            no_worse: 0.875,
+        }),
         at: NOW,
     };
     let signed = SignedManifest::sign(&manifest, &coordinator());
@@ -59,6 +66,11 @@ fn plans_manifests_and_messages_are_pinned() {
     let plan = signed(&plan);
     let checked = plan.verify(&NodeId::new(coordinator().public())).expect("sound");
     let terms = checked.terms(1);
+    let mut asked = crate::round_world::plan(Topology::Complete, 10, Bounds::default());
+    noisy(&mut asked, 2.0);
+    evaluating(&mut asked);
+    let asked = signed(&asked);
+    let weighed = asked.verify(&NodeId::new(coordinator().public())).expect("sound");
     let manifest = manifest();
     let ask = |ask| hex(&encode(&RoundRequest { id: RequestId(9), group: terms.group, ask }));
     let answer = |answer| hex(&encode(&RoundReply { id: RequestId(9), answer }));
@@ -74,6 +86,12 @@ fn plans_manifests_and_messages_are_pinned() {
             "terms digest": terms.digest().to_string(),
             "cost (rho)": checked.cost().map(Rho::get),
             "rotation": hex(&checked.layout().rotation.expect("rotates")),
+        },
+        "evaluation": {
+            "body": hex(&asked.body),
+            "signature": hex(asked.signature.as_bytes()),
+            "digest": asked.digest().to_string(),
+            "cost (rho)": weighed.cost().map(Rho::get),
         },
         "values": {
             "of": [0.0, -1.5, 2.0],

@@ -11,8 +11,8 @@ use covey_privacy::rng::SimulationRng;
 use covey_privacy::{ClipNorm, Delta, Epsilon, NoiseMultiplier};
 use covey_protocol::ids::{Epoch, GroupId, NodeId, UnixMillis};
 use covey_protocol::round::{
-    Answer, Attempt, Check, Checked, Contribution, Effect, Ended, Known, Learning, Limits, Next,
-    Participant, Phase, Plan, Record, Rule, SignedPlan, Start, Timing, Weighting,
+    Answer, Attempt, Check, Checked, Contribution, Effect, Ended, Known, Learning, Limits, Measure,
+    Next, Participant, Phase, Plan, Record, Rule, SignedPlan, Start, Task, Timing, Weighting,
 };
 use covey_protocol::secagg::{Bounds, Demands, Members, Parameters, Topology};
 use covey_protocol::wire::v1::round::{ClientMessage, Over, RoundAsk, RoundRequest};
@@ -42,6 +42,7 @@ pub fn plan(topology: Topology, cohort: u32, bounds: Bounds) -> Plan {
         attempts: 3,
         model: model("release"),
         adapter: b"{}".to_vec(),
+        task: Task::Train,
         start: Start { values: VALUES, digest: Start::digest(&[0.5; VALUES as usize]) },
         learning: Learning {
             epochs: 1,
@@ -70,6 +71,15 @@ pub fn plan(topology: Topology, cohort: u32, bounds: Bounds) -> Plan {
             upload_ms: 30_000,
         },
     }
+}
+
+/// Makes an evaluation of a plan.
+pub fn evaluating(plan: &mut Plan) {
+    let of = Start { values: VALUES, digest: Start::digest(&[0.75; VALUES as usize]) };
+    plan.task = Task::Evaluate { of };
+    plan.learning = Learning { epochs: 0, max_steps: 0, rate: 0.0, proximal: 0.0, ..plan.learning };
+    plan.contribution.measures = Measure::OF_EVALUATION.to_vec();
+    plan.sum.entries = 3;
 }
 
 pub fn noisy(plan: &mut Plan, multiplier: f64) {

@@ -38,6 +38,7 @@ fn story() -> Log {
         .expect("Cleo owns it now");
     let coordinates = Change::Coordinator { node: Some(node(DAN)) };
     log.sequence(coordinates, &key(CLEO), START.plus(6_000)).expect("named");
+    log.sequence(Change::Policy { quorum: 2 }, &key(CLEO), START.plus(6_500)).expect("set");
     let release =
         Release { number: 1, model: model("better"), manifest: Digest::sha256(b"manifest") };
     let later = START.plus(7_000);
@@ -128,6 +129,7 @@ pub fn group_replies() -> Vec<GroupReply> {
         Rejection::LogFull,
         Rejection::Frozen,
         Rejection::WrongRelease,
+        Rejection::BadPolicy,
     ];
     let refusals = refusals.into_iter().chain(rejections.map(GroupRefusal::Rejected));
     all.extend(refusals.map(|refusal| GroupReply::Refused { id: ID, refusal }));

@@ -116,13 +116,15 @@ impl Crooked {
             phase_ms: 20_000,
             upload_ms: 20_000,
             pause_ms: 1_000,
+            release_every_ms: None,
         };
         let view = GroupView {
             group: facts.group,
             epoch: facts.epoch,
             coordinator: puppet.id,
             members: facts.members.clone(),
-            release: 0,
+            release: None,
+            quorum: 0,
         };
         let lying = Lying {
             lie: Lie::None,

@@ -31,9 +31,9 @@ fn members_learn_together_and_whoever_did_not_ask_to_takes_no_part() {
     let failure = lab.person(1).fails(&["train", "start", "lab", "--without-noise"]);
     assert_eq!(failure.kind, "forbidden", "{failure:?}");
     for person in &lab.people[..4] {
-        opt_in(person, &["--without-noise", "--min-honest", "2"]);
+        opt_in(person, &["--without-noise", "--min-honest", "2", "--adopt", "ask"]);
     }
-    start(ada, "2", &["--without-noise"]);
+    start(ada, "2", &["--without-noise", "--release", "never"]);
     // Each waits for Eve until the time to check in is over.
     after(ada, 1);
     let history = after(ada, 2);

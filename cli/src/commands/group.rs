@@ -71,6 +71,18 @@ pub enum Group {
         #[arg(long, conflicts_with = "member")]
         nobody: bool,
     },
+    /// Say what a release of the shared model needs before it becomes the group's; owners only
+    ///
+    /// With a quorum the coordinator asks members what a release does to held-out pairs of their own, and learns the sum only. It becomes a
+    /// release if so many took part and more than half of them do no worse. Every node checks that when it adopts one.
+    #[command(after_help = "Example: covey group policy lab --quorum 5")]
+    Policy {
+        /// The group
+        group: Name,
+        /// Fewest members that evaluate a release; 0 to ask nobody
+        #[arg(long, value_name = "N")]
+        quorum: u32,
+    },
 }
 
 impl Group {
@@ -109,6 +121,20 @@ impl Group {
                     None => format!("Nobody coordinates the rounds of {group} now."),
                 };
                 done(session, Call::GroupCoordinator { group, member }, &notice)
+            }
+            Self::Policy { group, quorum } => {
+                let notice = match quorum {
+                    0 => {
+                        format!("Releases of {group} are evaluated by nobody before they are made.")
+                    }
+                    1 => format!(
+                        "A release of {group} is evaluated by a member at least from now on."
+                    ),
+                    _ => format!(
+                        "A release of {group} is evaluated by {quorum} members at least from now on."
+                    ),
+                };
+                done(session, Call::GroupPolicy { group, quorum }, &notice)
             }
         }
     }

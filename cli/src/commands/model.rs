@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use covey_embedder::{DistillOptions, ModelStore, PullProgress, PullSource, PullStage, distill};
-use covey_node::api::{ApiError, Call, ErrorCode, Progress, Reply};
+use covey_node::api::{Adopt, ApiError, Call, ErrorCode, Progress, Reply};
 use covey_node::models::{model_entry, model_error};
 use covey_protocol::ids::Name;
 
@@ -36,27 +36,47 @@ pub enum Model {
     /// Make a small, fast static model from a pulled transformer
     Distill(Distill),
     /// As the coordinator of a group: make what its rounds have learnt the group's next release
+    ///
+    /// `covey train start --release` has it made by itself. Where the group wants members to evaluate it first (`covey group
+    /// policy`), they are asked, and it becomes a release once enough of them do no worse with it.
     Release {
         /// The group
         group: Name,
     },
-    /// Show the current release of a group's model, and the one before
+    /// Show the current release of a group's model, the one before, and why one is not used
     Releases {
         /// The group
         group: Name,
+        /// Keep so many old releases from now on, besides those in use (2 by default)
+        #[arg(long, value_name = "N")]
+        keep: Option<u32>,
+    },
+    /// Use new releases of a group's model by itself, also without taking part in its rounds
+    ///
+    /// Each is checked against the group's log and tried on pairs of your own files; one that does worse is not used, and `covey model
+    /// releases` says so. Nothing of that leaves this node. A model that you chose yourself is not replaced.
+    #[command(
+        after_help = "Example: covey model follow lab\n         covey model follow lab --adopt ask"
+    )]
+    Follow {
+        /// The group
+        group: Name,
+        /// auto uses them by itself, ask leaves it to you
+        #[arg(long, default_value = "auto", value_parser = ADOPT)]
+        adopt: String,
     },
     /// Fetch, check and use the current release of a group's model
     ///
-    /// It is checked against the group's log, and judged by pairs of your own files if you learn from any with the group. The daemon
-    /// brings collections along.
+    /// It comes from the coordinator, or from any member that has it, is checked against the group's log, and judged by held-out pairs of your
+    /// own files. The daemon brings collections along.
     Adopt {
         /// The group
         group: Name,
-        /// Also if it does worse on pairs of your own files
+        /// Also if it does worse on pairs of your own files, or was declined before
         #[arg(long)]
         force: bool,
     },
-    /// Go back to the model before the current release
+    /// Go back to the model before the current release, which is not used by itself again
     Rollback {
         /// The group
         group: Name,
@@ -64,6 +84,14 @@ pub enum Model {
     Bench(bench::Bench),
     Mine(mine::Mine),
     Train(Box<train::Train>),
+}
+
+/// What may become of new releases.
+pub(super) const ADOPT: [&str; 2] = ["auto", "ask"];
+
+/// One of [`ADOPT`].
+pub(super) fn adopt(text: &str) -> Adopt {
+    if text == ADOPT[1] { Adopt::Ask } else { Adopt::Auto }
 }
 
 /// Get a model, verified by its hash
@@ -105,7 +133,16 @@ impl Model {
     pub fn run(self, session: &Session<'_>) -> Result<(), ApiError> {
         match self {
             Self::Release { group } => session.show(Call::ModelRelease { group }, "releasing"),
-            Self::Releases { group } => session.show(Call::ModelReleases { group }, "looking"),
+            Self::Releases { group, keep } => {
+                session.show(Call::ModelReleases { group, keep }, "looking")
+            }
+            Self::Follow { group, adopt } => {
+                let call = Call::ModelFollow { group, adopt: self::adopt(&adopt) };
+                session.show(call, "looking")?;
+                session.notice_without_daemon(
+                    "New releases are looked for while this node runs: `covey daemon`",
+                )
+            }
             Self::Adopt { group, force } => {
                 session.show(Call::ModelAdopt { group, force }, "fetching and checking")
             }

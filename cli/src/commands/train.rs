@@ -76,6 +76,9 @@ pub struct OptInArgs {
     /// Share of the members that may collude with the coordinator without harm
     #[arg(long, default_value_t = 0.1)]
     collusion: f64,
+    /// Count towards --min-honest only members who have been in the group so long, and whom the coordinator did not invite
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    known_for: Option<u64>,
     /// Most steps of training in a round
     #[arg(long, default_value_t = 1_000)]
     max_steps: u32,
@@ -84,6 +87,10 @@ pub struct OptInArgs {
     max_bytes: Option<u64>,
     #[command(flatten)]
     schedule: ScheduleArgs,
+    /// What becomes of new releases of the model: auto checks them, tries them on your own pairs and uses them; ask leaves it to you
+    /// (auto by default)
+    #[arg(long, value_parser = super::model::ADOPT)]
+    adopt: Option<String>,
 }
 
 const START: &str = "\
@@ -163,6 +170,23 @@ pub struct StartArgs {
     /// From the end of a round to the next plan
     #[arg(long, default_value = "1m", value_parser = parse_seconds)]
     pause: u64,
+    /// How often what was learnt becomes a release by itself, at most: weekly, never, or a time such as 12h or 3d
+    #[arg(long, default_value = "weekly", value_parser = parse_release)]
+    release: Often,
+}
+
+/// A shortest time between releases, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Often(Option<u64>);
+
+fn parse_release(text: &str) -> Result<Often, String> {
+    match text {
+        "weekly" => Ok(Often(Some(7 * 86_400))),
+        "never" => Ok(Often(None)),
+        text => parse_seconds(text)
+            .map(|seconds| Often(Some(seconds)))
+            .map_err(|_| format!("`{text}` is neither weekly, never nor a time such as 12h or 3d")),
+    }
 }
 
 impl Train {
@@ -178,9 +202,11 @@ impl Train {
                     round_epsilon: args.round_epsilon,
                     min_honest: args.min_honest,
                     collusion_permille: permille(args.collusion),
+                    known_for_s: args.known_for,
                     max_steps: args.max_steps,
                     max_bytes: args.max_bytes.unwrap_or(DEFAULT_MAX_BYTES),
                     schedule: args.schedule.schedule(),
+                    adopt: args.adopt.as_deref().map(super::model::adopt),
                 };
                 session.show(Call::TrainOptIn(choice), "opting in")?;
                 session.notice_without_daemon(
@@ -218,6 +244,7 @@ impl Train {
                     phase_s: whole(args.phase),
                     upload_s: args.upload.map(whole),
                     pause_s: args.pause,
+                    release_every_s: args.release.0,
                 };
                 session.show(Call::RoundsStart(call), "planning")?;
                 session

@@ -25,7 +25,15 @@ pub fn group(group: &GroupInfo, out: &mut dyn Write, style: Style) -> io::Result
         "{}  {}, {you}{frozen}",
         style.bold(group.name.as_str()),
         count(group.members.into(), "member"),
-    )
+    )?;
+    match group.quorum {
+        0 => Ok(()),
+        quorum => writeln!(
+            out,
+            "  A release of its model is evaluated by {} at least.",
+            count(quorum.into(), "member")
+        ),
+    }
 }
 
 /// All groups.

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use covey_node::api::{
-    AdoptedRelease, CampaignInfo, Change, Condition, LearnInfo, LearningNow, NoiseInfo, OptIn,
-    PastRound, PlanInfo, PrivacyAccount, ReleaseInfo, RoundInfo, StepsInfo, Watched,
+    Adopt, AdoptedRelease, CampaignInfo, Change, Condition, LearnInfo, LearningNow, NoiseInfo,
+    OptIn, PastRound, PlanInfo, PrivacyAccount, ReleaseInfo, ReleaseList, RoundInfo, StepsInfo,
+    Watched,
 };
 use covey_node::env::{Clock, WallClock};
 use covey_protocol::ids::UnixMillis;
@@ -59,6 +60,17 @@ fn learning(it: &LearnInfo, out: &mut dyn Write, style: Style) -> io::Result<()>
     if let Some(refused) = &it.refused {
         writeln!(out, "  {} {}", style.bad("No part is taken:"), clean(refused))?;
     }
+    if let Some(why) = &it.not_adopted {
+        writeln!(out, "  Release {} is not used: {}.", it.release, clean(why))?;
+    }
+    if let Some(strangers) = &it.strangers {
+        let change = format!("covey train limits {} --known-for 7d", it.group);
+        writeln!(
+            out,
+            "  Nothing keeps the coordinator from choosing a cohort of its own: {strangers} ({} demands such).",
+            style.bold(&change)
+        )?;
+    }
     match &it.campaign {
         Some(campaign) => self::campaign(campaign, out, style),
         None => Ok(()),
@@ -93,6 +105,14 @@ fn campaign(it: &CampaignInfo, out: &mut dyn Write, style: Style) -> io::Result<
         let rounds = count(it.rounds.into(), "round");
         writeln!(out, "  Learnt in {rounds} of at least {} members, {cost}.", it.participants)?;
     }
+    match (&it.next_release, it.release_every_s) {
+        (Some(next), _) => writeln!(out, "  The next release {}.", clean(next))?,
+        (None, Some(every)) => {
+            let every = span(every);
+            writeln!(out, "  A release is made by itself, at most one in {every}.")?;
+        }
+        (None, None) => {}
+    }
     let first = it.history.len().saturating_sub(LISTED);
     it.history[first..].iter().try_for_each(|past| {
         write!(out, "    ")?;
@@ -110,8 +130,14 @@ fn past(it: &PastRound, out: &mut dyn Write, style: Style) -> io::Result<()> {
             let loss = it.loss.map_or_else(String::new, |(before, after)| {
                 format!(", held-out loss {before:.4} to {after:.4}")
             });
-            let norm = it.norm.unwrap_or(0.0);
-            writeln!(out, ": {}, update {norm:.4}{loss}", count(it.participants.into(), "member"))
+            let members = count(it.participants.into(), "member");
+            match it.no_worse {
+                Some(share) => {
+                    let percent = 100.0 * share;
+                    writeln!(out, ": evaluated by {members}{loss}, {percent:.0}% do no worse")
+                }
+                None => writeln!(out, ": {members}, update {:.4}{loss}", it.norm.unwrap_or(0.0)),
+            }
         }
     }
 }
@@ -186,6 +212,12 @@ pub fn limits(it: &OptIn, out: &mut dyn Write, style: Style) -> io::Result<()> {
             f64::from(it.collusion_permille) / 10.0
         ),
     )?;
+    if let Some(seconds) = it.known_for_s.filter(|seconds| *seconds > 0) {
+        line(
+            "",
+            format!("in the group for {}, and not invited by the coordinator", span(seconds)),
+        )?;
+    }
     line("a round", format!("{}, {}", count(it.max_steps.into(), "step"), bytes(it.max_bytes)))?;
     let schedule = &it.schedule;
     let when: Vec<&str> = schedule
@@ -232,23 +264,53 @@ pub fn watched(it: &Watched, out: &mut dyn Write, style: Style) -> io::Result<()
     }
 }
 
+/// Seconds in the largest unit that they are a whole number of.
+fn span(seconds: u64) -> String {
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let found = units.iter().find(|(unit, _)| seconds.is_multiple_of(*unit));
+    found.map_or_else(|| count(seconds, "second"), |(unit, name)| count(seconds / unit, name))
+}
+
 /// The releases of a group's model.
-pub fn releases(releases: &[ReleaseInfo], out: &mut dyn Write, style: Style) -> io::Result<()> {
-    if releases.is_empty() {
-        return writeln!(
+pub fn releases(it: &ReleaseList, out: &mut dyn Write, style: Style) -> io::Result<()> {
+    if it.releases.is_empty() {
+        writeln!(
             out,
-            "No release yet: the coordinator makes one with `covey model release`."
-        );
+            "No release yet: the coordinator makes one with `covey model release`, or `covey train start --release`."
+        )?;
     }
-    for it in releases {
-        let here = match (&it.model, it.used) {
-            (Some(name), true) => format!("{} (in use)", clean(name)),
-            (Some(name), false) => clean(name),
-            (None, _) => "not here (`covey model adopt`)".to_owned(),
-        };
-        writeln!(out, "{}  {}  {here}", style.bold(&format!("release {}", it.number)), it.id)?;
+    it.releases.iter().try_for_each(|it| release(it, out, style))?;
+    if let Some(why) = &it.not_adopted {
+        writeln!(out, "The current one is not used: {}.", clean(why))?;
     }
-    Ok(())
+    if let Some(next) = &it.next_release {
+        writeln!(out, "The next release {}.", clean(next))?;
+    }
+    let follows = match it.adopt {
+        Adopt::Auto => "New ones are used by themselves if they do no worse on your own pairs",
+        Adopt::Ask => "New ones are not used by themselves (`covey model follow`)",
+    };
+    writeln!(out, "{follows}; {} are kept besides those in use.", count(it.keep.into(), "old one"))
+}
+
+fn release(it: &ReleaseInfo, out: &mut dyn Write, style: Style) -> io::Result<()> {
+    let here = match (&it.model, it.used) {
+        (Some(name), true) => format!("{} (in use)", clean(name)),
+        (Some(name), false) => clean(name),
+        (None, _) => "not here (`covey model adopt`)".to_owned(),
+    };
+    writeln!(out, "{}  {}  {here}", style.bold(&format!("release {}", it.number)), it.id)?;
+    if let Some(why) = &it.declined {
+        writeln!(out, "  declined: {}", clean(why))?;
+    }
+    let Some(found) = &it.evaluation else { return Ok(()) };
+    let (before, after) = found.loss;
+    writeln!(
+        out,
+        "  evaluated by {}, as the coordinator says: loss {before:.4} to {after:.4}, {:.0}% do no worse",
+        count(found.members.into(), "member"),
+        100.0 * found.no_worse
+    )
 }
 
 /// A release that is used from now on.

@@ -106,7 +106,7 @@ pub fn reply(reply: &Reply, out: &mut dyn Write, style: Style) -> io::Result<()>
         Reply::Learning { groups } => learn::groups(groups, out, style),
         Reply::Limits(it) => learn::limits(it, out, style),
         Reply::Watched(it) => learn::watched(it, out, style),
-        Reply::Releases { releases } => learn::releases(releases, out, style),
+        Reply::Releases(it) => learn::releases(it, out, style),
         Reply::Adopted(it) => learn::adopted(it, out, style),
         Reply::Privacy { accounts } => learn::privacy(accounts, out, style),
         Reply::Service(it) => home::service(it, out),

@@ -1,14 +1,13 @@
 //! What is due: plans, attempts, and what becomes of their sums.
 
-use covey_privacy::Rho;
 use covey_privacy::encode::{Encoding, Sum};
 use covey_protocol::ids::UnixMillis;
-use covey_protocol::round::{Checked, Measure, SignedPlan, Start, Weighting};
+use covey_protocol::round::{Checked, Measure, SignedPlan, Start, Task, Weighting};
 use covey_protocol::secagg::Fault;
 use covey_protocol::secagg::server::Summed;
 use covey_protocol::wire::v1::round::Over;
 
-use super::{Coordinator, CoordinatorError, GroupView, Inner, failed, record};
+use super::{Coordinator, CoordinatorError, GroupView, Inner, evaluate, failed, record};
 use crate::record::Came;
 use crate::rule;
 use crate::state::{Current, State};
@@ -31,6 +30,9 @@ impl Coordinator {
             }
             return Ok(());
         }
+        if self.ask(inner, view, now)? {
+            return Ok(());
+        }
         let state = &inner.state;
         let Some((campaign, done)) = &state.campaign else { return Ok(()) };
         if now < state.next_at {
@@ -38,7 +40,7 @@ impl Coordinator {
         }
         let mut next = state.clone();
         if *done >= campaign.rounds {
-            next.last_campaign = next.campaign.take().map(|(campaign, _)| campaign);
+            next.campaign = None;
             return self.write(inner, next);
         }
         let start = state.checkpoint.as_ref().ok_or(CoordinatorError::NoCheckpoint)?.values;
@@ -58,7 +60,11 @@ impl Coordinator {
         self.open_attempt(inner, next)
     }
 
-    fn open_attempt(&self, inner: &mut Inner, next: State) -> Result<(), CoordinatorError> {
+    pub(super) fn open_attempt(
+        &self,
+        inner: &mut Inner,
+        next: State,
+    ) -> Result<(), CoordinatorError> {
         self.write(inner, next)?;
         inner.run = None;
         self.run(inner).map(|_| ())
@@ -73,7 +79,12 @@ impl Coordinator {
         now: UnixMillis,
     ) -> Result<(), CoordinatorError> {
         let mut next = inner.state.clone();
+        let asked = matches!(plan.plan().task, Task::Evaluate { .. });
         let came = match ended {
+            Ok(summed) if asked => match evaluate::decoded(plan, summed) {
+                Ok(evaluation) => Came::Evaluated(evaluation),
+                Err(why) => failed(why),
+            },
             Ok(summed) => match self.take(&mut next, plan, summed) {
                 Ok(came) => came,
                 Err(Taking::Rejected(why)) => failed(why),
@@ -81,7 +92,7 @@ impl Coordinator {
             },
             Err(fault) => failed(fault.to_string()),
         };
-        let made = matches!(came, Came::Checkpoint { .. });
+        let made = !matches!(came, Came::Failed { .. });
         let record = record(&inner.state, plan, now, came);
         tracing::info!(round = record.round, attempt = record.attempt, came = ?record.came, "an attempt is over");
         self.record(&record)?;
@@ -91,6 +102,9 @@ impl Coordinator {
         let again = !made && attempt < plan.plan().attempts;
         if let Some(current) = next.current.as_mut().filter(|_| again) {
             (current.attempt, current.opened) = (attempt, now);
+        } else if asked {
+            next.current = None;
+            next.evaluated(plan, &record.came, now);
         } else {
             next.current = None;
             if let Some((campaign, done)) = &mut next.campaign {
@@ -98,15 +112,9 @@ impl Coordinator {
                 next.next_at = now.plus(campaign.pause_ms);
             }
         }
-        let before = inner.state.kept();
         inner.run = None;
         self.write(inner, next)?;
         self.store.clear()?;
-        // Values that no plan, checkpoint or release names any more.
-        let kept = inner.state.kept();
-        for digest in before.iter().filter(|digest| !kept.contains(digest)) {
-            self.store.drop_values(digest)?;
-        }
         if again { self.run(inner).map(|_| ()) } else { Ok(()) }
     }
 
@@ -129,8 +137,7 @@ impl Coordinator {
         let norm = mean.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
 
         let checkpoint = next.checkpoint.as_mut().ok_or(CoordinatorError::NoCheckpoint)?;
-        let values = self.store.values(&checkpoint.values.digest)?;
-        let mut values = values.ok_or(CoordinatorError::Damaged)?;
+        let mut values = self.kept(&checkpoint.values)?;
         if values.len() != mean.len() {
             let (found, expected) = (values.len(), mean.len());
             return Err(CoordinatorError::Values { found, expected }.into());
@@ -156,15 +163,18 @@ impl Coordinator {
             }
         };
         checkpoint.values = start;
-        checkpoint.participants = match checkpoint.rounds {
-            0 => participants,
-            _ => checkpoint.participants.min(participants),
+        (checkpoint.participants, checkpoint.delta) = match checkpoint.rounds {
+            0 => (participants, contribution.delta),
+            _ if checkpoint.delta > contribution.delta => {
+                (checkpoint.participants.min(participants), contribution.delta)
+            }
+            _ => (checkpoint.participants.min(participants), checkpoint.delta),
         };
+        checkpoint.unit = contribution.unit;
         checkpoint.rounds += 1;
         checkpoint.round = plan.plan().round;
         checkpoint.plan = plan.digest();
-        let both = checkpoint.cost.zip(plan.cost());
-        checkpoint.cost = both.and_then(|(a, b)| Rho::new((a.get() + b.get()).next_up()).ok());
+        checkpoint.cost = evaluate::sum_of(checkpoint.cost, plan.cost());
         checkpoint.measured.clone_from(&measured);
         Ok(Came::Checkpoint { values: start.digest, participants, norm, measured })
     }

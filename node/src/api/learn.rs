@@ -24,6 +24,10 @@ pub struct OptIn {
     pub min_honest: u32,
     /// Share of a cohort that may collude without harm, in thousandths.
     pub collusion_permille: u16,
+    /// Seconds that a member must have been in the group, without being invited by the coordinator, to count towards `min_honest`; null
+    /// or 0 to count all.
+    #[serde(default)]
+    pub known_for_s: Option<u64>,
     /// Most steps of training in a round.
     pub max_steps: u32,
     /// Most bytes of values and masked vector in an attempt.
@@ -32,6 +36,9 @@ pub struct OptIn {
     /// When, and how much of the time, this node trains.
     #[serde(default)]
     pub schedule: Schedule,
+    /// What becomes of new releases; by default what [`super::Call::ModelFollow`] said last, else they are adopted.
+    #[serde(default)]
+    pub adopt: Option<Adopt>,
 }
 
 /// What an attempt may send and receive unless the person says so.
@@ -62,6 +69,9 @@ pub struct ChangeLimits {
     /// Share of a cohort that may collude without harm, in thousandths.
     #[serde(default)]
     pub collusion_permille: Option<u16>,
+    /// See [`OptIn::known_for_s`]; 0 demands nothing.
+    #[serde(default)]
+    pub known_for_s: Option<u64>,
     /// Most steps of training in a round.
     #[serde(default)]
     pub max_steps: Option<u32>,
@@ -77,6 +87,17 @@ pub struct ChangeLimits {
     /// See [`Schedule::cpu_share`].
     #[serde(default)]
     pub cpu_share: Option<f64>,
+}
+
+/// What becomes of a new release of a group's model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Adopt {
+    /// It is fetched, checked, tried on own pairs and used, by itself.
+    #[default]
+    Auto,
+    /// The person is asked.
+    Ask,
 }
 
 /// What the person who coordinates wants. What is left out has a default that suits the model.
@@ -129,6 +150,13 @@ pub struct StartRounds {
     pub upload_s: Option<u32>,
     /// Seconds from the end of a round to the next plan.
     pub pause_s: u64,
+    /// Fewest seconds from one release to the next that is made by itself; a week by default, null where all are made by hand.
+    #[serde(default = "weekly")]
+    pub release_every_s: Option<u64>,
+}
+
+const fn weekly() -> Option<u64> {
+    Some(7 * 24 * 3_600)
 }
 
 /// How learning stands in one group.
@@ -154,8 +182,14 @@ pub struct LearnInfo {
     pub plan: Option<PlanInfo>,
     /// Why it took no part in the last plan, if it did not.
     pub refused: Option<String>,
+    /// Whom a cohort could be of, if this node takes part and does not demand to know.
+    #[serde(default)]
+    pub strangers: Option<String>,
     /// Rounds that this node was summed in.
     pub rounds: u64,
+    /// Why the current release is not used, if it is not.
+    #[serde(default)]
+    pub not_adopted: Option<String>,
     /// What this node coordinates, if it does.
     pub campaign: Option<CampaignInfo>,
 }
@@ -231,6 +265,12 @@ pub struct CampaignInfo {
     /// where none is added, or no rounds are wanted.
     #[serde(default)]
     pub noise: Option<NoiseInfo>,
+    /// Fewest seconds from one release to the next that is made by itself; null where all are made by hand.
+    #[serde(default)]
+    pub release_every_s: Option<u64>,
+    /// How far the next release has come: what it does, after "the next release".
+    #[serde(default)]
+    pub next_release: Option<String>,
     /// Why nothing is under way although something should be.
     pub problem: Option<String>,
     /// The attempts of the past, oldest first, at most 100.
@@ -270,8 +310,26 @@ pub struct PastRound {
     pub norm: Option<f64>,
     /// Mean loss of participants' held-out pairs before and after, noise included, where that was asked for.
     pub loss: Option<(f64, f64)>,
+    /// Where a candidate was evaluated: the share of participants whose pairs do no worse with it.
+    #[serde(default)]
+    pub no_worse: Option<f64>,
     /// Why it failed.
     pub failed: Option<String>,
+}
+
+/// The releases of a group's model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseList {
+    /// The newest first.
+    pub releases: Vec<ReleaseInfo>,
+    /// What becomes of new ones here.
+    pub adopt: Adopt,
+    /// Old ones that are kept besides those in use.
+    pub keep: u32,
+    /// Why the current one is not used, if it is not.
+    pub not_adopted: Option<String>,
+    /// As the coordinator: how far the next one has come.
+    pub next_release: Option<String>,
 }
 
 /// A release of a group's model.
@@ -285,6 +343,23 @@ pub struct ReleaseInfo {
     pub model: Option<String>,
     /// Whether new collections and questions use it.
     pub used: bool,
+    /// Why it is not adopted by itself, if it was declined.
+    #[serde(default)]
+    pub declined: Option<String>,
+    /// What members made of it, where they were asked and it is here. The coordinator vouches for it.
+    #[serde(default)]
+    pub evaluation: Option<ReleaseEvaluation>,
+}
+
+/// What members made of a release before it became one, noise included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseEvaluation {
+    /// How many.
+    pub members: u32,
+    /// Mean loss of their held-out pairs before and with it.
+    pub loss: (f64, f64),
+    /// The share of them whose pairs do no worse.
+    pub no_worse: f64,
 }
 
 /// A release that is used from now on.

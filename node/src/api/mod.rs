@@ -197,6 +197,13 @@ pub enum Call {
         /// Name or node id (or a unique prefix of it); null for nobody.
         member: Option<String>,
     },
+    /// Says how many members have to evaluate a release before it becomes the group's.
+    GroupPolicy {
+        /// The group.
+        group: Name,
+        /// So many at least; 0 to ask nobody.
+        quorum: u32,
+    },
     /// Takes part in a group's rounds from now on.
     TrainOptIn(OptIn),
     /// Takes no part in a group's rounds any more; training that is under way ends.
@@ -227,6 +234,16 @@ pub enum Call {
     ModelReleases {
         /// The group.
         group: Name,
+        /// Keep so many old ones from now on, besides those in use.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keep: Option<u32>,
+    },
+    /// Says what becomes of new releases of a group's model here.
+    ModelFollow {
+        /// The group.
+        group: Name,
+        /// What.
+        adopt: Adopt,
     },
     /// Fetches, checks and uses a group's current release.
     ModelAdopt {

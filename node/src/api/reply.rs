@@ -56,11 +56,8 @@ pub enum Reply {
     Limits(Box<super::OptIn>),
     /// Printed by `covey train watch`, one for each change.
     Watched(super::Watched),
-    /// To [`super::Call::ModelRelease`] and [`super::Call::ModelReleases`].
-    Releases {
-        /// The newest first.
-        releases: Vec<super::ReleaseInfo>,
-    },
+    /// To [`super::Call::ModelRelease`], [`super::Call::ModelReleases`] and [`super::Call::ModelFollow`].
+    Releases(super::ReleaseList),
     /// To [`super::Call::ModelAdopt`].
     Adopted(super::AdoptedRelease),
     /// To [`super::Call::PrivacyReport`].
@@ -406,6 +403,9 @@ pub struct GroupInfo {
     pub role: String,
     /// Whether its log was forked and it stands still.
     pub frozen: bool,
+    /// The fewest members that have to evaluate a release of the shared model; 0 if nobody is asked.
+    #[serde(default)]
+    pub quorum: u32,
 }
 
 /// A member of a group.

@@ -147,7 +147,9 @@ mod tests {
             training: None,
             plan: None,
             refused: None,
+            strangers: None,
             rounds: 0,
+            not_adopted: None,
             campaign: None,
         }
     }
@@ -155,7 +157,16 @@ mod tests {
     fn past(round: u64, attempt: u32) -> PastRound {
         let (at, participants) = (UnixMillis(1), 0);
         let failed = Some("too few".to_owned());
-        PastRound { round, attempt, at, participants, norm: None, loss: None, failed }
+        PastRound {
+            round,
+            attempt,
+            at,
+            participants,
+            norm: None,
+            loss: None,
+            no_worse: None,
+            failed,
+        }
     }
 
     fn phase(phase: &str, done: u64) -> RoundInfo {
@@ -173,6 +184,8 @@ mod tests {
             epsilon: None,
             delta: None,
             noise: None,
+            release_every_s: None,
+            next_release: None,
             problem: None,
             history,
         })

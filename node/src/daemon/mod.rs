@@ -173,6 +173,7 @@ fn needs_others(call: &Call) -> bool {
         | Call::GroupTransfer { .. }
         | Call::GroupRole { .. }
         | Call::GroupCoordinator { .. }
+        | Call::GroupPolicy { .. }
         | Call::ModelRelease { .. }
         | Call::ModelAdopt { .. }
         | Call::Peers => true,
@@ -206,6 +207,7 @@ fn needs_others(call: &Call) -> bool {
         | Call::RoundsStop { .. }
         | Call::PrivacyReport
         | Call::ModelReleases { .. }
+        | Call::ModelFollow { .. }
         | Call::ModelRollback { .. }
         | Call::AuditList { .. }
         | Call::AuditVerify

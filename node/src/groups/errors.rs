@@ -31,6 +31,7 @@ impl From<Rejection> for ApiError {
             | Rejection::NameTaken
             | Rejection::NoChange
             | Rejection::WrongRelease => ErrorCode::Exists,
+            Rejection::BadPolicy => ErrorCode::Usage,
             Rejection::InviteReused => ErrorCode::BadInvite,
             Rejection::NoSuchMember => ErrorCode::NotFound,
             Rejection::GroupFull | Rejection::LogFull | Rejection::StaleRequest => ErrorCode::Usage,

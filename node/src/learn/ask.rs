@@ -1,4 +1,4 @@
-//! Asking a coordinator.
+//! Asking the coordinator, or another member.
 
 use std::time::Duration;
 
@@ -19,16 +19,27 @@ use crate::reach::why_failed;
 
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often somebody is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tries {
+    /// Once: somebody else may know too.
+    Once,
+    /// Until there is an answer, for some minutes.
+    Many,
+}
+
 /// Pauses between tries when a coordinator cannot be reached: from, to.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
 impl<L: Link> Node<L> {
-    /// The values that a plan starts from.
+    /// The values that a plan or a release names.
     pub(super) async fn values(
         &self,
         group: GroupId,
-        coordinator: NodeId,
+        from: NodeId,
         of: Start,
+        tries: Tries,
     ) -> Result<Vec<f32>, ApiError> {
         if of.values > MAX_ENTRIES {
             return Err(refused(&Check::Start));
@@ -37,7 +48,7 @@ impl<L: Link> Node<L> {
         let mut bytes = Vec::new();
         while bytes.len() < expected {
             let ask = RoundAsk::Values { of: of.digest, offset: bytes.len() as u64 };
-            match self.ask_coordinator(group, coordinator, ask).await? {
+            match self.ask_member(group, from, ask, tries).await? {
                 RoundAnswer::Values { total, bytes: next }
                     if total == expected as u64
                         && next.len() == MAX_PIECE.min(expected - bytes.len()) =>
@@ -61,6 +72,17 @@ impl<L: Link> Node<L> {
         coordinator: NodeId,
         ask: RoundAsk,
     ) -> Result<RoundAnswer, ApiError> {
+        self.ask_member(group, coordinator, ask, Tries::Many).await
+    }
+
+    /// Asks a member, the coordinator or another one.
+    pub(super) async fn ask_member(
+        &self,
+        group: GroupId,
+        coordinator: NodeId,
+        ask: RoundAsk,
+        tries: Tries,
+    ) -> Result<RoundAnswer, ApiError> {
         let id = RequestId(self.env.next_u64());
         let request = RoundRequest { id, group, ask };
         if coordinator == self.id() {
@@ -69,6 +91,7 @@ impl<L: Link> Node<L> {
         let body = wire::encode(&request);
         drop(request);
         let (started, mut pause) = (Instant::now(), RETRY.0);
+        let over = || tries == Tries::Once || started.elapsed() > 10 * PATIENCE;
         loop {
             let sent =
                 self.link.request(coordinator, Protocol::Round, body.clone(), PATIENCE).await;
@@ -81,13 +104,13 @@ impl<L: Link> Node<L> {
                 Ok(RoundReply {
                     answer: answer @ RoundAnswer::Refused(RoundRefusal::Busy),
                     ..
-                }) if started.elapsed() > 10 * PATIENCE => return Err(unexpected(&answer)),
+                }) if over() => return Err(unexpected(&answer)),
                 Ok(RoundReply { answer: RoundAnswer::Refused(RoundRefusal::Busy), .. }) => {}
                 Ok(reply) => return Ok(reply.answer),
                 Err(error @ (LinkError::TooLarge { .. } | LinkError::Bad { .. })) => {
                     return Err(unreachable(&error));
                 }
-                Err(error) if started.elapsed() > 10 * PATIENCE => return Err(unreachable(&error)),
+                Err(error) if over() => return Err(unreachable(&error)),
                 Err(error) => {
                     tracing::debug!(%error, "the coordinator is asked again");
                     self.look_for(group, coordinator);

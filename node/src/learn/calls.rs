@@ -1,6 +1,6 @@
 //! What the person asks of learning together.
 
-use covey_coordinator::{Came, Campaign, CoordinatorError, RoundRecord, Status};
+use covey_coordinator::{Came, Campaign, CoordinatorError, GroupView, RoundRecord, Status};
 use covey_embedder::adapter::{AdapterConfig, HeadConfig, LoraConfig};
 use covey_net::Link;
 use covey_privacy::accountant::{Rounds, zcdp};
@@ -58,6 +58,10 @@ impl<L: Link> Node<L> {
         }
         self.set_budgets(choice)?;
         self.learning.choose(id, Some(choice))?;
+        if choice.adopt.is_some() {
+            self.learning.shelve(id, |shelf| shelf.follow = None)?;
+        }
+        self.learning.state().waits.remove(&id);
         self.learning.stop(id);
         self.learning.state().refused.remove(&id);
         self.learning.chosen.notify_one();
@@ -118,7 +122,8 @@ impl<L: Link> Node<L> {
                         .plan(&view, 1, Start::of(&values), now)
                         .map_err(|it| failed(&it.into()))?;
                     let layout = plan.check().map_err(|check| usage(&check))?;
-                    let rounds = number(Rounds::new(call.rounds))?;
+                    let evaluations = evaluations(&view, &campaign);
+                    let rounds = number(Rounds::new(call.rounds.saturating_add(evaluations)))?;
                     let epsilon = number(Epsilon::new(epsilon))?;
                     let noise = ledger_noise(epsilon, campaign.contribution.delta, rounds, &layout);
                     campaign.contribution.noise = Some(noise.map_err(|error| usage(&error))?);
@@ -150,7 +155,10 @@ impl<L: Link> Node<L> {
 
     fn learn_info(&self, id: GroupId) -> Result<LearnInfo, ApiError> {
         let me = self.id();
-        let look = |log: &Log| (log.coordinator(), log.releases()[0].map_or(0, |it| it.number));
+        let look = |log: &Log| {
+            let release = log.releases()[0].map_or(0, |current| current.release.number);
+            (log.coordinator(), release)
+        };
         let (coordinator, release) = self.groups.view(id, look).unwrap_or_default();
         let coordinates = coordinator == Some(me);
         let (hosted, problem, doing, refused) = {
@@ -174,6 +182,7 @@ impl<L: Link> Node<L> {
                     let cohort = summed.find(|cohort| *cohort > 0).unwrap_or(layout.clients);
                     noise::over_signal(&layout, cohort)
                 });
+                info.next_release = self.next_release(id);
                 Some(info)
             }
             None => None,
@@ -189,6 +198,8 @@ impl<L: Link> Node<L> {
             plan: doing.plan,
             refused,
             rounds: self.learning.seen(id)?.rounds,
+            strangers: self.strangers(id)?,
+            not_adopted: self.not_adopted(id)?,
             campaign,
         })
     }
@@ -208,7 +219,9 @@ pub(super) fn failed(error: &CoordinatorError) -> ApiError {
         CoordinatorError::Damaged | CoordinatorError::Version(_) => ErrorCode::Corrupt,
         CoordinatorError::Busy | CoordinatorError::Moved => ErrorCode::Busy,
         CoordinatorError::NoCheckpoint => ErrorCode::NotFound,
-        CoordinatorError::Campaign(_) | CoordinatorError::Values { .. } => ErrorCode::Usage,
+        CoordinatorError::Campaign(_)
+        | CoordinatorError::Values { .. }
+        | CoordinatorError::Unit { .. } => ErrorCode::Usage,
         CoordinatorError::Plan(_) | CoordinatorError::Fault(_) => ErrorCode::Internal,
     };
     ApiError::new(code, error.to_string())
@@ -294,7 +307,16 @@ fn campaign(
         phase_ms: seconds(call.phase_s),
         upload_ms: seconds(call.upload_s.unwrap_or(call.phase_s.saturating_mul(4))),
         pause_ms: call.pause_s.saturating_mul(1_000),
+        release_every_ms: call.release_every_s.map(|every| every.saturating_mul(1_000)),
     })
+}
+
+/// Evaluations that a campaign may come to, each of which costs what a round does: none where the group wants none.
+fn evaluations(view: &GroupView, campaign: &Campaign) -> u32 {
+    let Some(every) = campaign.release_every_ms.filter(|_| view.quorum > 0) else { return 0 };
+    let round = campaign.window_ms.saturating_add(campaign.pause_ms);
+    let during = round.saturating_mul(campaign.rounds.into()) / every.max(1);
+    u32::try_from(during).unwrap_or(u32::MAX).min(campaign.rounds).saturating_add(1)
 }
 
 fn campaign_info(
@@ -308,7 +330,12 @@ fn campaign_info(
             Came::Checkpoint { participants, norm, measured, .. } => {
                 (*participants, Some(*norm), measured.as_slice(), None)
             }
+            Came::Evaluated(evaluation) => (evaluation.members, None, [].as_slice(), None),
             Came::Failed { why } => (0, None, [].as_slice(), Some(why.clone())),
+        };
+        let evaluated = match &record.came {
+            Came::Evaluated(it) => Some(((it.loss_before, it.loss_after), it.no_worse)),
+            Came::Checkpoint { .. } | Came::Failed { .. } => None,
         };
         let of = |measure| measured.iter().find(|(of, _)| *of == measure).map(|(_, value)| *value);
         PastRound {
@@ -317,11 +344,14 @@ fn campaign_info(
             at: record.at,
             participants,
             norm,
-            loss: of(Measure::LossBefore).zip(of(Measure::LossAfter)),
+            loss: of(Measure::LossBefore)
+                .zip(of(Measure::LossAfter))
+                .or(evaluated.map(|(loss, _)| loss)),
+            no_worse: evaluated.map(|(_, no_worse)| no_worse),
             failed,
         }
     };
-    let delta = Delta::new(1e-5).ok();
+    let delta = status.delta;
     let cost = status.cost.filter(|cost| *cost > Rho::ZERO).zip(delta);
     let epsilon = cost.and_then(|(cost, delta)| zcdp::epsilon(cost, delta).ok());
     CampaignInfo {
@@ -339,6 +369,8 @@ fn campaign_info(
         epsilon: epsilon.map(Epsilon::get),
         delta: epsilon.and(delta).map(Delta::get),
         noise: None,
+        release_every_s: status.release_every_ms.map(|every| every / 1_000),
+        next_release: None,
         problem,
         history: records[records.len().saturating_sub(HISTORY)..].iter().map(past).collect(),
     }

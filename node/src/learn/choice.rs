@@ -20,8 +20,8 @@ pub(super) struct Seen {
     pub(super) attempt: u32,
     /// Whether an update was masked for that plan without noise. A second sum of it, over others, could give it away by difference.
     pub(super) given: bool,
-    /// The model that was in use before a release was adopted.
-    pub(super) before: Option<String>,
+    /// The last candidate that was evaluated without noise, by its values.
+    pub(super) evaluated: Option<Digest>,
     /// Rounds that this node was summed in.
     pub(super) rounds: u64,
 }

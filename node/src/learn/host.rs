@@ -37,9 +37,17 @@ impl<L: Link> Node<L> {
     /// [`Node::serve_round`] for a request that has been read.
     pub(super) async fn answer_round(&self, from: NodeId, request: RoundRequest) -> RoundReply {
         let (id, group) = (request.id, request.group);
-        let member = self.groups.view(group, |log| {
-            log.role_of(from).is_some() && !log.is_frozen() && log.coordinator() == Some(self.id())
-        });
+        let look = |log: &Log| {
+            let member = log.role_of(from).is_some() && !log.is_frozen();
+            member.then(|| log.coordinator() == Some(self.id()))
+        };
+        let member = self.groups.view(group, look).flatten();
+        // Of releases that it has, every member has manifest and values to give.
+        if member.is_some()
+            && let Some(answer) = self.answer_held(group, &request.ask).await
+        {
+            return RoundReply { id, answer };
+        }
         let coordinator = match member {
             Some(true) => self.coordinator(group).await.ok(),
             Some(false) | None => None,
@@ -105,7 +113,8 @@ impl<L: Link> Node<L> {
                 coordinator: me,
                 members: Members::new(log.members().keys().copied())
                     .expect("fewer than a cohort's most"),
-                release: log.releases()[0].map_or(0, |release| release.number),
+                release: log.releases()[0],
+                quorum: log.quorum(),
             })
         };
         self.groups.view(group, look).flatten()
@@ -135,6 +144,7 @@ impl<L: Link> Node<L> {
                     next = next.min(Duration::from_millis(left).max(SHORTEST));
                 }
             }
+            self.learning.promotes.notify_one();
             tokio::select! {
                 () = sleep(next) => {}
                 () = self.learning.woken.notified() => {}

@@ -58,6 +58,7 @@ impl ChangeLimits {
         to.round_epsilon = self.round_epsilon.or(to.round_epsilon);
         to.min_honest = self.min_honest.unwrap_or(to.min_honest);
         to.collusion_permille = self.collusion_permille.unwrap_or(to.collusion_permille);
+        to.known_for_s = self.known_for_s.or(to.known_for_s);
         to.max_steps = self.max_steps.unwrap_or(to.max_steps);
         to.max_bytes = self.max_bytes.unwrap_or(to.max_bytes);
         to.schedule.when = self.when.unwrap_or(to.schedule.when);

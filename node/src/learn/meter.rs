@@ -235,6 +235,7 @@ fn count(
     rounds: &Family<Label, Counter>,
 ) {
     let (mut seen, mut made) = (BTreeSet::new(), BTreeSet::new());
+    let mut evaluated = BTreeSet::new();
     for record in records {
         seen.insert(record.round);
         let outcome = match record.came {
@@ -242,12 +243,18 @@ fn count(
                 made.insert(record.round);
                 "checkpoint"
             }
+            Came::Evaluated(_) => {
+                evaluated.insert(record.round);
+                "evaluation"
+            }
             Came::Failed { .. } => "failed",
         };
         attempts.get_or_create(&[("outcome", outcome)]).inc();
     }
-    let failed = seen.difference(&made).filter(|round| Some(**round) != running).count();
-    for (outcome, count) in [("checkpoint", made.len()), ("failed", failed)] {
+    let open = |round: &&u64| Some(**round) != running && !evaluated.contains(*round);
+    let failed = seen.difference(&made).filter(open).count();
+    let ended = [("checkpoint", made.len()), ("evaluation", evaluated.len()), ("failed", failed)];
+    for (outcome, count) in ended {
         rounds.get_or_create(&[("outcome", outcome)]).inc_by(count as u64);
     }
 }

@@ -1,18 +1,23 @@
 //! Learning together (docs/spec/round.md): this node's part in the rounds of its groups, and the rounds it coordinates.
 //!
 //! [`Learning`] holds the state. `host` serves the coordinators of groups whose log names this node, `take_part` follows other
-//! coordinators' plans, `prepare` trains, and `ledger` has the last word on what leaves. Nothing is learnt from unless the
-//! person has opted in.
+//! coordinators' plans, `prepare` trains, and `ledger` has the last word on what leaves. `promote` makes releases of what was learnt, `fetch` and
+//! `adopt` bring them here, `held` keeps them. Nothing is learnt from unless the person has opted in.
 
+mod adopt;
 mod ask;
 mod calls;
 mod choice;
+mod company;
+mod fetch;
+mod held;
 mod host;
 mod ledger;
 mod limits;
 mod meter;
 mod noise;
 mod prepare;
+mod promote;
 mod releases;
 mod schedule;
 mod store;
@@ -49,8 +54,16 @@ pub(crate) struct Learning {
     woken: Notify,
     /// The person has decided anew.
     chosen: Notify,
+    /// A release may be due.
+    promotes: Notify,
     /// Held while a coordinator is read from its store, so that it is read once.
     opening: tokio::sync::Mutex<()>,
+    /// Held while a release is made, so that one is.
+    promoting: tokio::sync::Mutex<()>,
+    /// Held while one is adopted, or gone back from.
+    adopting: tokio::sync::Mutex<()>,
+    /// Held while what is kept of releases changes.
+    shelves: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -65,6 +78,10 @@ struct State {
     announced: BTreeMap<GroupId, Digest>,
     /// Why it takes no part.
     refused: BTreeMap<GroupId, String>,
+    /// New releases that could not be used yet.
+    waits: BTreeMap<GroupId, adopt::Waiting>,
+    /// Why a group's next release is not made.
+    unreleased: BTreeMap<GroupId, String>,
     /// Groups whose round is followed by a task, which what is here ends: when the person opts out, or in anew.
     stops: BTreeMap<GroupId, CancelFlag>,
 }
@@ -88,7 +105,11 @@ impl Learning {
             state: Mutex::new(State::default()),
             woken: Notify::new(),
             chosen: Notify::new(),
+            promotes: Notify::new(),
             opening: tokio::sync::Mutex::new(()),
+            promoting: tokio::sync::Mutex::new(()),
+            adopting: tokio::sync::Mutex::new(()),
+            shelves: Mutex::new(()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Training for a round: from own files and a plan to an update.
+//! Training for a round: from own files and a plan to an update. And what own files make of a candidate, which is trained on nothing.
 
 use std::ops::ControlFlow;
 
@@ -7,6 +7,7 @@ use covey_embedder::train::{
     Examples, Learner, Pair, PairRules, Stopped, TrainError, TrainOptions, Trainer, update,
 };
 use covey_privacy::ledger::CollectionKey;
+use covey_protocol::ids::ModelId;
 use covey_protocol::round::{Check, Checked, Measure, Weighting};
 
 use crate::api::{ApiError, ErrorCode};
@@ -14,8 +15,15 @@ use crate::models::Models;
 
 /// Most pairs of one document.
 const PER_DOCUMENT: usize = 16;
-/// Share of documents whose pairs are held out.
-const HELD_OUT: f64 = 0.1;
+/// Share of documents whose pairs are held out: the first of these that gives enough. The documents of a smaller share are among those of a
+/// larger one.
+const HELD_OUT: [f64; 4] = [0.1, 0.2, 0.3, 0.5];
+/// Held-out pairs that are enough.
+const ENOUGH: usize = 4;
+/// Most held-out pairs that values are compared by.
+const MOST_COMPARED: usize = 2_000;
+/// A loss is worse if it is larger by more than this share.
+const WORSE: f64 = 0.02;
 
 /// What training came to. It leaves the node masked, if at all.
 pub(super) struct Trained {
@@ -47,8 +55,7 @@ pub(super) fn train(
 ) -> Result<Trained, ApiError> {
     let plan = plan.plan();
     let learning = &plan.learning;
-    let rules = PairRules { per_document: PER_DOCUMENT, held_out: HELD_OUT, seed: 0 };
-    let examples = Examples::new(pairs, &rules);
+    let examples = examples(pairs);
     let count = examples.train.len();
     if count < learning.min_pairs as usize {
         let message = format!(
@@ -89,8 +96,102 @@ pub(super) fn train(
         Measure::LossBefore => outcome.held_out_before.unwrap_or(0.0),
         Measure::LossAfter => outcome.held_out.unwrap_or(0.0),
         Measure::Clipped => f64::from(u8::from(clipped)),
+        // No plan that trains has it.
+        Measure::NoWorse => 0.0,
     }));
     Ok(Trained { update, extras, collections: Vec::new() })
+}
+
+/// What is learnt from, and what is held out: always the same pairs, so that none that was learnt from is ever judged by.
+fn examples(pairs: &[Pair]) -> Examples {
+    let split = |held_out| {
+        let rules = PairRules { per_document: PER_DOCUMENT, held_out, seed: 0 };
+        Examples::new(pairs, &rules)
+    };
+    let mut all = split(HELD_OUT[0]);
+    for held_out in &HELD_OUT[1..] {
+        if all.held_out.len() >= ENOUGH {
+            break;
+        }
+        all = split(*held_out);
+    }
+    all
+}
+
+/// Values of an adapter that are compared.
+pub(super) struct Compared {
+    /// The model whose weights stay.
+    pub(super) base: ModelId,
+    /// The adapter.
+    pub(super) adapter: AdapterConfig,
+    /// The values that there were before; the model as it is where there were none.
+    pub(super) before: Option<Vec<f32>>,
+    /// The others.
+    pub(super) after: Vec<f32>,
+}
+
+/// The loss of held-out pairs with the values before and after, and how many pairs that are; nothing if there are too few. Nothing is trained.
+pub(super) fn compare(
+    models: &dyn Models,
+    compared: Compared,
+    pairs: &[Pair],
+    batch: usize,
+    tokens: usize,
+) -> Result<Option<(f64, f64, usize)>, ApiError> {
+    let Compared { base, adapter, before, after } = compared;
+    let mut examples = examples(pairs);
+    examples.held_out.truncate(MOST_COMPARED);
+    let count = examples.held_out.len();
+    if examples.train.len() < 2 || count < 2 {
+        return Ok(None);
+    }
+    let learner = models.learner(base, adapter, &examples.texts, tokens)?;
+    let loss = |values: Vec<f32>| {
+        let fits = learner.layout().len() == values.len();
+        if !fits || !values.iter().all(|value| value.is_finite()) {
+            let message = format!("{}, or are not finite", Check::Start);
+            return Err(ApiError::new(ErrorCode::WrongModel, message));
+        }
+        let options = TrainOptions { batch, ..TrainOptions::default() };
+        let trainer =
+            Trainer::new(&*learner, &examples, options, Some(values)).map_err(uncompared)?;
+        trainer.held_out_loss().map_err(uncompared)
+    };
+    let losses = loss(before.unwrap_or_else(|| learner.start()))?.zip(loss(after)?);
+    Ok(losses.map(|(before, after)| (before, after, count)))
+}
+
+/// Whether a loss is no worse than the one before. One that is no number is.
+pub(super) fn is_as_good(before: f64, after: f64) -> bool {
+    after <= before * (1.0 + WORSE)
+}
+
+/// What own held-out pairs make of the candidate of an evaluation. It leaves the node masked, if at all.
+pub(super) fn evaluate(
+    models: &dyn Models,
+    plan: &Checked,
+    before: Vec<f32>,
+    after: Vec<f32>,
+    pairs: &[Pair],
+) -> Result<Trained, ApiError> {
+    let (plan, learning) = (plan.plan(), plan.plan().learning);
+    let (batch, tokens) = (usize::from(learning.batch), usize::from(learning.max_tokens));
+    let adapter = adapter(&plan.adapter)?;
+    let compared = Compared { base: plan.model, adapter, before: Some(before), after };
+    let found = compare(models, compared, pairs, batch, tokens)?;
+    let enough = found.filter(|(_, _, count)| *count >= learning.min_pairs as usize);
+    let Some((before, after, _)) = enough else {
+        let message = "there are too few held-out pairs in these collections to evaluate with";
+        return Err(ApiError::new(ErrorCode::NotFound, message));
+    };
+    let no_worse = is_as_good(before, after);
+    let bounded = |loss: f64| if loss.is_finite() { loss } else { Measure::LOSS_BOUND };
+    let extras = vec![bounded(before), bounded(after), f64::from(u8::from(no_worse))];
+    Ok(Trained { update: Vec::new(), extras, collections: Vec::new() })
+}
+
+fn uncompared(error: TrainError) -> ApiError {
+    ApiError::new(ErrorCode::Internal, format!("values cannot be compared: {error}"))
 }
 
 fn run(

@@ -1,120 +1,37 @@
-//! Releases of the shared model: made of the coordinator's checkpoint, named in the group's log, fetched, checked and adopted.
+//! A group's releases as people and searches see them.
 
 use covey_crypto::Digest;
-use covey_embedder::train::{Examples, PairRules, TrainOptions, Trainer};
+use covey_embedder::adapter::AdapterConfig;
 use covey_net::Link;
-use covey_protocol::group::{self, Log, Wish};
-use covey_protocol::ids::{GroupId, ModelId, Name, NodeId};
+use covey_protocol::group::{CurrentRelease, Log};
+use covey_protocol::ids::{GroupId, ModelId, Name};
 use covey_protocol::limits::MAX_RELEASES;
-use covey_protocol::round::{Check, Manifest, Start};
-use covey_protocol::wire::v1::round::{RoundAnswer, RoundAsk};
 
-use super::ask::unexpected;
-use super::prepare::adapter;
-use super::take_part::refused;
-use crate::api::{AdoptedRelease, ApiError, ErrorCode, ReleaseInfo, Reply};
+use super::prepare::{Compared, compare};
+use crate::api::{Adopt, ApiError, ErrorCode, ReleaseEvaluation, ReleaseInfo, ReleaseList, Reply};
 use crate::cancel::CancelFlag;
 use crate::node::Node;
 
-/// Share of own documents whose pairs a release is judged by.
-const JUDGED: f64 = 0.5;
-/// Pairs of one document that it is judged by.
-const PER_DOCUMENT: usize = 4;
-/// A release is worse if it does worse by more than this share.
-const WORSE: f64 = 0.02;
+/// Pairs that are told from each other at a time, and tokens of a text that count, where a release is judged.
+const JUDGED: (usize, usize) = (64, 128);
 
 impl<L: Link> Node<L> {
-    /// As the coordinator: makes the checkpoint the group's next release.
-    pub(crate) async fn model_release(&self, name: &Name) -> Result<Reply, ApiError> {
+    pub(crate) async fn model_releases(
+        &self,
+        name: &Name,
+        keep: Option<u32>,
+    ) -> Result<Reply, ApiError> {
         let id = self.groups.find(name)?;
-        let view = self.group_view(id).ok_or_else(|| {
-            let message = format!("this node does not coordinate {name}");
-            ApiError::new(ErrorCode::Forbidden, message)
-        })?;
-        let coordinator = self.coordinator(id).await?;
-        let parent = self.releases(id)[0].map(|release| release.model);
-        let (models, now) = (self.models.clone(), self.env.now());
-        let (name, number) = (name.clone(), view.release + 1);
-        let making = move || {
-            let failed = |error| super::calls::failed(&error);
-            let (base, config, values) = coordinator.checkpoint().map_err(failed)?;
-            let digest = Start::digest(&values);
-            let called = model_name(&name, number, &digest);
-            let model = models.adapted(base, adapter(&config)?, values, &called)?;
-            coordinator.release(model.id, &digest, parent, &view, now).map_err(failed)
-        };
-        let release = self.env.compute(making).await?;
-        self.wish(id, Wish::Release(release)).await?;
-        self.release_list(id)
-    }
-
-    pub(crate) fn model_releases(&self, name: &Name) -> Result<Reply, ApiError> {
-        self.release_list(self.groups.find(name)?)
-    }
-
-    /// Fetches the group's current release, checks that it is what the log says, judges it by own pairs, and uses it. `force` uses one that
-    /// does worse.
-    pub(crate) async fn model_adopt(&self, name: &Name, force: bool) -> Result<Reply, ApiError> {
-        let id = self.groups.find(name)?;
-        let [current, _] = self.releases(id);
-        let release = current.ok_or_else(|| {
-            ApiError::new(ErrorCode::NotFound, format!("{name} has no release yet"))
-        })?;
-        let coordinator = self.groups.view(id, Log::coordinator).flatten();
-        let (manifest, values) = self.fetch(id, coordinator, &release).await?;
-        let judged = self.judge(id, &manifest, &values).await?;
-        if let Some((before, after)) = judged
-            && !is_as_good(before, after)
-            && !force
-        {
-            let message = format!(
-                "release {} does worse on pairs of your own files: loss {after:.4}, and {before:.4} without it",
-                release.number
-            );
-            return Err(ApiError::new(ErrorCode::Forbidden, message)
-                .hint(format!("covey model adopt {name} --force uses it all the same")));
-        }
-        let called = model_name(name, release.number, &manifest.values.digest);
-        let models = self.models.clone();
-        let wanted = manifest.model;
-        let install = move || {
-            if let Some(there) = models.get(wanted) {
-                return Ok(there);
+        if let Some(keep) = keep {
+            if keep > super::held::MOST_KEPT {
+                let most = super::held::MOST_KEPT;
+                let message = format!("at most {most} old releases are kept");
+                return Err(ApiError::new(ErrorCode::Usage, message));
             }
-            let config = adapter(&manifest.adapter)?;
-            let made = models.adapted(manifest.base, config, values, &called)?;
-            if made.id != wanted {
-                models.remove(&made.name)?;
-                return Err(refused(&Check::Model));
-            }
-            Ok(made)
-        };
-        let model = self.env.compute(install).await?;
-        let used = model.name.clone();
-        let models = self.models.clone();
-        let before = self.env.compute(move || models.current()).await?.name;
-        if before != used {
-            let mut seen = self.learning.seen(id)?;
-            seen.before = Some(before);
-            self.learning.note(id, &seen)?;
+            self.learning.shelve(id, |shelf| shelf.set_keep(keep))?;
+            self.tidy(id).await;
         }
-        self.model_use(used.clone()).await?;
-        let (number, loss) = (release.number, judged);
-        Ok(Reply::Adopted(AdoptedRelease { number, model: used, loss }))
-    }
-
-    /// Goes back to the model that was in use before the last release that was adopted.
-    pub(crate) async fn model_rollback(&self, name: &Name) -> Result<Reply, ApiError> {
-        let id = self.groups.find(name)?;
-        let mut seen = self.learning.seen(id)?;
-        let used = seen.before.take().ok_or_else(|| {
-            let message =
-                format!("no release of {name} was adopted here, so there is nothing to go back to");
-            ApiError::new(ErrorCode::NotFound, message)
-                .hint("`covey model list` shows what is here, `covey model use` chooses")
-        })?;
-        self.learning.note(id, &seen)?;
-        self.model_use(used).await
+        self.release_list(id).await
     }
 
     /// The release that this node uses first; then those that members may still use or use already: the group's last two,
@@ -128,7 +45,7 @@ impl<L: Link> Node<L> {
         let here = self.models.list()?;
         let kin = here.iter().map(|entry| entry.id).filter(|id| id.base == current.base);
         let mut models = vec![current];
-        for model in releases.into_iter().flatten().map(|release| release.model).chain(kin) {
+        for model in releases.into_iter().flatten().map(|it| it.release.model).chain(kin) {
             if models.len() < MAX_RELEASES && !models.contains(&model) {
                 models.push(model);
             }
@@ -136,92 +53,95 @@ impl<L: Link> Node<L> {
         Ok(models)
     }
 
-    fn releases(&self, id: GroupId) -> [Option<group::Release>; 2] {
+    pub(super) fn releases(&self, id: GroupId) -> [Option<CurrentRelease>; 2] {
         self.groups.view(id, Log::releases).unwrap_or_default()
     }
 
-    fn release_list(&self, id: GroupId) -> Result<Reply, ApiError> {
-        let here = self.models.list()?;
-        let info = |release: group::Release| {
+    pub(super) async fn release_list(&self, id: GroupId) -> Result<Reply, ApiError> {
+        let models = self.models.clone();
+        let here = self.env.compute(move || models.list()).await?;
+        let shelf = self.learning.shelf(id)?;
+        let info = |CurrentRelease { release, .. }: CurrentRelease| {
             let entry = here.iter().find(|entry| entry.id == release.model);
-            ReleaseInfo {
+            let signed = self.learning.manifest(id, &release.manifest)?;
+            let manifest = signed.and_then(|signed| signed.verify().ok());
+            Ok(ReleaseInfo {
                 number: release.number,
                 id: release.model,
                 model: entry.map(|entry| entry.name.clone()),
                 used: entry.is_some_and(|entry| entry.current),
-            }
+                declined: shelf.declined(&release.manifest).map(str::to_owned),
+                evaluation: manifest.and_then(|it| it.evaluation).map(|it| ReleaseEvaluation {
+                    members: it.members,
+                    loss: (it.loss_before, it.loss_after),
+                    no_worse: it.no_worse,
+                }),
+            })
         };
-        let releases = self.releases(id).into_iter().flatten().map(info).collect();
-        Ok(Reply::Releases { releases })
+        let releases = self.releases(id).into_iter().flatten().map(info);
+        Ok(Reply::Releases(ReleaseList {
+            releases: releases.collect::<Result<_, ApiError>>()?,
+            adopt: self.adopts(id, &shelf)?,
+            keep: shelf.keep(),
+            not_adopted: self.not_adopted(id)?,
+            next_release: self.next_release(id),
+        }))
     }
 
-    /// A release's manifest, as the log names it, and its values.
-    async fn fetch(
-        &self,
-        id: GroupId,
-        coordinator: Option<NodeId>,
-        release: &group::Release,
-    ) -> Result<(Manifest, Vec<f32>), ApiError> {
-        let coordinator = coordinator.ok_or_else(|| {
-            let message = "nobody coordinates the group any more, so nobody has its releases";
-            ApiError::new(ErrorCode::NotFound, message)
-        })?;
-        let ask = RoundAsk::Manifest { of: release.manifest };
-        let signed = match self.ask_coordinator(id, coordinator, ask).await? {
-            RoundAnswer::Manifest(signed) => signed,
-            other => return Err(unexpected(&other)),
+    /// As the coordinator: how far the next release has come.
+    pub(super) fn next_release(&self, id: GroupId) -> Option<String> {
+        let hosted = {
+            let state = self.learning.state();
+            if let Some(why) = state.unreleased.get(&id) {
+                return Some(why.clone());
+            }
+            state.hosted.get(&id).cloned()
         };
-        let manifest = signed.verify().map_err(|check| refused(&check))?;
-        let fits = signed.digest() == release.manifest
-            && manifest.group == id
-            && manifest.number == release.number
-            && manifest.model == release.model;
-        if !fits {
-            return Err(refused(&Check::Form));
+        self.group_view(id)?;
+        hosted.and_then(|coordinator| coordinator.status().candidate)
+    }
+
+    /// Why the current release is not used, as far as there is a reason.
+    pub(super) fn not_adopted(&self, id: GroupId) -> Result<Option<String>, ApiError> {
+        let Some(CurrentRelease { release, .. }) = self.releases(id)[0] else { return Ok(None) };
+        let shelf = self.learning.shelf(id)?;
+        if let Some(why) = shelf.declined(&release.manifest) {
+            return Ok(Some(why.to_owned()));
         }
-        let values = self.values(id, coordinator, manifest.values).await?;
-        Ok((manifest, values))
+        if shelf.adopted == Some(release.manifest) {
+            return Ok(None);
+        }
+        let waits = self.learning.state().waits.get(&id).map(|waiting| waiting.why.clone());
+        Ok(waits.or(match self.adopts(id, &shelf)? {
+            Adopt::Auto => Some("it is looked at soon".to_owned()),
+            Adopt::Ask => Some("nobody has said that it is to be used".to_owned()),
+        }))
     }
 
-    /// The loss of own pairs without and with the release, if this node learns from any collections. Nothing leaves the node.
-    async fn judge(
+    /// The loss of held-out pairs of own collections with the values before (the model as it is if there are none) and after; nothing if there
+    /// are too few. Nothing leaves the node.
+    pub(super) async fn compare_own(
         &self,
-        id: GroupId,
-        manifest: &Manifest,
-        values: &[f32],
+        names: Vec<Name>,
+        base: ModelId,
+        adapter: AdapterConfig,
+        before: Option<Vec<f32>>,
+        after: Vec<f32>,
     ) -> Result<Option<(f64, f64)>, ApiError> {
-        let Some(choice) = self.learning.choice(id)? else { return Ok(None) };
         let (collections, models) = (self.collections.clone(), self.models.clone());
-        let (opened, config) = (self.opened.list()?, adapter(&manifest.adapter)?);
-        let (base, values) = (manifest.base, values.to_vec());
-        let judge = move || {
-            let stop = CancelFlag::new();
-            let pairs = collections.pairs(&choice.collections, &opened, &stop)?;
-            let rules = PairRules { per_document: PER_DOCUMENT, held_out: JUDGED, seed: 1 };
-            let examples = Examples::new(&pairs, &rules);
-            let learner = models.learner(base, config, &examples.texts, 128)?;
-            let loss = |values: Vec<f32>| {
-                let options = TrainOptions::default();
-                let trainer = Trainer::new(&*learner, &examples, options, Some(values));
-                let trainer = trainer.map_err(|error| refused(&error))?;
-                trainer.held_out_loss().map_err(|error| refused(&error))
-            };
-            if examples.train.len() < 2 {
-                return Ok(None);
-            }
-            Ok(loss(learner.start())?.zip(loss(values)?))
+        let opened = self.opened.list()?;
+        let comparing = move || {
+            let pairs = collections.pairs(&names, &opened, &CancelFlag::new())?;
+            let compared = Compared { base, adapter, before, after };
+            let found = compare(&*models, compared, &pairs, JUDGED.0, JUDGED.1)?;
+            Ok(found.map(|(before, after, _)| (before, after)))
         };
-        self.env.compute(judge).await
+        self.env.compute(comparing).await
     }
-}
-
-/// Whether a loss is no worse than the one before. One that is no number is.
-fn is_as_good(before: f64, after: f64) -> bool {
-    after <= before * (1.0 + WORSE)
 }
 
 /// What a release is called here. Its values are part of the name, so that no other group's is called alike.
-fn model_name(group: &Name, number: u32, values: &Digest) -> String {
+pub(super) fn model_name(group: &Name, number: u32, values: &Digest) -> String {
     let letters = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let group: String = group.as_str().chars().map(letters).take(40).collect();
     format!("r-{}-{number}-{}", group.trim_matches('-'), values.short())

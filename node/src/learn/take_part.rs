@@ -10,7 +10,7 @@ use covey_privacy::rng::NoiseRng;
 use covey_protocol::group::Log;
 use covey_protocol::ids::{GroupId, NodeId, UnixMillis};
 use covey_protocol::limits::{MAX_CLOCK_SKEW_MS, MAX_PIECE};
-use covey_protocol::round::{Check, Checked, Known, Limits, Next, Participant, Record};
+use covey_protocol::round::{Check, Checked, Known, Limits, Next, Participant, Record, Task};
 use covey_protocol::secagg::Members;
 use covey_protocol::wire::v1::round::{
     Announced, Over, RoundAnswer, RoundAsk, RoundRefusal, ServerMessage,
@@ -154,7 +154,10 @@ impl<L: Link> Node<L> {
             let joined = self.env.with_rng(|rng| {
                 Participant::check_in(&plan, announced.attempt, &members, &limits, &key, rng)
             });
-            let participant = joined.map_err(|fault| refused(&fault))?;
+            let mut participant = joined.map_err(|fault| refused(&fault))?;
+            if let Some(company) = self.company(group, choice, coordinator, &members) {
+                participant = participant.among(company, &plan);
+            }
             let given = Some((&plan, trained, choice));
             let until = self.env.now().plus(longest(&plan));
             let part = Part { group, coordinator, plan: given, stop, until };
@@ -223,7 +226,16 @@ impl<L: Link> Node<L> {
             return Err(refused(&Check::Members));
         }
         let members = Members::new(members).map_err(|error| refused(&error))?;
-        let last = self.learning.seen(group)?.plan_of(coordinator);
+        let seen = self.learning.seen(group)?;
+        let last = seen.plan_of(coordinator);
+        if let Task::Evaluate { of } = plan.plan().task
+            && plan.cost().is_none()
+            && seen.evaluated == Some(of.digest)
+            && last != Some((plan.plan().round, plan.digest()))
+        {
+            // A second sum of the same numbers, over others, could give them away by difference.
+            return Err(refused(&"this candidate was evaluated without noise already"));
+        }
         if plan.plan().contribution.unit == Unit::Document {
             let message =
                 "the plan protects single documents, which this version does not train for";
@@ -312,6 +324,9 @@ impl<L: Link> Node<L> {
         if paid.is_none() {
             let mut seen = self.learning.seen(part.group)?;
             seen.given = true;
+            if let Task::Evaluate { of } = plan.plan().task {
+                seen.evaluated = Some(of.digest);
+            }
             self.learning.note(part.group, &seen)?;
         }
         let secret = self.env.with_rng(|rng| {

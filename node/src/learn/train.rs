@@ -5,9 +5,10 @@ use std::cell::RefCell;
 use covey_net::Link;
 use covey_privacy::ledger::CollectionKey;
 use covey_protocol::ids::{GroupId, NodeId};
-use covey_protocol::round::Checked;
+use covey_protocol::round::{Checked, Task};
 
 use super::TRAINING;
+use super::ask::Tries;
 use super::prepare::{self, Trained};
 use super::schedule::{Pace, Waits};
 use super::take_part::training_ends;
@@ -28,8 +29,15 @@ impl<L: Link> Node<L> {
         stop: &CancelFlag,
     ) -> Result<Trained, ApiError> {
         self.learning.set_doing(group, "fetching what to start from");
-        let values = self.values(group, coordinator, plan.plan().start).await?;
-        self.learning.set_doing(group, TRAINING);
+        let values = self.values(group, coordinator, plan.plan().start, Tries::Many).await?;
+        let (candidate, doing) = match plan.plan().task {
+            Task::Train => (None, TRAINING),
+            Task::Evaluate { of } => {
+                let of = self.values(group, coordinator, of, Tries::Many).await?;
+                (Some(of), "evaluating what may be released")
+            }
+        };
+        self.learning.set_doing(group, doing);
         let end = training_ends(plan);
         let (collections, models, env) =
             (self.collections.clone(), self.models.clone(), self.env.clone());
@@ -51,8 +59,9 @@ impl<L: Link> Node<L> {
                 Some(waits) => learning.set_doing(group, &waits.to_string()),
                 None => learning.set_doing(group, TRAINING),
             };
-            let mut trained =
-                prepare::train(&*models, &plan, values, &pairs, seed, &|step, of| {
+            let mut trained = match candidate {
+                Some(of) => prepare::evaluate(&*models, &plan, values, of, &pairs)?,
+                None => prepare::train(&*models, &plan, values, &pairs, seed, &|step, of| {
                     learning.meter.steps.inc();
                     learning.set_training(group, step, of);
                     if step < of {
@@ -62,7 +71,8 @@ impl<L: Link> Node<L> {
                         learning.set_training(group, step, of);
                     }
                     ended()
-                })?;
+                })?,
+            };
             stop.check()?;
             trained.collections = keys.concat();
             Ok(trained)

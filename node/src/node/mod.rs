@@ -237,6 +237,7 @@ impl<L: Link> Node<L> {
             Call::GroupCoordinator { group, member } => {
                 self.group_coordinator(&group, member.as_deref()).await
             }
+            Call::GroupPolicy { group, quorum } => self.group_policy(&group, quorum).await,
             Call::TrainOptIn(choice) => self.train_opt_in(&choice),
             Call::TrainOptOut { group } => self.train_opt_out(&group),
             Call::TrainLimits(change) => self.train_limits(change),
@@ -244,7 +245,8 @@ impl<L: Link> Node<L> {
             Call::RoundsStart(call) => self.rounds_start(call).await,
             Call::RoundsStop { group } => self.rounds_stop(&group).await,
             Call::ModelRelease { group } => self.model_release(&group).await,
-            Call::ModelReleases { group } => self.model_releases(&group),
+            Call::ModelReleases { group, keep } => self.model_releases(&group, keep).await,
+            Call::ModelFollow { group, adopt } => self.model_follow(&group, adopt).await,
             Call::ModelAdopt { group, force } => self.model_adopt(&group, force).await,
             Call::ModelRollback { group } => self.model_rollback(&group).await,
             Call::PrivacyReport => self.privacy_report(),

@@ -59,6 +59,7 @@ const fn wants_collections(call: &Call) -> bool {
         | Call::GroupTransfer { .. }
         | Call::GroupRole { .. }
         | Call::GroupCoordinator { .. }
+        | Call::GroupPolicy { .. }
         | Call::TrainOptOut { .. }
         | Call::TrainLimits(_)
         | Call::TrainStatus { .. }
@@ -66,6 +67,7 @@ const fn wants_collections(call: &Call) -> bool {
         | Call::RoundsStop { .. }
         | Call::ModelRelease { .. }
         | Call::ModelReleases { .. }
+        | Call::ModelFollow { .. }
         | Call::ModelAdopt { .. }
         | Call::ModelRollback { .. }
         | Call::PrivacyReport

@@ -48,9 +48,13 @@ impl<L: Link> Node<L> {
         let mut tasks = JoinSet::new();
         let node = self.clone();
         tasks.spawn(async move { node.run_coordinators().await });
+        let node = self.clone();
+        tasks.spawn(async move { node.promote_releases().await });
         if self.settings.role == Role::Full {
             let node = self.clone();
             tasks.spawn(async move { node.follow_rounds().await });
+            let node = self.clone();
+            tasks.spawn(async move { node.follow_releases().await });
         }
         let mut next_sync = self.next_sync();
         loop {
@@ -171,7 +175,7 @@ impl<L: Link> Node<L> {
     }
 
     /// Up to `count` of `nodes`, at random.
-    fn draw(&self, mut nodes: Vec<NodeId>, count: usize) -> Vec<NodeId> {
+    pub(crate) fn draw(&self, mut nodes: Vec<NodeId>, count: usize) -> Vec<NodeId> {
         let mut drawn = Vec::new();
         while drawn.len() < count && !nodes.is_empty() {
             let at = self.env.next_u64() % nodes.len() as u64;

@@ -222,5 +222,6 @@ fn info(name: Name, log: &Log, me: NodeId) -> GroupInfo {
         members: u32::try_from(log.members().len()).unwrap_or(u32::MAX),
         role: log.role_of(me).map_or_else(|| "removed".to_owned(), |role| role.to_string()),
         frozen: log.is_frozen(),
+        quorum: log.quorum(),
     }
 }

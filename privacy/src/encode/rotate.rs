@@ -9,11 +9,11 @@ use rand_core::{Rng, SeedableRng};
 
 use super::Layout;
 
-/// Entries of an update as it travels.
+/// Entries of an update as it travels. One that is empty stays so.
 pub fn padded(layout: &Layout) -> usize {
     match layout.rotation {
-        Some(_) => layout.dimension.next_power_of_two(),
-        None => layout.dimension,
+        Some(_) if layout.dimension > 0 => layout.dimension.next_power_of_two(),
+        Some(_) | None => layout.dimension,
     }
 }
 

@@ -235,6 +235,34 @@ proptest! {
     }
 }
 
+/// What moves, and what is paid for, is then the extra entries alone.
+#[test]
+fn extra_entries_without_an_update() {
+    let extras = vec![Extra::new(16.0, 0.5).unwrap(), Extra::new(1.0, 0.7).unwrap()];
+    for rotation in [None, Some([5; 32])] {
+        let plain = Layout { rotation, extras: extras.clone(), ..layout(0, 10) };
+        let encoding = Encoding::new(plain.clone()).unwrap();
+        assert_eq!(encoding.words(), 2);
+        let clip = encoding.scale().get();
+        let caps = [(0.5 * clip) as u128, (0.7 * clip) as u128];
+        assert_eq!(encoding.sensitivity().squared_l2, caps[0].pow(2) + caps[1].pow(2));
+        let mut sum = vec![0; 2];
+        for n in 0..4 {
+            let given = [f64::from(n), f64::from(n % 2)];
+            let encoded = encoding.encode(&[], &given, &mut rng(u64::from(n as u8))).unwrap();
+            add(&mut sum, encoded.noised(&mut rng(9)).words());
+        }
+        let decoded = Sum::new(&encoding, sum, 4).unwrap().decode().unwrap();
+        assert!(decoded.mean.is_empty());
+        assert!((decoded.extras[0] - 1.5).abs() < 1e-4, "{decoded:?}");
+        assert!((decoded.extras[1] - 0.5).abs() < 1e-4, "{decoded:?}");
+        // .5^2 + .7^2 over 2 z^2, with what rounding takes.
+        let noisy = Encoding::new(noisy(plain, 8, 1)).unwrap();
+        let rho = noisy.cost().unwrap().get();
+        assert!((0.0924..0.0926).contains(&rho), "{rho}");
+    }
+}
+
 /// `privacy/vectors/encoding.json`: one update, rounded, rotated and noised.
 #[test]
 fn pinned_encoding() {

@@ -93,6 +93,11 @@ pub enum Change {
     },
     /// Makes a release of the shared model the current one.
     Release(Release),
+    /// Says what a release needs before it may become the current one.
+    Policy {
+        /// Fewest members that have evaluated it; 0 to ask nobody.
+        quorum: u32,
+    },
 }
 
 /// A release of the shared model, as the log names it. What it is made of, and of which rounds, says its manifest.
@@ -104,6 +109,17 @@ pub struct Release {
     pub model: ModelId,
     /// Digest of its manifest ([`crate::round::Manifest`]).
     pub manifest: Digest,
+}
+
+/// A release as it became the current one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CurrentRelease {
+    /// The release.
+    pub release: Release,
+    /// When, by the owner's clock.
+    pub at: UnixMillis,
+    /// The fewest evaluations that the group demanded then.
+    pub quorum: u32,
 }
 
 /// What a member may do.

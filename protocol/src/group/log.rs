@@ -7,7 +7,7 @@ use covey_crypto::Digest;
 use super::entry::{Decoded, Verified};
 use super::state::State;
 use super::{
-    Change, Entry, Equivocation, Head, InviteId, Member, NotProof, Rejection, Release, Role,
+    Change, CurrentRelease, Entry, Equivocation, Head, InviteId, Member, NotProof, Rejection, Role,
 };
 use crate::ids::{Epoch, GroupId, Name, NodeId, UnixMillis};
 
@@ -129,8 +129,13 @@ impl Log {
     }
 
     /// The current release of the shared model and the one before it, as far as there are any.
-    pub fn releases(&self) -> [Option<Release>; 2] {
+    pub fn releases(&self) -> [Option<CurrentRelease>; 2] {
         self.state.releases
+    }
+
+    /// The fewest members that have to evaluate a release before it becomes current; 0 if nobody is asked.
+    pub fn quorum(&self) -> u32 {
+        self.state.quorum
     }
 
     /// Who was a member after the entry of `epoch`, in the order of ids; `None` if there is no such entry yet.
@@ -149,7 +154,8 @@ impl Log {
                 Change::SetRole { .. }
                 | Change::Transfer { .. }
                 | Change::Coordinator { .. }
-                | Change::Release(_) => {}
+                | Change::Release(_)
+                | Change::Policy { .. } => {}
             }
         }
         Some(members)

@@ -75,4 +75,7 @@ pub enum Rejection {
     /// G22: releases are numbered one after the other.
     #[error("a release has the number after the one before: look at the group again")]
     WrongRelease,
+    /// G23: no more evaluations are demanded than a group has members.
+    #[error("a quorum can be of a thousand members at most: take a smaller one")]
+    BadPolicy,
 }

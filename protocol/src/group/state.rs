@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use covey_crypto::Digest;
 
 use super::entry::Verified;
-use super::{Change, EntryBody, InviteId, Rejection, Release, Role, SignedRequest};
+use super::{Change, CurrentRelease, EntryBody, InviteId, Rejection, Role, SignedRequest};
 use crate::ids::{Epoch, GroupId, Name, NodeId, UnixMillis};
 use crate::limits::{MAX_LOG_ENTRIES, MAX_MEMBERS, MAX_REQUEST_AGE_MS};
 
@@ -34,7 +34,9 @@ pub(super) struct State {
     pub(super) removed: BTreeMap<NodeId, Epoch>,
     pub(super) coordinator: Option<NodeId>,
     /// The current release and the one before it.
-    pub(super) releases: [Option<Release>; 2],
+    pub(super) releases: [Option<CurrentRelease>; 2],
+    /// Fewest evaluations of a release.
+    pub(super) quorum: u32,
     used_requests: BTreeSet<Digest>,
     used_invites: BTreeSet<InviteId>,
 }
@@ -61,6 +63,7 @@ impl State {
             removed: BTreeMap::new(),
             coordinator: None,
             releases: [None; 2],
+            quorum: 0,
             used_requests: BTreeSet::new(),
             used_invites: BTreeSet::new(),
         })
@@ -112,11 +115,16 @@ impl State {
                 self.coordinator = self.coordinator.filter(|coordinator| coordinator != node);
             }
             Change::Coordinator { node } => self.coordinator = *node,
-            Change::Release(release) => self.releases = [Some(*release), self.releases[0]],
+            Change::Release(release) => {
+                let (release, at, quorum) = (*release, body.at, self.quorum);
+                let current = CurrentRelease { release, at, quorum };
+                self.releases = [Some(current), self.releases[0]];
+            }
+            Change::Policy { quorum } => self.quorum = *quorum,
         }
     }
 
-    /// Whether `author` may make this change now (G11 to G19, G22).
+    /// Whether `author` may make this change now (G11 to G19, G22, G23).
     pub(super) fn check_change(&self, author: NodeId, change: &Change) -> Result<(), Rejection> {
         let role = self.role_of(author).ok_or(Rejection::NotAllowed)?;
         match change {
@@ -174,12 +182,21 @@ impl State {
                 if role != Role::Owner && self.coordinator != Some(author) {
                     return Err(Rejection::NotAllowed);
                 }
-                let before = self.releases[0].map_or(0, |release| release.number);
+                let before = self.releases[0].map_or(0, |current| current.release.number);
                 if Some(release.number) == before.checked_add(1) {
                     Ok(())
                 } else {
                     Err(Rejection::WrongRelease)
                 }
+            }
+            Change::Policy { quorum } => {
+                if role != Role::Owner {
+                    return Err(Rejection::NotAllowed);
+                }
+                if *quorum as usize > MAX_MEMBERS {
+                    return Err(Rejection::BadPolicy);
+                }
+                if *quorum == self.quorum { Err(Rejection::NoChange) } else { Ok(()) }
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Why a participant takes no part in a round.
+//! Why a participant takes no part in a round, or a node does not use a release.
 
 use crate::checks::checks;
 
@@ -30,6 +30,8 @@ checks! {
     Start = "R12" "the values to start from are not those that the plan names",
     /// Too few members whom the coordinator can hardly have enrolled itself.
     Company = "R13" "the cohort has too few members of long standing whom the coordinator did not enrol",
+    /// A release that fewer members evaluated than the group wants, or that most of them do worse with.
+    Quorum = "R14" "the release was not evaluated as the group's policy demands",
 }
 
 /// A plan that this node takes no part in.

@@ -6,7 +6,7 @@ use covey_privacy::{Delta, Epsilon};
 use serde::{Deserialize, Serialize};
 
 use super::check::Refused;
-use super::{Check, Checked, Plan};
+use super::{Check, Checked, Plan, Task};
 use crate::ids::{GroupId, UnixMillis};
 use crate::limits::{MAX_CLOCK_SKEW_MS, MAX_ROUND_LENGTH_MS};
 use crate::secagg::{Demands, Members};
@@ -101,7 +101,12 @@ impl Limits {
     }
 
     fn check_work(&self, plan: &Plan) -> Result<(), Refused> {
-        let bytes = 4 * (u64::from(plan.sum.entries) + u64::from(plan.start.values));
+        let candidate = match plan.task {
+            Task::Train => 0,
+            Task::Evaluate { of } => of.values,
+        };
+        let values = u64::from(plan.start.values) + u64::from(candidate);
+        let bytes = 4 * (u64::from(plan.sum.entries) + values);
         if plan.learning.max_steps > self.max_steps || bytes > self.max_bytes {
             let detail = format!(
                 "up to {} steps and {bytes} bytes, where {} and {} are allowed",

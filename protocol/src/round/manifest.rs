@@ -6,6 +6,7 @@ use covey_privacy::{Delta, Rho};
 use serde::{Deserialize, Serialize};
 
 use super::{Check, Measure, Start};
+use crate::group::CurrentRelease;
 use crate::ids::{GroupId, ModelId, NodeId, UnixMillis};
 use crate::limits::{MAX_ADAPTER_CONFIG, MAX_MEASURES, MAX_PLAN};
 use crate::wire::{self, bounded};
@@ -64,8 +65,34 @@ pub struct Manifest {
     /// Means over the last round's participants, noise included.
     #[serde(deserialize_with = "bounded::list::<MAX_MEASURES, _, _>")]
     pub measured: Vec<(Measure, f64)>,
+    /// What members made of it before it became a release, if they were asked.
+    pub evaluation: Option<Evaluation>,
     /// The coordinator's clock.
     pub at: UnixMillis,
+}
+
+/// What members made of a candidate, each by held-out pairs of its own: the outcome of a secure sum, noise included. The coordinator
+/// vouches for it; nobody else saw the sum.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// The plan of its round.
+    pub plan: Digest,
+    /// How many took part.
+    pub members: u32,
+    /// Their mean loss with what was there before.
+    pub loss_before: f64,
+    /// And with the candidate.
+    pub loss_after: f64,
+    /// The share of them whose pairs do no worse with it.
+    pub no_worse: f64,
+}
+
+impl Evaluation {
+    /// Whether at least `quorum` members took part, and more than half of them do no worse. Numbers that are none satisfy nobody.
+    pub fn satisfies(&self, quorum: u32) -> bool {
+        let finite = self.loss_before.is_finite() && self.loss_after.is_finite();
+        finite && self.members >= quorum && self.no_worse > 0.5
+    }
 }
 
 impl SignedManifest {
@@ -95,5 +122,31 @@ impl SignedManifest {
         let key = manifest.coordinator.key();
         let signed = key.verify(DOMAIN, &self.body, &self.signature).is_ok();
         if signed { Ok(manifest) } else { Err(Check::Signature) }
+    }
+}
+
+impl Manifest {
+    /// Whether it is the release that the log of `group` names, and was evaluated as the group demanded when it became one.
+    ///
+    /// # Errors
+    /// R1, R2 or R14.
+    pub fn check(
+        &self,
+        digest: Digest,
+        group: GroupId,
+        current: &CurrentRelease,
+    ) -> Result<(), Check> {
+        let release = &current.release;
+        if digest != release.manifest || self.group != group {
+            return Err(Check::Signature);
+        }
+        if (self.number, self.model) != (release.number, release.model) {
+            return Err(Check::Form);
+        }
+        let evaluated = || self.evaluation.is_some_and(|it| it.satisfies(current.quorum));
+        if current.quorum > 0 && !evaluated() {
+            return Err(Check::Quorum);
+        }
+        Ok(())
     }
 }

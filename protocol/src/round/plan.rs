@@ -53,7 +53,9 @@ pub struct Plan {
     /// The adapter's configuration, as in docs/spec/adapter-format.md (JSON).
     #[serde(deserialize_with = "bounded::list::<MAX_ADAPTER_CONFIG, _, _>")]
     pub adapter: Vec<u8>,
-    /// The values that training starts from.
+    /// What participants do.
+    pub task: Task,
+    /// The values that training starts from; in an evaluation those that the candidate is compared with.
     pub start: Start,
     /// How participants train.
     pub learning: Learning,
@@ -65,6 +67,18 @@ pub struct Plan {
     pub rule: Rule,
     /// When.
     pub timing: Timing,
+}
+
+/// What participants do in a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Task {
+    /// They train, and send how the values moved.
+    Train,
+    /// They compute the loss of held-out pairs with values that may become a release, train nothing, and send the measures alone.
+    Evaluate {
+        /// The candidate's values.
+        of: Start,
+    },
 }
 
 /// How participants train. With `proximal` above zero this is FedProx (Li et al. 2020), else FedAvg (McMahan et al. 2017).
@@ -127,17 +141,21 @@ pub enum Measure {
     LossAfter,
     /// Whether the update was longer than the clip norm.
     Clipped,
+    /// In an evaluation: whether own held-out pairs do no worse with the candidate.
+    NoWorse,
 }
 
 impl Measure {
     /// Losses count up to here.
     pub const LOSS_BOUND: f64 = 16.0;
+    /// What an evaluation sums, in this order.
+    pub const OF_EVALUATION: [Self; 3] = [Self::LossBefore, Self::LossAfter, Self::NoWorse];
 
     /// The largest value.
     pub const fn bound(self) -> f64 {
         match self {
             Self::LossBefore | Self::LossAfter => Self::LOSS_BOUND,
-            Self::Clipped => 1.0,
+            Self::Clipped | Self::NoWorse => 1.0,
         }
     }
 }
@@ -146,6 +164,10 @@ impl Measure {
 const MEASURE_WEIGHT: f64 = 0.05;
 /// The weight of an update decides about all of it, so it may take more.
 const WEIGHT_WEIGHT: f64 = 0.25;
+/// The same in an evaluation, which has nothing else to sum: of one loss, and of the vote that decides. Together they are
+/// shorter than the clip norm.
+const LOSS_WEIGHT: f64 = 0.5;
+const VOTE_WEIGHT: f64 = 0.7;
 
 /// What the coordinator makes of the mean update (Reddi et al., "Adaptive Federated Optimization", 2021).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -315,21 +337,36 @@ impl Plan {
                 rate(by) && share(beta1) && share(beta2) && rate(tau)
             }
         };
-        let learns = learning.epochs > 0
-            && (2..=MAX_BATCH).contains(&learning.batch)
-            && learning.max_steps > 0
-            && rate(learning.rate)
-            && learning.proximal.is_finite()
-            && learning.proximal >= 0.0
+        let looks = (2..=MAX_BATCH).contains(&learning.batch)
             && (1..=MAX_TRAINED_TOKENS).contains(&learning.max_tokens)
             && learning.min_pairs > 1;
+        let does = match self.task {
+            Task::Train => {
+                learning.epochs > 0
+                    && learning.max_steps > 0
+                    && rate(learning.rate)
+                    && learning.proximal.is_finite()
+                    && learning.proximal >= 0.0
+                    && !contribution.measures.contains(&Measure::NoWorse)
+            }
+            // Nothing is trained, and nothing but the measures is summed.
+            Task::Evaluate { of } => {
+                (learning.epochs, learning.max_steps) == (0, 0)
+                    && (learning.rate, learning.proximal) == (0.0, 0.0)
+                    && of.values == self.start.values
+                    && of.digest != self.start.digest
+                    && contribution.measures == Measure::OF_EVALUATION
+                    && contribution.weighting == Weighting::Uniform
+                    && !contribution.rotate
+            }
+        };
         let on_time = timing.window_ms().is_some_and(|window| window <= MAX_ROUND_LENGTH_MS)
             && timing.phase_ms > 0
             && timing.upload_ms > 0
             && timing.longest_ms() <= MAX_ROUND_LENGTH_MS;
         let tries = (1..=MAX_ROUND_ATTEMPTS).contains(&self.attempts);
         let weighs = contribution.weighting != (Weighting::Pairs { cap: 0 });
-        if !(rule && learns && on_time && tries && weighs && self.sum.check().is_ok()) {
+        if !(rule && looks && does && on_time && tries && weighs && self.sum.check().is_ok()) {
             return Err(Check::Shape);
         }
         let layout = self.layout()?;
@@ -352,24 +389,37 @@ impl Plan {
             *Digest::of("covey round rotation v1", &parts).as_bytes()
         };
         Ok(Layout {
-            dimension: self.start.values as usize,
+            dimension: match self.task {
+                Task::Train => self.start.values as usize,
+                Task::Evaluate { .. } => 0,
+            },
             clip,
             clients: self.sum.max_cohort,
             noise: noise.map(|noise| (noise, mode)),
             rotation: rotate.then(turned),
-            extras: self.contribution.extras().ok_or(Check::Shape)?,
+            extras: self.contribution.extras(self.task).ok_or(Check::Shape)?,
         })
     }
 }
 
 impl Contribution {
     /// The numbers beside the update: first the weight, if updates have one, then the measures.
-    fn extras(&self) -> Option<Vec<Extra>> {
+    fn extras(&self, task: Task) -> Option<Vec<Extra>> {
         let weight = match self.weighting {
             Weighting::Uniform => None,
             Weighting::Pairs { .. } => Some(Extra::new(1.0, WEIGHT_WEIGHT)),
         };
-        let measure = |measure: &Measure| Extra::new(measure.bound(), MEASURE_WEIGHT);
+        let measure = |measure: &Measure| {
+            let weight = match (task, measure) {
+                (Task::Train, _) => MEASURE_WEIGHT,
+                (Task::Evaluate { .. }, Measure::NoWorse) => VOTE_WEIGHT,
+                (
+                    Task::Evaluate { .. },
+                    Measure::LossBefore | Measure::LossAfter | Measure::Clipped,
+                ) => LOSS_WEIGHT,
+            };
+            Extra::new(measure.bound(), weight)
+        };
         let all = weight.into_iter().chain(self.measures.iter().map(measure));
         all.collect::<Result<_, _>>().ok()
     }

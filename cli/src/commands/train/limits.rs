@@ -6,7 +6,7 @@ use covey_protocol::ids::Name;
 
 use super::permille;
 use crate::session::Session;
-use crate::text::parse_size;
+use crate::text::{parse_seconds, parse_size};
 
 const EXAMPLES: &str = "\
 Examples: covey train limits lab                                (show them)
@@ -38,6 +38,10 @@ pub struct LimitsArgs {
     /// Share of the members that may collude with the coordinator without harm
     #[arg(long)]
     collusion: Option<f64>,
+    /// Count towards --min-honest only members who have been in the group so long, and whom the coordinator did not invite; any to
+    /// count all
+    #[arg(long, value_name = "TIME", value_parser = parse_known_for)]
+    known_for: Option<u64>,
     /// Most steps of training in a round
     #[arg(long)]
     max_steps: Option<u32>,
@@ -94,6 +98,7 @@ impl LimitsArgs {
             round_epsilon: self.round_epsilon,
             min_honest: self.min_honest,
             collusion_permille: self.collusion.map(permille),
+            known_for_s: self.known_for,
             max_steps: self.max_steps,
             max_bytes: self.max_bytes,
             when: self.schedule.when.map(|When(when)| when),
@@ -102,6 +107,10 @@ impl LimitsArgs {
         };
         session.show(Call::TrainLimits(change), "looking")
     }
+}
+
+fn parse_known_for(text: &str) -> Result<u64, String> {
+    if text == "any" { Ok(0) } else { parse_seconds(text) }
 }
 
 fn parse_when(text: &str) -> Result<When, String> {

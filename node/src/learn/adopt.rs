@@ -1,0 +1,326 @@
+//! Using a group's releases: by command, and by themselves where the person wants that.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use covey_crypto::Digest;
+use covey_net::Link;
+use covey_protocol::group::CurrentRelease;
+use covey_protocol::ids::{GroupId, ModelId, Name};
+use covey_protocol::round::{Check, Manifest};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::Learning;
+use super::fetch::{Fetched, NotUsed};
+use super::held::{Held, Shelf};
+use super::prepare::{adapter, is_as_good};
+use super::releases::model_name;
+use super::take_part::refused;
+use crate::api::{Adopt, AdoptedRelease, ApiError, ErrorCode, Reply};
+use crate::node::Node;
+
+/// How often it is looked whether there is a new release.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Pauses after one could not be had: from, to.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3_600));
+/// Looks after which old releases are looked at: a collection may have moved on from one.
+const TIDY_EVERY: u64 = 60;
+
+/// A new release that could not be used yet.
+pub(super) struct Waiting {
+    manifest: Digest,
+    pub(super) why: String,
+    again: Instant,
+    pause: Duration,
+}
+
+impl<L: Link> Node<L> {
+    /// Fetches the group's current release, checks that it is what the log says, judges it by own pairs, and uses it. `force` uses one that
+    /// does worse.
+    pub(crate) async fn model_adopt(&self, name: &Name, force: bool) -> Result<Reply, ApiError> {
+        let id = self.groups.find(name)?;
+        let [current, _] = self.releases(id);
+        let current = current.ok_or_else(|| {
+            ApiError::new(ErrorCode::NotFound, format!("{name} has no release yet"))
+        })?;
+        let adopted = self.adopt(id, name, &current, force, &|_| Ok(())).await;
+        adopted.map(Reply::Adopted).map_err(NotUsed::into_error)
+    }
+
+    /// Goes back to the model that was in use before the last release that was adopted, which is not adopted by itself again.
+    pub(crate) async fn model_rollback(&self, name: &Name) -> Result<Reply, ApiError> {
+        let id = self.groups.find(name)?;
+        let _one = self.learning.adopting.lock().await;
+        let [current, _] = self.releases(id);
+        let back = |shelf: &mut Shelf| {
+            let before = shelf.before.take()?;
+            let last = shelf.adopted.into_iter();
+            let all: BTreeSet<_> = last.chain(current.map(|it| it.release.manifest)).collect();
+            for manifest in all {
+                shelf.decline(manifest, "you went back from it".to_owned());
+            }
+            Some(before)
+        };
+        let used = self.learning.shelve(id, back)?.ok_or_else(|| {
+            let message =
+                format!("no release of {name} was adopted here, so there is nothing to go back to");
+            ApiError::new(ErrorCode::NotFound, message)
+                .hint("`covey model list` shows what is here, `covey model use` chooses")
+        })?;
+        self.model_use(used).await
+    }
+
+    /// Says what becomes of new releases.
+    pub(crate) async fn model_follow(&self, name: &Name, adopt: Adopt) -> Result<Reply, ApiError> {
+        let id = self.groups.find(name)?;
+        self.learning.shelve(id, |shelf| shelf.follow = Some(adopt))?;
+        self.learning.state().waits.remove(&id);
+        self.release_list(id).await
+    }
+
+    /// Adopts new releases where the person wants that, for as long as the node runs.
+    pub(crate) async fn follow_releases(&self) {
+        let mut busy = BTreeSet::new();
+        let mut tasks = JoinSet::new();
+        for look in 0_u64.. {
+            for group in self.groups.active() {
+                let Some(current) = self.releases(group)[0] else { continue };
+                let manifest = current.release.manifest;
+                let early = self.learning.state().waits.get(&group).is_some_and(|waiting| {
+                    waiting.manifest == manifest && Instant::now() < waiting.again
+                });
+                if early || !busy.insert(group) {
+                    continue;
+                }
+                let node = self.clone();
+                tasks.spawn(async move {
+                    if look % TIDY_EVERY == 0 {
+                        node.tidy(group).await;
+                    }
+                    (group, manifest, node.adopt_if_new(group, &current).await)
+                });
+            }
+            sleep(LOOK_EVERY).await;
+            while let Some(ended) = tasks.try_join_next() {
+                match ended {
+                    Ok((group, manifest, adopted)) => {
+                        busy.remove(&group);
+                        self.learning.waits(group, manifest, adopted.err());
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "adopting a release failed; this is a bug");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adopts the current release if it is new and the person wants that. An error is a reason to try again later.
+    async fn adopt_if_new(&self, id: GroupId, current: &CurrentRelease) -> Result<(), ApiError> {
+        let shelf = self.learning.shelf(id)?;
+        let manifest = current.release.manifest;
+        let known = shelf.adopted == Some(manifest) || shelf.declined(&manifest).is_some();
+        if known || self.adopts(id, &shelf)? != Adopt::Auto {
+            return Ok(());
+        }
+        let models = self.models.clone();
+        let used = self.env.compute(move || models.current()).await?;
+        if used.id == current.release.model {
+            return self.learning.shelve(id, |shelf| shelf.adopted = Some(manifest));
+        }
+        let name = self.groups.name_of(id).ok_or_else(crate::groups::gone)?;
+        let ours = shelf.held.iter().any(|held| held.model == used.id);
+        // A model that the person chose, or of another group, is not replaced behind their back.
+        let look = |manifest: &Manifest| {
+            if ours || manifest.base == used.id {
+                return Ok(());
+            }
+            let message = format!(
+                "{} is in use here, and the release is made of another model; `covey model adopt {name}` uses it",
+                used.name
+            );
+            Err(NotUsed::Failed(ApiError::new(ErrorCode::WrongModel, message)))
+        };
+        match self.adopt(id, &name, current, false, &look).await {
+            Ok(adopted) => {
+                tracing::info!(group = %name, number = adopted.number, "a release is adopted");
+                Ok(())
+            }
+            // It is remembered why.
+            Err(NotUsed::Declined(_)) => Ok(()),
+            Err(NotUsed::Failed(error)) => Err(error),
+        }
+    }
+
+    /// What becomes of new releases of a group.
+    pub(super) fn adopts(&self, id: GroupId, shelf: &Shelf) -> Result<Adopt, ApiError> {
+        if let Some(follow) = shelf.follow {
+            return Ok(follow);
+        }
+        let choice = self.learning.choice(id)?;
+        Ok(choice.map_or(Adopt::Ask, |choice| choice.adopt.unwrap_or_default()))
+    }
+
+    async fn adopt(
+        &self,
+        id: GroupId,
+        name: &Name,
+        current: &CurrentRelease,
+        force: bool,
+        look: &(dyn Fn(&Manifest) -> Result<(), NotUsed> + Sync),
+    ) -> Result<AdoptedRelease, NotUsed> {
+        let adopted = self.try_adopt(id, name, current, force, look).await;
+        match &adopted {
+            Ok(_) => self.tidy(id).await,
+            Err(NotUsed::Declined(error)) => {
+                let manifest = current.release.manifest;
+                self.learning.shelve(id, |shelf| shelf.decline(manifest, error.to_string()))?;
+            }
+            Err(NotUsed::Failed(_)) => {}
+        }
+        adopted
+    }
+
+    async fn try_adopt(
+        &self,
+        id: GroupId,
+        name: &Name,
+        current: &CurrentRelease,
+        force: bool,
+        look: &(dyn Fn(&Manifest) -> Result<(), NotUsed> + Sync),
+    ) -> Result<AdoptedRelease, NotUsed> {
+        let fetched = self.fetch(id, current, look).await?;
+        let _one = self.learning.adopting.lock().await;
+        let number = current.release.number;
+        let judged = self.judge(id, &fetched).await?;
+        if let Some((before, after)) = judged
+            && !is_as_good(before, after)
+            && !force
+        {
+            let message = format!(
+                "release {number} does worse on pairs of your own files: loss {after:.4}, and {before:.4} without it"
+            );
+            let error = ApiError::new(ErrorCode::Forbidden, message)
+                .hint(format!("covey model adopt {name} --force uses it all the same"));
+            return Err(NotUsed::Declined(error));
+        }
+        let Fetched { signed, manifest, values } = fetched;
+        let called = model_name(name, number, &manifest.values.digest);
+        let (models, learning) = (self.models.clone(), self.learning.clone());
+        let (of, wanted) = (manifest.values, manifest.model);
+        let install = move || {
+            learning.keep_release(id, &signed, of, &values)?;
+            if let Some(there) = models.get(wanted) {
+                return Ok(there);
+            }
+            let config = adapter(&manifest.adapter)?;
+            let made = models.adapted(manifest.base, config, values, &called)?;
+            if made.id != wanted {
+                models.remove(&made.name)?;
+                return Err(NotUsed::Declined(refused(&Check::Model)));
+            }
+            Ok(made)
+        };
+        let model = self.env.compute(install).await?;
+        let models = self.models.clone();
+        let before = self.env.compute(move || models.current()).await?.name;
+        let (used, release) = (model.name, current.release);
+        let held = Held {
+            number,
+            model: release.model,
+            manifest: release.manifest,
+            values: of,
+            name: used.clone(),
+        };
+        self.learning.shelve(id, |shelf| shelf.put(held))?;
+        self.model_use(used.clone()).await?;
+        self.learning.shelve(id, |shelf| {
+            shelf.accept(&release.manifest);
+            shelf.adopted = Some(release.manifest);
+            if before != used {
+                shelf.before = Some(before);
+            }
+        })?;
+        self.learning.state().waits.remove(&id);
+        Ok(AdoptedRelease { number, model: used, loss: judged })
+    }
+
+    /// The loss of own held-out pairs with what is used now, and with a release.
+    async fn judge(&self, id: GroupId, fetched: &Fetched) -> Result<Option<(f64, f64)>, ApiError> {
+        let manifest = &fetched.manifest;
+        let models = self.models.clone();
+        let used = self.env.compute(move || models.current()).await?.id;
+        // Of a release of before the values are here; anything else is compared with as the model without an adapter.
+        let shelf = self.learning.shelf(id)?;
+        let before = shelf
+            .held
+            .iter()
+            .find(|held| held.model == used && held.values.values == manifest.values.values);
+        let alike = |of: &Held| -> Result<bool, ApiError> {
+            let signed = self.learning.manifest(id, &of.manifest)?;
+            let before = signed.and_then(|signed| signed.verify().ok());
+            Ok(before
+                .is_some_and(|it| (it.base, &it.adapter) == (manifest.base, &manifest.adapter)))
+        };
+        let before = match before {
+            Some(held) if alike(held)? => self.learning.values(id, &held.values)?,
+            Some(_) | None => None,
+        };
+        let names = match self.learning.choice(id)? {
+            Some(choice) => choice.collections,
+            None => self.collections.names(),
+        };
+        let config = adapter(&manifest.adapter)?;
+        self.compare_own(names, manifest.base, config, before, fetched.values.clone()).await
+    }
+
+    /// Deletes releases that are neither in use nor among those that are kept.
+    pub(super) async fn tidy(&self, id: GroupId) {
+        let Ok(shelf) = self.learning.shelf(id) else { return };
+        if shelf.held.len() <= shelf.keep() as usize {
+            return;
+        }
+        let node = self.clone();
+        let tidied = self.env.compute(move || node.tidy_now(id)).await;
+        if let Err(error) = tidied {
+            tracing::warn!(%error, "old releases cannot be deleted");
+        }
+    }
+
+    fn tidy_now(&self, id: GroupId) -> Result<(), ApiError> {
+        let mut used: BTreeSet<ModelId> = self.collections.releases();
+        used.insert(self.models.current()?.id);
+        used.extend(self.releases(id)[0].map(|current| current.release.model));
+        let spare = self.learning.shelve(id, |shelf| {
+            let spare = shelf.spare(|held| used.contains(&held.model));
+            if spare.iter().any(|held| shelf.before.as_ref() == Some(&held.name)) {
+                shelf.before = None;
+            }
+            spare
+        })?;
+        let here = self.models.list()?;
+        for held in spare {
+            self.learning.drop_release(id, &held)?;
+            if here.iter().any(|entry| entry.name == held.name && entry.id == held.model) {
+                self.models.remove(&held.name)?;
+            }
+            tracing::info!(model = %held.name, "an old release is deleted");
+        }
+        Ok(())
+    }
+}
+
+impl Learning {
+    /// Notes whether a release waits to be used, each time longer than before.
+    fn waits(&self, group: GroupId, manifest: Digest, error: Option<ApiError>) {
+        let mut state = self.state();
+        let last = state.waits.remove(&group).filter(|waiting| waiting.manifest == manifest);
+        let Some(error) = error else { return };
+        tracing::info!(%error, "a release is not adopted yet");
+        let pause = last.map_or(AGAIN.0, |waiting| (2 * waiting.pause).min(AGAIN.1));
+        let again = Instant::now() + pause;
+        let why = error.to_string();
+        state.waits.insert(group, Waiting { manifest, why, again, pause });
+    }
+}

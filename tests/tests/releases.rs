@@ -1,0 +1,207 @@
+//! Releases of a group's model by themselves: made when they are due, evaluated where the group wants that, and used by whoever does no
+//! worse with them, wherever they come from.
+
+use std::fmt::Write;
+
+use covey_tests::learn::status;
+use covey_tests::{Lab, Person, learn, wait_for, wait_until};
+use serde_json::Value;
+
+/// A group whose members have notes to learn from; the first owns it and coordinates.
+fn lab(members: usize) -> Lab {
+    let lab = learn::lab(&["ada", "ben", "cleo", "dan", "eve"][..members]);
+    lab.person(0).json(&["group", "coordinator", "lab", "ada"]);
+    for person in &lab.people[1..] {
+        wait_until("all to hear who coordinates", || !status(person)["coordinator"].is_null());
+    }
+    lab
+}
+
+/// Adds notes that are mixed up: what stands under a title is about another thing.
+fn mix_up(person: &Person) {
+    let things = ["kettle", "bicycle", "pear tree", "beehive", "violin", "greenhouse", "loom"];
+    let mut folder = None;
+    for (place, thing) in things.iter().enumerate() {
+        let other = things[(place + 3) % things.len()];
+        let mut text = format!("# How to look after the {thing} in season 4\n\n");
+        for day in 0..3 {
+            writeln!(
+                text,
+                "On day {day} the {other} wants attention: step {place} of the list that {} keeps, \
+                 done slowly, with dry hands, and written down in the blue book afterwards.\n",
+                person.name
+            )
+            .expect("writes");
+        }
+        let file = person.write(&format!("mixed/{place}.md"), text);
+        folder = file.parent().and_then(|it| it.to_str().map(str::to_owned));
+    }
+    person.json(&["add", &folder.expect("a plain path"), "--collection", "mixed"]);
+}
+
+fn releases(person: &Person) -> Value {
+    person.json(&["model", "releases", "lab"])
+}
+
+fn opt_in(person: &Person, options: &[&str]) {
+    learn::opt_in(person, &[&["--without-noise", "--min-honest", "2"], options].concat());
+}
+
+/// One round, which hardly moves the values unless `options` say so: nobody does worse with them.
+fn learn_once(coordinator: &Person, options: &[&str]) {
+    let start = ["train", "start", "lab", "--rounds", "1", "--without-noise"];
+    let gentle = if options.contains(&"--rate") { &[][..] } else { &["--rate", "0.000001"] };
+    let times = ["--window", "20s", "--pause", "1s", "--phase", "10s"];
+    coordinator.json(&[&start[..], &times, gentle, options].concat());
+    wait_for("the round to end", || {
+        let campaign = &status(coordinator)["campaign"];
+        campaign["left"].is_null().then_some(())
+    });
+    let history = status(coordinator)["campaign"]["history"].clone();
+    assert!(history[0]["failed"].is_null(), "{history}");
+}
+
+fn wait_for_release(person: &Person, number: u64) {
+    wait_until("a release to be heard of", || status(person)["release"] == number);
+}
+
+fn uses(person: &Person, number: u64) -> bool {
+    let current = releases(person)["releases"][0].clone();
+    current["number"] == number && current["used"] == true
+}
+
+#[test]
+fn a_release_is_made_and_adopted_by_itself() {
+    let lab = lab(5);
+    let (ada, ben, eve) = (lab.person(0), lab.person(1), lab.person(4));
+    for person in &lab.people[..3] {
+        opt_in(person, &[]);
+    }
+    opt_in(lab.person(3), &["--adopt", "ask"]);
+    // Eve takes no part in the rounds.
+    let follows = eve.json(&["model", "follow", "lab"]);
+    assert_eq!((&follows["adopt"], &follows["keep"]), (&"auto".into(), &2.into()));
+    learn_once(ada, &[]);
+    for person in [ada, ben, lab.person(2), eve] {
+        wait_until("each to use the release", || uses(person, 1));
+        assert!(status(person)["not_adopted"].is_null());
+    }
+    // Dan is asked.
+    wait_for_release(lab.person(3), 1);
+    let asked = releases(lab.person(3));
+    assert_eq!((&asked["adopt"], &asked["releases"][0]["used"]), (&"ask".into(), &false.into()));
+    assert!(asked["not_adopted"].is_string(), "{asked}");
+    // What was gone back from is not adopted by itself again.
+    ben.json(&["model", "rollback", "lab"]);
+    let back = releases(ben);
+    assert_eq!(back["releases"][0]["used"], false, "{back}");
+    assert_eq!(back["not_adopted"], "you went back from it");
+    // There was a release this week: the next round's makes none.
+    learn_once(ada, &[]);
+    let campaign = status(ada)["campaign"].clone();
+    assert_eq!((&campaign["rounds"], &campaign["next_release"]), (&2.into(), &Value::Null));
+    assert_eq!(campaign["release_every_s"], 7 * 86_400);
+    // By hand there is no limit, and Ben is offered the new one.
+    ada.json(&["model", "release", "lab"]);
+    for person in [ada, ben, lab.person(2), eve] {
+        wait_until("each to use the next release", || uses(person, 2));
+    }
+    let kept = eve.json(&["model", "releases", "lab", "--keep", "0"]);
+    assert_eq!(kept["keep"], 0);
+    wait_until("the old release to go once no collection needs it", || {
+        let kept = eve.json(&["model", "releases", "lab", "--keep", "0"]);
+        kept["releases"][1]["model"].is_null()
+    });
+    assert!(uses(eve, 2));
+}
+
+#[test]
+fn a_release_that_does_worse_is_declined_once_and_for_all() {
+    // Three learn from notes that are mixed up; Ada coordinates and learns from nothing; Eve's notes are in order.
+    let lab = lab(5);
+    let (ada, eve) = (lab.person(0), lab.person(4));
+    for person in &lab.people[1..=3] {
+        mix_up(person);
+        let terms = ["train", "opt-in", "lab", "--collections", "mixed", "--without-noise"];
+        person.json(&[&terms[..], &["--min-honest", "2"]].concat());
+    }
+    eve.json(&["model", "follow", "lab"]);
+    let hard = ["--epochs", "20", "--rate", "0.01", "--clip", "10", "--server-rate", "2"];
+    learn_once(ada, &[&hard[..], &["--min-cohort", "3"]].concat());
+    wait_until("eve to decline", || {
+        let declined = releases(eve)["releases"][0]["declined"].clone();
+        declined.as_str().is_some_and(|why| why.contains("does worse"))
+    });
+    let why = status(eve)["not_adopted"].clone();
+    assert!(why.as_str().is_some_and(|why| why.contains("does worse")), "{why}");
+    assert!(!uses(eve, 1));
+    assert_eq!(eve.fails(&["model", "adopt", "lab"]).kind, "forbidden");
+    let adopted = eve.json(&["model", "adopt", "lab", "--force"]);
+    let loss = adopted["loss"].as_array().expect("eve has pairs to judge by");
+    assert!(loss[1].as_f64() > loss[0].as_f64(), "{adopted}");
+    assert!(uses(eve, 1));
+    assert!(releases(eve)["releases"][0]["declined"].is_null());
+}
+
+#[test]
+fn members_evaluate_a_release_before_it_becomes_one() {
+    let lab = lab(5);
+    let ada = lab.person(0);
+    assert_eq!(lab.person(1).fails(&["group", "policy", "lab", "--quorum", "4"]).kind, "forbidden");
+    ada.json(&["group", "policy", "lab", "--quorum", "4"]);
+    for person in &lab.people {
+        opt_in(person, &[]);
+    }
+    learn_once(ada, &[]);
+    for person in &lab.people {
+        wait_until("each to use the release", || uses(person, 1));
+        let evaluation = releases(person)["releases"][0]["evaluation"].clone();
+        assert!(evaluation["members"].as_u64().is_some_and(|it| it >= 4), "{evaluation}");
+        assert!(evaluation["no_worse"].as_f64().is_some_and(|it| it > 0.9), "{evaluation}");
+        let loss = evaluation["loss"].as_array().expect("two");
+        assert!(loss.iter().all(|it| it.as_f64().is_some_and(|it| it > 0.0)), "{evaluation}");
+    }
+    let history = status(ada)["campaign"]["history"].clone();
+    assert!(history[1]["no_worse"].is_number(), "{history}");
+    assert_eq!(status(ada)["campaign"]["rounds"], 1, "nothing was trained in it");
+}
+
+#[test]
+fn without_its_quorum_nothing_is_released() {
+    let lab = lab(5);
+    let ada = lab.person(0);
+    ada.json(&["group", "policy", "lab", "--quorum", "5"]);
+    // Eve takes no part, so four are there at most.
+    for person in &lab.people[..4] {
+        opt_in(person, &[]);
+    }
+    learn_once(ada, &[]);
+    let next = wait_for("the evaluation to fail", || {
+        let next = status(ada)["campaign"]["next_release"].clone();
+        next.as_str().filter(|next| next.contains("its evaluation failed")).map(str::to_owned)
+    });
+    assert!(next.starts_with("is held back"), "{next}");
+    assert_eq!(status(ada)["release"], 0);
+    // By hand they are asked again, and no more than that.
+    let asked = ada.json(&["model", "release", "lab"]);
+    assert_eq!(asked["releases"].as_array().map(Vec::len), Some(0), "{asked}");
+    let next = asked["next_release"].as_str().expect("what becomes of it");
+    assert!(next.contains("evaluated by members"), "{next}");
+}
+
+#[test]
+fn a_member_gives_a_release_whose_coordinator_is_gone() {
+    let mut lab = lab(4);
+    for person in &lab.people[..3] {
+        opt_in(person, &[]);
+    }
+    opt_in(lab.person(3), &["--adopt", "ask"]);
+    learn_once(lab.person(0), &[]);
+    wait_until("ben to use the release", || uses(lab.person(1), 1));
+    wait_for_release(lab.person(3), 1);
+    lab.take_daemon(0).kill();
+    let dan = lab.person(3);
+    let adopted = dan.json(&["model", "adopt", "lab"]);
+    assert_eq!(adopted["number"], 1, "{adopted}");
+    assert!(uses(dan, 1));
+}
