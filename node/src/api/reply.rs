@@ -18,7 +18,7 @@ pub enum Reply {
     /// Nothing to tell but success.
     Ok,
     /// To [`super::Call::Status`].
-    Status(Status),
+    Status(Box<Status>),
     /// To [`super::Call::Add`] and [`super::Call::Refresh`], and to [`super::Call::Reindex`] of one collection.
     Added(Added),
     /// To [`super::Call::Reindex`] of all collections.

@@ -31,7 +31,7 @@ impl<L: Link> Node<L> {
         });
         let model: ModelEntry = model.await?;
         let (peers, current) = (self.link.peers(), model.id);
-        Ok(Reply::Status(Status {
+        Ok(Reply::Status(Box::new(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: self.id(),
             daemon: false,
@@ -41,7 +41,7 @@ impl<L: Link> Node<L> {
             groups: self.group_infos(),
             connected: u32::try_from(peers.len()).unwrap_or(u32::MAX),
             learning: self.learning_now(),
-        }))
+        })))
     }
 
     /// `current` is the current model's id, where that is known.
