@@ -98,7 +98,7 @@ fn the_bytes_are_pinned() {
     assert_eq!(bytes.len() as u64, summary.bytes);
     assert_eq!(
         Digest::sha256(&bytes).to_string(),
-        "31c2e3539211c8a05d06857b93a54c0130638fc5e6da9bbbfc15861bac97e67a"
+        "26bea1c4ad9f086384f57db3cf1f67177b14c15efb5b4d7b9163f03563673d6b"
     );
 }
 
