@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use covey_crypto::Digest;
 use covey_net::Link;
-use covey_protocol::group::CurrentRelease;
+use covey_protocol::group::{CurrentRelease, Release};
 use covey_protocol::ids::{GroupId, ModelId, Name};
 use covey_protocol::round::{Check, Manifest};
 use tokio::task::JoinSet;
@@ -133,6 +133,12 @@ impl<L: Link> Node<L> {
         let ours = shelf.held.iter().any(|held| held.model == used.id);
         // A model that the person chose, or of another group, is not replaced behind their back.
         let look = |manifest: &Manifest| {
+            let shelf = self.learning.shelf(id)?;
+            let declined = shelf.declined(&current.release.manifest).is_some();
+            if declined || self.adopts(id, &shelf)? != Adopt::Auto {
+                let message = "it was decided otherwise meanwhile";
+                return Err(NotUsed::Failed(ApiError::new(ErrorCode::Cancelled, message)));
+            }
             if ours || manifest.base == used.id {
                 return Ok(());
             }
@@ -192,6 +198,8 @@ impl<L: Link> Node<L> {
     ) -> Result<AdoptedRelease, NotUsed> {
         let fetched = self.fetch(id, current, look).await?;
         let _one = self.learning.adopting.lock().await;
+        // Fetching may have taken long.
+        look(&fetched.manifest)?;
         let number = current.release.number;
         let judged = self.judge(id, &fetched).await?;
         if let Some((before, after)) = judged
@@ -207,33 +215,30 @@ impl<L: Link> Node<L> {
         }
         let Fetched { signed, manifest, values } = fetched;
         let called = model_name(name, number, &manifest.values.digest);
-        let (models, learning) = (self.models.clone(), self.learning.clone());
-        let (of, wanted) = (manifest.values, manifest.model);
+        let (models, learning, release) =
+            (self.models.clone(), self.learning.clone(), current.release);
         let install = move || {
+            let model = match models.get(release.model) {
+                Some(there) => there,
+                None => {
+                    let config = adapter(&manifest.adapter)?;
+                    let made = models.adapted(manifest.base, config, values.clone(), &called)?;
+                    if made.id != release.model {
+                        models.remove(&made.name)?;
+                        return Err(NotUsed::Declined(refused(&Check::Model)));
+                    }
+                    made
+                }
+            };
+            let (of, name) = (manifest.values, model.name.clone());
+            let Release { number, model: id_of, manifest: digest } = release;
+            let held = Held { number, model: id_of, manifest: digest, values: of, name };
+            // First that it is here, so that whatever follows is deleted with it.
+            learning.shelve(id, |shelf| shelf.put(held))?;
             learning.keep_release(id, &signed, of, &values)?;
-            if let Some(there) = models.get(wanted) {
-                return Ok(there);
-            }
-            let config = adapter(&manifest.adapter)?;
-            let made = models.adapted(manifest.base, config, values, &called)?;
-            if made.id != wanted {
-                models.remove(&made.name)?;
-                return Err(NotUsed::Declined(refused(&Check::Model)));
-            }
-            Ok(made)
+            Ok((model.name, models.current()?.name))
         };
-        let model = self.env.compute(install).await?;
-        let models = self.models.clone();
-        let before = self.env.compute(move || models.current()).await?.name;
-        let (used, release) = (model.name, current.release);
-        let held = Held {
-            number,
-            model: release.model,
-            manifest: release.manifest,
-            values: of,
-            name: used.clone(),
-        };
-        self.learning.shelve(id, |shelf| shelf.put(held))?;
+        let (used, before) = self.env.compute(install).await?;
         self.model_use(used.clone()).await?;
         self.learning.shelve(id, |shelf| {
             shelf.accept(&release.manifest);

@@ -114,7 +114,10 @@ impl<L: Link> Node<L> {
         let waits = self.learning.state().waits.get(&id).map(|waiting| waiting.why.clone());
         Ok(waits.or(match self.adopts(id, &shelf)? {
             Adopt::Auto => Some("it is looked at soon".to_owned()),
-            Adopt::Ask => Some("nobody has said that it is to be used".to_owned()),
+            Adopt::Ask => {
+                let name = self.groups.name_of(id).ok_or_else(crate::groups::gone)?;
+                Some(format!("it is yours to decide (`covey model adopt {name}`)"))
+            }
         }))
     }
 
