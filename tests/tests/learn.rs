@@ -13,7 +13,7 @@ fn lab(members: usize) -> Lab {
     lab
 }
 
-const QUICK: [&str; 8] = ["--window", "20s", "--pause", "1s", "--phase", "20s", "--clip", "2"];
+const QUICK: [&str; 8] = ["--window", "100s", "--pause", "1s", "--phase", "20s", "--clip", "2"];
 
 fn start(person: &Person, rounds: &str, options: &[&str]) {
     let start = ["train", "start", "lab", "--rounds", rounds];
@@ -33,7 +33,7 @@ fn members_learn_together_and_whoever_did_not_ask_to_takes_no_part() {
     for person in &lab.people[..4] {
         opt_in(person, &["--without-noise", "--min-honest", "2", "--adopt", "ask"]);
     }
-    start(ada, "2", &["--without-noise", "--release", "never"]);
+    start(ada, "2", &["--without-noise", "--max-cohort", "4", "--release", "never"]);
     // Each waits for Eve until the time to check in is over.
     after(ada, 1);
     let history = after(ada, 2);
@@ -123,38 +123,10 @@ fn a_plan_without_noise_is_refused_by_who_wants_noise() {
         let none = ["--without-noise", "--min-honest", "2"];
         opt_in(person, if number == 3 { &noise } else { &none });
     }
-    start(ada, "1", &["--without-noise", "--min-cohort", "3"]);
+    start(ada, "1", &["--without-noise", "--min-cohort", "3", "--max-cohort", "3"]);
     let history = after(ada, 1);
     assert_eq!(history[0]["participants"], 3, "{history:?}");
     let refused = status(lab.person(3))["refused"].clone();
     assert!(refused.as_str().is_some_and(|why| why.contains("R6")), "{refused}");
     assert!(lab.person(3).json(&["privacy", "report"])["accounts"][0]["epsilon"] == 0.0);
-}
-
-#[test]
-fn a_round_survives_a_killed_coordinator_and_a_killed_member() {
-    let mut lab = lab(5);
-    for person in &lab.people {
-        opt_in(person, &["--without-noise", "--min-honest", "2"]);
-    }
-    // One does not answer, so that checking in lasts until its time is over, and there is time to kill.
-    let frozen = lab.take_daemon(4);
-    frozen.freeze();
-    start(lab.person(0), "1", &["--without-noise", "--min-cohort", "3", "--dropout", "0.3"]);
-    wait_until("four to have checked in", || {
-        let round = &status(lab.person(0))["campaign"]["round"];
-        round["phase"] == "gathering" && round["done"] == 4
-    });
-    lab.take_daemon(0).kill();
-    let again = lab.person(0).daemon();
-    let round = status(lab.person(0))["campaign"]["round"].clone();
-    assert_eq!(round["done"], 4, "it knows who is there: {round}");
-    let history = after(lab.person(0), 1);
-    assert!(history[0]["failed"].is_null(), "{history:?}");
-    // Ada's own keys went with her process; the other three are summed.
-    assert_eq!(history[0]["participants"], 3, "{history:?}");
-    for person in &lab.people[1..4] {
-        wait_until("each to have heard", || status(person)["rounds"] == 1);
-    }
-    drop((again, frozen));
 }

@@ -234,7 +234,7 @@ fn a_coordinator_alone_on_a_server_finishes_a_round() {
     }
     let (there, here) = (Watching::start(&server), Watching::start(ada));
     let quick =
-        ["--window", "20s", "--pause", "1s", "--phase", "20s", "--clip", "2", "--epochs", "100"];
+        ["--window", "45s", "--pause", "1s", "--phase", "20s", "--clip", "2", "--epochs", "100"];
     let start = ["train", "start", "lab", "--rounds", "1", "--without-noise", "--min-cohort", "3"];
     server.json(&[&start[..], &quick].concat());
 

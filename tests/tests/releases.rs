@@ -47,11 +47,11 @@ fn opt_in(person: &Person, options: &[&str]) {
     learn::opt_in(person, &[&["--without-noise", "--min-honest", "2"], options].concat());
 }
 
-/// One round, which hardly moves the values unless `options` say so: nobody does worse with them.
-fn learn_once(coordinator: &Person, options: &[&str]) {
+/// One round of so many, which hardly moves the values unless `options` say so: nobody does worse with them.
+fn learn_once(coordinator: &Person, cohort: &str, options: &[&str]) {
     let start = ["train", "start", "lab", "--rounds", "1", "--without-noise"];
     let gentle = if options.contains(&"--rate") { &[][..] } else { &["--rate", "0.000001"] };
-    let times = ["--window", "20s", "--pause", "1s", "--phase", "10s"];
+    let times = ["--window", "100s", "--pause", "1s", "--phase", "20s", "--max-cohort", cohort];
     coordinator.json(&[&start[..], &times, gentle, options].concat());
     wait_for("the round to end", || {
         let campaign = &status(coordinator)["campaign"];
@@ -81,7 +81,7 @@ fn a_release_is_made_and_adopted_by_itself() {
     // Eve takes no part in the rounds.
     let follows = eve.json(&["model", "follow", "lab"]);
     assert_eq!((&follows["adopt"], &follows["keep"]), (&"auto".into(), &2.into()));
-    learn_once(ada, &[]);
+    learn_once(ada, "4", &[]);
     for person in [ada, ben, lab.person(2), eve] {
         wait_until("each to use the release", || uses(person, 1));
         assert!(status(person)["not_adopted"].is_null());
@@ -97,7 +97,7 @@ fn a_release_is_made_and_adopted_by_itself() {
     assert_eq!(back["releases"][0]["used"], false, "{back}");
     assert_eq!(back["not_adopted"], "you went back from it");
     // There was a release this week: the next round's makes none.
-    learn_once(ada, &[]);
+    learn_once(ada, "4", &[]);
     let campaign = status(ada)["campaign"].clone();
     assert_eq!((&campaign["rounds"], &campaign["next_release"]), (&2.into(), &Value::Null));
     assert_eq!(campaign["release_every_s"], 7 * 86_400);
@@ -127,7 +127,7 @@ fn a_release_that_does_worse_is_declined_once_and_for_all() {
     }
     eve.json(&["model", "follow", "lab"]);
     let hard = ["--epochs", "20", "--rate", "0.01", "--clip", "10", "--server-rate", "2"];
-    learn_once(ada, &[&hard[..], &["--min-cohort", "3"]].concat());
+    learn_once(ada, "3", &[&hard[..], &["--min-cohort", "3"]].concat());
     wait_until("eve to decline", || {
         let declined = releases(eve)["releases"][0]["declined"].clone();
         declined.as_str().is_some_and(|why| why.contains("does worse"))
@@ -152,7 +152,7 @@ fn members_evaluate_a_release_before_it_becomes_one() {
     for person in &lab.people {
         opt_in(person, &[]);
     }
-    learn_once(ada, &[]);
+    learn_once(ada, "5", &[]);
     for person in &lab.people {
         wait_until("each to use the release", || uses(person, 1));
         let evaluation = releases(person)["releases"][0]["evaluation"].clone();
@@ -175,7 +175,7 @@ fn without_its_quorum_nothing_is_released() {
     for person in &lab.people[..4] {
         opt_in(person, &[]);
     }
-    learn_once(ada, &[]);
+    learn_once(ada, "4", &[]);
     let next = wait_for("the evaluation to fail", || {
         let next = status(ada)["campaign"]["next_release"].clone();
         next.as_str().filter(|next| next.contains("its evaluation failed")).map(str::to_owned)
@@ -196,7 +196,7 @@ fn a_member_gives_a_release_whose_coordinator_is_gone() {
         opt_in(person, &[]);
     }
     opt_in(lab.person(3), &["--adopt", "ask"]);
-    learn_once(lab.person(0), &[]);
+    learn_once(lab.person(0), "4", &[]);
     wait_until("ben to use the release", || uses(lab.person(1), 1));
     wait_for_release(lab.person(3), 1);
     lab.take_daemon(0).kill();
