@@ -178,7 +178,8 @@ impl Coordinator {
     pub fn stop(&self, now: UnixMillis) -> Result<(), CoordinatorError> {
         let mut inner = self.inner();
         if let Some(run) = inner.run.take() {
-            let record = record(&inner.state, &run.plan, now, failed("it was stopped"));
+            let mut record = record(&inner.state, &run.plan, now, failed("it was stopped"));
+            record.phases = run.phases(now);
             self.record(&record)?;
         }
         let mut state = inner.state.clone();
@@ -286,6 +287,14 @@ impl Coordinator {
         self.inner().wake_at()
     }
 
+    /// The round and attempt that are on and where that is, for who waits for it to change.
+    pub fn at(&self) -> Option<(u64, u32, Phase)> {
+        let inner = self.inner();
+        let current = inner.state.current.as_ref()?;
+        let phase = inner.run.as_ref().map_or(Phase::Over, Run::phase);
+        Some((inner.state.round, current.attempt, phase))
+    }
+
     /// How it stands.
     pub fn status(&self) -> Status {
         let inner = self.inner();
@@ -374,5 +383,6 @@ fn record(state: &State, plan: &Checked, at: UnixMillis, came: Came) -> RoundRec
         at,
         cost: plan.cost(),
         came,
+        phases: Vec::new(),
     }
 }

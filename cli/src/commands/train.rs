@@ -1,10 +1,12 @@
 //! `covey train`: learning together with a group.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use covey_node::api::{ApiError, Call, OptIn, StartRounds};
 use covey_protocol::ids::Name;
 
-use super::collections::done;
+use super::collections::{done, existing};
 use crate::session::Session;
 use crate::text::parse_seconds;
 
@@ -35,7 +37,8 @@ pub enum Train {
 
 const OPT_IN: &str = "\
 Examples: covey train opt-in lab --collections notes --epsilon 8
-          covey train opt-in lab --collections notes,papers --without-noise";
+          covey train opt-in lab --collections notes,papers --without-noise
+          covey train opt-in lab --pairs ~/pairs.jsonl --epsilon 8";
 
 /// Take part in a group's rounds from now on, on these terms
 ///
@@ -48,8 +51,17 @@ pub struct OptInArgs {
     /// The group
     group: Name,
     /// The collections that are learnt from, with commas
-    #[arg(long, value_delimiter = ',', required = true, value_name = "COLLECTION")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        required_unless_present = "pairs",
+        value_name = "COLLECTION"
+    )]
     collections: Vec<Name>,
+    /// A file of pairs to learn from, as `covey model mine` writes it; may be given several times. It is read when training begins.
+    /// In the ledger it is an account of its own, by its path: a copy elsewhere is another one
+    #[arg(long, value_name = "FILE")]
+    pairs: Vec<PathBuf>,
     /// The most that all rounds together may give away
     #[arg(long, required_unless_present = "without_noise")]
     epsilon: Option<f64>,
@@ -151,6 +163,8 @@ impl Train {
         match self {
             Self::OptIn(args) => {
                 let args = *args;
+                let pairs =
+                    args.pairs.iter().map(|file| existing(file)).collect::<Result<_, _>>()?;
                 let choice = OptIn {
                     group: args.group,
                     collections: args.collections,
@@ -160,6 +174,7 @@ impl Train {
                     min_honest: args.min_honest,
                     collusion_permille: permille(args.collusion),
                     max_steps: args.max_steps,
+                    pairs,
                 };
                 session.show(Call::TrainOptIn(choice), "opting in")?;
                 session.notice_without_daemon(

@@ -1,7 +1,11 @@
 //! Learning together: taking part in a group's rounds, and coordinating them.
 
+use std::path::PathBuf;
+
 use covey_protocol::ids::{ModelId, Name, UnixMillis};
 use serde::{Deserialize, Serialize};
+
+use super::lossy;
 
 /// On what terms this node takes part in a group's rounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -9,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct OptIn {
     /// The group.
     pub group: Name,
-    /// The collections that are learnt from.
+    /// The collections that are learnt from; none if there are files of pairs.
+    #[serde(default)]
     pub collections: Vec<Name>,
     /// What all rounds together may cost, at `delta`; null to take part without noise, and without any promise.
     pub epsilon: Option<f64>,
@@ -24,6 +29,9 @@ pub struct OptIn {
     pub collusion_permille: u16,
     /// Most steps of training in a round.
     pub max_steps: u32,
+    /// Files of pairs that are learnt from as well (absolute): JSON lines, as mining writes them.
+    #[serde(default)]
+    pub pairs: Vec<PathBuf>,
 }
 
 /// What the person who coordinates wants. What is left out has a default that suits the model.
@@ -93,6 +101,23 @@ pub struct LearnInfo {
     pub rounds: u64,
     /// What this node coordinates, if it does.
     pub campaign: Option<CampaignInfo>,
+    /// What training for the last plan came to, since this node was started. It is told to nobody else.
+    pub trained: Option<TrainedInfo>,
+}
+
+/// What training for a plan came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainedInfo {
+    /// The plan's round.
+    pub round: u64,
+    /// Pairs there were to learn from.
+    pub pairs: u64,
+    /// Steps that were taken.
+    pub steps: u64,
+    /// Milliseconds that mining and training took.
+    pub ms: u64,
+    /// Length of the update, before it is shortened to the plan's clip norm.
+    pub norm: f64,
 }
 
 /// How a campaign stands.
@@ -148,6 +173,10 @@ pub struct PastRound {
     pub loss: Option<(f64, f64)>,
     /// Why it failed.
     pub failed: Option<String>,
+    /// Share of the participants whose updates were shortened to the clip norm, where that was asked for.
+    pub clipped: Option<f64>,
+    /// How long each phase took, in milliseconds, in order.
+    pub phases: Vec<(String, u64)>,
 }
 
 /// A release of a group's model.
@@ -181,6 +210,9 @@ pub struct PrivacyAccount {
     pub account: String,
     /// The collection, where it is for one that is here.
     pub collection: Option<Name>,
+    /// The file of pairs, where it is for one that is learnt from.
+    #[serde(serialize_with = "lossy::option")]
+    pub pairs: Option<PathBuf>,
     /// `peer` or `document`.
     pub unit: String,
     /// Epsilon spent so far at `delta`, rounded up: zero-out. Null if that is beyond any bound.

@@ -1,5 +1,7 @@
 //! What the person asks of learning together.
 
+use std::path::PathBuf;
+
 use covey_coordinator::{Came, Campaign, CoordinatorError, RoundRecord, Status};
 use covey_embedder::adapter::{AdapterConfig, HeadConfig, LoraConfig};
 use covey_net::Link;
@@ -18,6 +20,7 @@ use crate::api::{
     ApiError, CampaignInfo, ErrorCode, LearnInfo, OptIn, PastRound, PrivacyAccount, Reply,
     RoundInfo, StartRounds,
 };
+use crate::collections::key_of_pairs;
 use crate::models::ModelHandle;
 use crate::node::Node;
 
@@ -50,17 +53,19 @@ impl<L: Link> Node<L> {
     pub(crate) fn train_opt_in(&self, choice: &OptIn) -> Result<Reply, ApiError> {
         let id = self.groups.find(&choice.group)?;
         choice.limits()?;
-        if choice.collections.is_empty() {
-            let message = "say which collections are learnt from";
-            return Err(ApiError::new(ErrorCode::Usage, message)
-                .hint("`covey status` lists them, and --collections takes names with commas"));
+        let mut choice = choice.clone();
+        for file in &mut choice.pairs {
+            *file = self.collections.pairs_file(file)?;
         }
-        let mut accounts = vec![Account::Peer];
-        for name in &choice.collections {
-            for collection in self.collections.keys_of(name)? {
-                accounts.push(Account::Collection { unit: Unit::Peer, collection });
-            }
+        let keys = choice.keys(&self.collections)?;
+        if keys.is_empty() {
+            let message = "say which collections or files of pairs are learnt from";
+            return Err(ApiError::new(ErrorCode::Usage, message).hint(
+                "`covey status` lists collections, and --collections takes names with commas; --pairs takes a file",
+            ));
         }
+        let of = |collection| Account::Collection { unit: Unit::Peer, collection };
+        let accounts = std::iter::once(Account::Peer).chain(keys.into_iter().map(of));
         if let Some(epsilon) = choice.epsilon {
             let budget =
                 Budget::new(number(Epsilon::new(epsilon))?, number(Delta::new(choice.delta))?);
@@ -68,7 +73,7 @@ impl<L: Link> Node<L> {
                 self.learning.ledger.set_budget(account, budget, self.env.now())?;
             }
         }
-        self.learning.choose(id, Some(choice))?;
+        self.learning.choose(id, Some(&choice))?;
         self.learning.stop(id);
         self.learning.state().refused.remove(&id);
         self.learning.chosen.notify_one();
@@ -145,6 +150,7 @@ impl<L: Link> Node<L> {
         let id = self.groups.find(group)?;
         let coordinator = self.coordinator(id).await?;
         coordinator.stop(self.env.now()).map_err(|error| failed(&error))?;
+        self.learning.woken.notify_one();
         Ok(Reply::Ok)
     }
 
@@ -154,8 +160,14 @@ impl<L: Link> Node<L> {
             let keys = self.collections.keys_of(&name)?;
             named.extend(keys.into_iter().map(|key| (key, name.clone())));
         }
+        let mut files: Vec<(CollectionKey, PathBuf)> = Vec::new();
+        for group in self.groups.active() {
+            let choice = self.learning.choice(group)?;
+            let pairs = choice.into_iter().flat_map(|choice| choice.pairs);
+            files.extend(pairs.map(|file| (key_of_pairs(&file), file)));
+        }
         let accounts = self.learning.ledger.standings()?;
-        let accounts = accounts.iter().map(|standing| account(standing, &named)).collect();
+        let accounts = accounts.iter().map(|standing| account(standing, &named, &files)).collect();
         Ok(Reply::Privacy { accounts })
     }
 
@@ -164,13 +176,14 @@ impl<L: Link> Node<L> {
         let look = |log: &Log| (log.coordinator(), log.releases()[0].map_or(0, |it| it.number));
         let (coordinator, release) = self.groups.view(id, look).unwrap_or_default();
         let coordinates = coordinator == Some(me);
-        let (hosted, problem, doing, refused) = {
+        let (hosted, problem, doing, refused, trained) = {
             let state = self.learning.state();
             (
                 state.hosted.get(&id).filter(|_| coordinates).cloned(),
                 state.problems.get(&id).cloned(),
                 state.doing.get(&id).cloned(),
                 state.refused.get(&id).cloned(),
+                state.trained.get(&id).cloned(),
             )
         };
         let campaign = match hosted {
@@ -190,6 +203,7 @@ impl<L: Link> Node<L> {
             refused,
             rounds: self.learning.seen(id)?.rounds,
             campaign,
+            trained,
         })
     }
 }
@@ -275,7 +289,7 @@ fn campaign(
             },
             measures: match call.epsilon {
                 Some(_) => vec![],
-                None => vec![Measure::LossBefore, Measure::LossAfter],
+                None => vec![Measure::LossBefore, Measure::LossAfter, Measure::Clipped],
             },
         },
         sum: Parameters {
@@ -318,6 +332,8 @@ fn campaign_info(
             norm,
             loss: of(Measure::LossBefore).zip(of(Measure::LossAfter)),
             failed,
+            clipped: of(Measure::Clipped),
+            phases: record.phases.iter().map(|(phase, ms)| (phase.to_string(), *ms)).collect(),
         }
     };
     let delta = Delta::new(1e-5).ok();
@@ -341,22 +357,29 @@ fn campaign_info(
     }
 }
 
-fn account(standing: &Standing, named: &[(CollectionKey, Name)]) -> PrivacyAccount {
+fn account(
+    standing: &Standing,
+    named: &[(CollectionKey, Name)],
+    files: &[(CollectionKey, PathBuf)],
+) -> PrivacyAccount {
     let delta = standing.budget.map_or(1e-5, |budget| budget.delta.get());
     let at = Delta::new(delta).expect("checked before");
     let spent = standing.spent.rho();
     let epsilon = |rho: Rho| zcdp::epsilon(rho, at).ok().map(Epsilon::get);
     let four = Rho::new(4.0 * spent.get()).ok();
-    let (unit, collection) = match standing.account {
-        Account::Peer => ("peer".to_owned(), None),
+    let (unit, collection, pairs) = match standing.account {
+        Account::Peer => ("peer".to_owned(), None, None),
         Account::Collection { unit, collection } => {
             let name = named.iter().find(|(key, _)| *key == collection);
-            (unit.to_string(), name.map(|(_, name)| name.clone()))
+            let file = files.iter().find(|(key, _)| *key == collection);
+            let (name, file) = (name.map(|it| it.1.clone()), file.map(|it| it.1.clone()));
+            (unit.to_string(), name, file)
         }
     };
     PrivacyAccount {
         account: standing.account.to_string(),
         collection,
+        pairs,
         unit,
         epsilon: epsilon(spent),
         replace_one_epsilon: four.and_then(epsilon),

@@ -1,5 +1,6 @@
 //! Coordinators of groups whose log names this node.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +33,12 @@ impl<L: Link> Node<L> {
         wire::encode(&self.answer_round(from, request).await)
     }
 
-    /// [`Node::serve_round`] for a request that has been read.
-    pub(super) async fn answer_round(&self, from: NodeId, request: RoundRequest) -> RoundReply {
+    /// What there is to say to a request right now, and the coordinator that says it, if the sender has one here.
+    pub(super) async fn answer_now(
+        &self,
+        from: NodeId,
+        request: RoundRequest,
+    ) -> (RoundReply, Option<Arc<Coordinator>>) {
         let (id, group) = (request.id, request.group);
         let member = self.groups.view(group, |log| {
             log.role_of(from).is_some() && !log.is_frozen() && log.coordinator() == Some(self.id())
@@ -43,22 +48,27 @@ impl<L: Link> Node<L> {
             Some(false) | None => None,
         };
         let Some(coordinator) = coordinator else {
-            return RoundReply { id, answer: RoundAnswer::Refused(RoundRefusal::NotHere) };
+            let answer = RoundAnswer::Refused(RoundRefusal::NotHere);
+            return (RoundReply { id, answer }, None);
         };
         let now = self.env.now();
-        let (reply, woken) = self
+        let asked = coordinator.clone();
+        let (reply, woken, moved) = self
             .env
             .compute(move || {
-                let before = coordinator.wake_at();
-                let reply = coordinator.serve(&from, request, now);
-                let after = coordinator.wake_at();
-                (reply, after != before)
+                let before = (asked.wake_at(), asked.at());
+                let reply = asked.serve(&from, request, now);
+                let after = (asked.wake_at(), asked.at());
+                (reply, after.0 != before.0, after.1 != before.1)
             })
             .await;
-        if woken {
+        if woken || moved {
             self.learning.woken.notify_one();
         }
-        reply
+        if moved {
+            self.learning.moved.notify_waiters();
+        }
+        (reply, Some(coordinator))
     }
 
     /// The coordinator of a group that names this node.
@@ -106,6 +116,7 @@ impl<L: Link> Node<L> {
 
     /// Does what the coordinators here have due, for as long as the node runs.
     pub(crate) async fn run_coordinators(&self) {
+        let mut last = BTreeMap::new();
         loop {
             let mut next = LOOK_EVERY;
             for group in self.groups.active() {
@@ -115,7 +126,13 @@ impl<L: Link> Node<L> {
                 let ticking = coordinator.clone();
                 let ticked = self.env.compute(move || ticking.tick(&view, now)).await;
                 match ticked {
-                    Ok(()) => drop(self.learning.state().problems.remove(&group)),
+                    Ok(()) => {
+                        self.learning.state().problems.remove(&group);
+                        let at = coordinator.at();
+                        if last.insert(group, at) != Some(at) {
+                            self.learning.moved.notify_waiters();
+                        }
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "a coordinator cannot go on");
                         self.learning.state().problems.insert(group, error.to_string());

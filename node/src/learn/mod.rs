@@ -7,6 +7,7 @@
 mod ask;
 mod calls;
 mod choice;
+mod hold;
 mod host;
 mod ledger;
 mod prepare;
@@ -22,6 +23,7 @@ use covey_coordinator::Coordinator;
 use covey_protocol::ids::{GroupId, NodeId};
 use tokio::sync::Notify;
 
+use crate::api::TrainedInfo;
 use crate::cancel::CancelFlag;
 use crate::store::{Blobs, Kv, Stores};
 use ledger::PrivacyLedger;
@@ -34,6 +36,10 @@ pub(crate) struct Learning {
     state: Mutex<State>,
     /// Something is due earlier than it was.
     woken: Notify,
+    /// A coordinator here has come to another phase, attempt or round.
+    moved: Notify,
+    /// Answers that wait for that.
+    held: Arc<hold::Held>,
     /// The person has decided anew.
     chosen: Notify,
     /// Held while a coordinator is read from its store, so that it is read once.
@@ -48,6 +54,8 @@ struct State {
     problems: BTreeMap<GroupId, String>,
     /// What this node is doing in a group's round.
     doing: BTreeMap<GroupId, String>,
+    /// What training for the last plan came to.
+    trained: BTreeMap<GroupId, TrainedInfo>,
     /// Why it takes no part.
     refused: BTreeMap<GroupId, String>,
     /// Groups whose round is followed by a task, which what is here ends: when the person opts out, or in anew.
@@ -62,6 +70,8 @@ impl Learning {
             ledger: PrivacyLedger::new(stores, me),
             state: Mutex::new(State::default()),
             woken: Notify::new(),
+            moved: Notify::new(),
+            held: Arc::default(),
             chosen: Notify::new(),
             opening: tokio::sync::Mutex::new(()),
         }

@@ -1,13 +1,11 @@
 //! Training for a round: from own files and a plan to an update.
 
-use std::ops::ControlFlow;
-
 use covey_embedder::adapter::AdapterConfig;
 use covey_embedder::train::{
-    Examples, Learner, Pair, PairRules, Stopped, TrainError, TrainOptions, Trainer, update,
+    Examples, Learner, Pair, PairRules, TrainError, TrainOptions, Trainer, update,
 };
 use covey_privacy::ledger::CollectionKey;
-use covey_protocol::round::{Check, Checked, Measure, Weighting};
+use covey_protocol::round::{Check, Checked, Measure, Plan, Weighting};
 
 use crate::api::{ApiError, ErrorCode};
 use crate::models::Models;
@@ -16,6 +14,8 @@ use crate::models::Models;
 const PER_DOCUMENT: usize = 16;
 /// Share of documents whose pairs are held out.
 const HELD_OUT: f64 = 0.1;
+/// Most held-out pairs that losses are told of: looking at more would take longer than training does.
+const MOST_HELD_OUT: usize = 64;
 
 /// What training came to. It leaves the node masked, if at all.
 pub(super) struct Trained {
@@ -25,6 +25,19 @@ pub(super) struct Trained {
     pub(super) extras: Vec<f64>,
     /// What was learnt from, for the ledger.
     pub(super) collections: Vec<CollectionKey>,
+    /// What there is to tell the person.
+    pub(super) told: Told,
+}
+
+/// What training came to, for the person whose node it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Told {
+    /// Pairs there were.
+    pub(super) pairs: usize,
+    /// Steps that were taken.
+    pub(super) steps: usize,
+    /// Length of the update.
+    pub(super) norm: f64,
 }
 
 /// The adapter's configuration in a plan.
@@ -47,7 +60,8 @@ pub(super) fn train(
     let plan = plan.plan();
     let learning = &plan.learning;
     let rules = PairRules { per_document: PER_DOCUMENT, held_out: HELD_OUT, seed: 0 };
-    let examples = Examples::new(pairs, &rules);
+    let mut examples = Examples::new(pairs, &rules);
+    keep_some(&mut examples.held_out, if measures_loss(plan) { MOST_HELD_OUT } else { 0 });
     let count = examples.train.len();
     if count < learning.min_pairs as usize {
         let message = format!(
@@ -65,37 +79,49 @@ pub(super) fn train(
         return Err(ApiError::new(ErrorCode::WrongModel, message));
     }
     let outcome = run(&*learner, &examples, plan, &values, seed, stop).map_err(failed)?;
-    if outcome.stopped == Stopped::Diverged {
+    if outcome.diverged {
         let message =
             "training diverged: the loss was no number; the plan's learning rate may be too high";
         return Err(ApiError::new(ErrorCode::Internal, message));
     }
     let contribution = &plan.contribution;
     let mut update = update::difference(&outcome.values, &values);
-    let clipped =
-        update.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt() > contribution.clip.get();
     let mut extras = Vec::new();
     if let Weighting::Pairs { .. } = contribution.weighting {
         let weight = contribution.weight(count);
         update.iter_mut().for_each(|value| *value *= weight as f32);
         extras.push(weight);
     }
+    let norm = update.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    let clipped = norm > contribution.clip.get();
     extras.extend(contribution.measures.iter().map(|measure| match measure {
-        Measure::LossBefore => outcome.held_out_before.unwrap_or(0.0),
-        Measure::LossAfter => outcome.held_out.unwrap_or(0.0),
+        Measure::LossBefore => outcome.before.unwrap_or(0.0),
+        Measure::LossAfter => outcome.after.unwrap_or(0.0),
         Measure::Clipped => f64::from(u8::from(clipped)),
     }));
-    Ok(Trained { update, extras, collections: Vec::new() })
+    let told = Told { pairs: count, steps: outcome.steps, norm };
+    Ok(Trained { update, extras, collections: Vec::new(), told })
+}
+
+/// What training came to.
+struct Outcome {
+    values: Vec<f32>,
+    steps: usize,
+    /// Whether the loss was no number.
+    diverged: bool,
+    /// Loss of the held-out pairs before and after, if there are any.
+    before: Option<f64>,
+    after: Option<f64>,
 }
 
 fn run(
     learner: &dyn Learner,
     examples: &Examples,
-    plan: &covey_protocol::round::Plan,
+    plan: &Plan,
     values: &[f32],
     seed: u64,
     stop: &dyn Fn() -> bool,
-) -> Result<covey_embedder::train::Outcome, TrainError> {
+) -> Result<Outcome, TrainError> {
     let learning = &plan.learning;
     let options = TrainOptions {
         batch: usize::from(learning.batch),
@@ -107,12 +133,51 @@ fn run(
         ..TrainOptions::default()
     };
     let mut trainer = Trainer::new(learner, examples, options, Some(values.to_vec()))?;
-    trainer.run(&mut |_, _| match stop() {
-        true => ControlFlow::Break(()),
-        false => ControlFlow::Continue(()),
-    })
+    let before = trainer.held_out_loss()?;
+    let (mut steps, mut diverged) = (0, false);
+    while steps < trainer.steps() && !diverged && !stop() {
+        diverged = trainer.step()?.is_none();
+        steps += usize::from(!diverged);
+    }
+    let after = trainer.held_out_loss()?;
+    Ok(Outcome { values: trainer.values().to_vec(), steps, diverged, before, after })
+}
+
+fn measures_loss(plan: &Plan) -> bool {
+    let losses = [Measure::LossBefore, Measure::LossAfter];
+    plan.contribution.measures.iter().any(|measure| losses.contains(measure))
+}
+
+/// Keeps `most` of `some`, evenly spread.
+fn keep_some<T>(some: &mut Vec<T>, most: usize) {
+    let count = some.len();
+    if count > most {
+        let mut place = 0;
+        // Of every `count / most`, the first.
+        some.retain(|_| {
+            let (before, after) = (place * most / count, (place + 1) * most / count);
+            place += 1;
+            after > before
+        });
+    }
 }
 
 fn failed(error: TrainError) -> ApiError {
     ApiError::new(ErrorCode::Internal, format!("training failed: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keep_some;
+
+    #[test]
+    fn what_is_kept_is_spread_over_all() {
+        for (count, most) in [(0, 3), (3, 3), (10, 3), (1_000, 64), (7, 0)] {
+            let mut some: Vec<usize> = (0..count).collect();
+            keep_some(&mut some, most);
+            assert_eq!(some.len(), count.min(most), "{count} and {most}");
+            let gaps = some.windows(2).map(|pair| pair[1] - pair[0]);
+            assert!(gaps.into_iter().all(|gap| gap <= count / most.max(1) + 1), "{some:?}");
+        }
+    }
 }

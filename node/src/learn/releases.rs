@@ -196,7 +196,7 @@ impl<L: Link> Node<L> {
         let (base, values) = (manifest.base, values.to_vec());
         let judge = move || {
             let stop = CancelFlag::new();
-            let pairs = collections.pairs(&choice.collections, &opened, &stop)?;
+            let pairs = collections.pairs_of(&choice.collections, &choice.pairs, &opened, &stop)?;
             let rules = PairRules { per_document: PER_DOCUMENT, held_out: JUDGED, seed: 1 };
             let examples = Examples::new(&pairs, &rules);
             let learner = models.learner(base, config, &examples.texts, 128)?;

@@ -16,11 +16,11 @@ use covey_protocol::wire::v1::round::{
     Announced, Over, RoundAnswer, RoundAsk, RoundRefusal, ServerMessage,
 };
 use rand_core::Rng;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::ask::unexpected;
-use super::prepare::{self, Trained};
-use crate::api::{ApiError, ErrorCode, OptIn};
+use super::prepare::{self, Told, Trained};
+use crate::api::{ApiError, ErrorCode, OptIn, TrainedInfo};
 use crate::cancel::CancelFlag;
 use crate::node::Node;
 
@@ -48,9 +48,16 @@ impl<L: Link> Node<L> {
                 let node = self.clone();
                 tasks.spawn(async move {
                     let followed = node.follow(group, &choice, &following.stop).await;
-                    if let Err(error) = followed {
-                        tracing::info!(%error, "no part is taken in a round");
-                        node.learning.state().refused.insert(group, error.to_string());
+                    let stopped = following.stop.is_cancelled();
+                    drop(following);
+                    match followed {
+                        // On other terms from now on, if at all.
+                        _ if stopped => node.learning.chosen.notify_one(),
+                        Ok(()) => {}
+                        Err(error) => {
+                            tracing::info!(%error, "no part is taken in a round");
+                            node.learning.state().refused.insert(group, error.to_string());
+                        }
                     }
                 });
             }
@@ -66,7 +73,8 @@ impl<L: Link> Node<L> {
         }
     }
 
-    /// Takes part in the group's round, if there is one that this node has not given anything to yet. Returns when that is over.
+    /// Takes part in the group's rounds, for as long as there is one that this node has not given anything to yet, or the coordinator holds its
+    /// answer until there is.
     async fn follow(
         &self,
         group: GroupId,
@@ -81,7 +89,15 @@ impl<L: Link> Node<L> {
         // What was learnt for a plan, by its digest.
         let mut ready: Option<(Digest, Trained)> = None;
         loop {
-            let Some(announced) = self.announced(group, coordinator).await? else { return Ok(()) };
+            let asked = Instant::now();
+            let Some(announced) = self.announced(group, coordinator, stop).await? else {
+                let named = self.groups.view(group, Log::coordinator).flatten();
+                // One that holds nothing back is asked at leisure.
+                if named != Some(coordinator) || asked.elapsed() < ASK_EVERY {
+                    return Ok(());
+                }
+                continue;
+            };
             let (plan, members) = self.check_plan(group, coordinator, &announced, &limits)?;
             let terms = plan.terms(announced.attempt).digest();
             let mut seen = self.learning.seen(group)?;
@@ -133,7 +149,10 @@ impl<L: Link> Node<L> {
             let until = self.env.now().plus(longest(&plan));
             let part = Part { group, coordinator, plan: given, stop, until };
             match self.drive(&part, participant).await? {
-                Over::Done => return Ok(()),
+                Over::Done => {
+                    ready = None;
+                    self.learning.state().doing.remove(&group);
+                }
                 // Another attempt may follow, with fresh keys, rounding and noise.
                 Over::Failed | Over::Without => {
                     self.learning.set_doing(group, "waiting for another attempt");
@@ -167,8 +186,9 @@ impl<L: Link> Node<L> {
         &self,
         group: GroupId,
         coordinator: NodeId,
+        stop: &CancelFlag,
     ) -> Result<Option<Announced>, ApiError> {
-        match self.ask_coordinator(group, coordinator, RoundAsk::Status).await? {
+        match self.ask_unless(stop, group, coordinator, RoundAsk::Status).await? {
             RoundAnswer::Status(announced) => Ok(announced.map(|announced| *announced)),
             other => Err(unexpected(&other)),
         }
@@ -224,24 +244,32 @@ impl<L: Link> Node<L> {
         let end = training_ends(plan);
         let (collections, models, env) =
             (self.collections.clone(), self.models.clone(), self.env.clone());
-        let (names, opened) = (choice.collections.clone(), self.opened.list()?);
+        let (choice, opened) = (choice.clone(), self.opened.list()?);
+        let (begun, round) = (self.env.now(), plan.plan().round);
         let (plan, stop, seed) = (plan.clone(), stop.clone(), self.env.next_u64());
-        self.env
+        let trained = self
+            .env
             .compute(move || {
                 // What is charged is what was learnt from, whatever is added or taken away later.
-                let keys = names.iter().map(|name| collections.keys_of(name));
-                let keys: Vec<Vec<CollectionKey>> = keys.collect::<Result<_, _>>()?;
-                let pairs = collections.pairs(&names, &opened, &stop)?;
+                let keys = choice.keys(&collections)?;
+                let pairs =
+                    collections.pairs_of(&choice.collections, &choice.pairs, &opened, &stop)?;
                 let ended = || stop.is_cancelled() || env.now().0 >= end;
                 let mut trained = prepare::train(&*models, &plan, values, &pairs, seed, &|| {
                     collections.let_searches_pass(ended);
                     ended()
                 })?;
                 stop.check()?;
-                trained.collections = keys.concat();
-                Ok(trained)
+                trained.collections = keys;
+                Ok::<_, ApiError>(trained)
             })
-            .await
+            .await?;
+        let Told { pairs, steps, norm } = trained.told;
+        let (pairs, steps) = (pairs as u64, steps as u64);
+        let ms = self.env.now().0.saturating_sub(begun.0);
+        let told = TrainedInfo { round, pairs, steps, ms, norm };
+        self.learning.state().trained.insert(group, told);
+        Ok(trained)
     }
 
     /// Exchanges messages until the attempt is over for this node.
@@ -253,7 +281,8 @@ impl<L: Link> Node<L> {
             self.may_go_on(part)?;
             let terms = participant.terms();
             let step = RoundAsk::Step { terms, message: Box::new(message) };
-            let answer = match self.ask_coordinator(group, part.coordinator, step).await? {
+            let asked = Instant::now();
+            let answer = match self.ask_unless(part.stop, group, part.coordinator, step).await? {
                 RoundAnswer::Step(answer) => answer,
                 // It ended before this node heard of it: for good or bad, nothing is left to do.
                 RoundAnswer::Refused(RoundRefusal::NoSuchAttempt) => {
@@ -275,6 +304,8 @@ impl<L: Link> Node<L> {
                 Next::Send => participant.message(),
                 Next::Later(ms) => {
                     let pause = Duration::from_millis(u64::from(ms).clamp(1, LATEST_MS));
+                    // A coordinator that held its answer back has had this node wait already.
+                    let pause = pause.saturating_sub(asked.elapsed());
                     self.wait(part.stop, pause).await?;
                     participant.message()
                 }
