@@ -8,7 +8,7 @@ use covey_protocol::ids::Name;
 
 use super::collections::{done, existing};
 use crate::session::Session;
-use crate::text::parse_seconds;
+use crate::text::{parse_pause, parse_seconds};
 
 /// Learn together: take part in a group's rounds, or coordinate them
 ///
@@ -114,12 +114,12 @@ pub struct StartArgs {
     /// The chance that they give away more
     #[arg(long, default_value_t = 1e-5)]
     delta: f64,
-    /// Longest update
-    #[arg(long, default_value_t = 1.0)]
-    clip: f64,
-    /// Rank of the adapter
-    #[arg(long, default_value_t = 8)]
-    rank: u16,
+    /// Longest update: 1 by default, and 20 without noise, which grows with it
+    #[arg(long)]
+    clip: Option<f64>,
+    /// Rank of the adapter: 8 by default, and a full map for a static model without noise
+    #[arg(long)]
+    rank: Option<u16>,
     /// FedProx's mu: how hard updates are pulled back to where they started; 0 for FedAvg
     #[arg(long, default_value_t = 0.0)]
     proximal: f64,
@@ -154,7 +154,7 @@ pub struct StartArgs {
     #[arg(long, default_value = "60s", value_parser = parse_seconds)]
     phase: u64,
     /// From the end of a round to the next plan
-    #[arg(long, default_value = "1m", value_parser = parse_seconds)]
+    #[arg(long, default_value = "1m", value_parser = parse_pause)]
     pause: u64,
 }
 

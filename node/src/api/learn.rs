@@ -49,10 +49,12 @@ pub struct StartRounds {
     pub epsilon: Option<f64>,
     /// What epsilons are told for.
     pub delta: f64,
-    /// Longest update.
-    pub clip: f64,
-    /// Rank of the adapter.
-    pub rank: u16,
+    /// Longest update; by whether there is noise by default.
+    #[serde(default)]
+    pub clip: Option<f64>,
+    /// Rank of the adapter. By default a small one, and a full map for a static model without noise.
+    #[serde(default)]
+    pub rank: Option<u16>,
     /// FedProx's mu; 0 for FedAvg.
     pub proximal: f64,
     /// Times that every pair is looked at in a round.

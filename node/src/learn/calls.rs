@@ -34,6 +34,11 @@ const MOST_COMPLETE: u32 = 100;
 const PAIRS_CAP: u32 = 1_000;
 /// Fewest pairs to take part with.
 const MIN_PAIRS: u32 = 8;
+/// Rank of a small adapter.
+const RANK: usize = 8;
+/// Longest update where noise is as long as a multiple of it, and where it only bounds what one member can do.
+const CLIP: f64 = 1.0;
+const CLIP_WITHOUT_NOISE: f64 = 20.0;
 /// Tokens of a text that count in training.
 const TOKENS: u16 = 128;
 
@@ -228,16 +233,17 @@ pub(super) fn failed(error: &CoordinatorError) -> ApiError {
     ApiError::new(code, error.to_string())
 }
 
-/// A small adapter. With noise only one factor moves: a mean of updates is then the update of the mean, and noise is not multiplied with
-/// itself (FFA-LoRA).
+/// A small adapter, or a full map behind a static model. With noise it is small in any case, as noise grows with the number of values, and
+/// only one factor moves: a mean of updates is then the update of the mean, and noise is not multiplied with itself (FFA-LoRA).
 fn adapter(model: &ModelHandle, call: &StartRounds) -> AdapterConfig {
-    let (rank, freeze_a) = (usize::from(call.rank.max(1)), call.epsilon.is_some());
+    let (asked, noise) = (call.rank.map(|rank| usize::from(rank.max(1))), call.epsilon.is_some());
+    let small = asked.unwrap_or(RANK);
     if model.family == "static" {
-        let head = HeadConfig::default();
-        AdapterConfig::Head(HeadConfig { rank: Some(rank), freeze_a, ..head })
+        let rank = if noise { Some(small) } else { asked };
+        AdapterConfig::Head(HeadConfig { rank, freeze_a: noise, ..HeadConfig::default() })
     } else {
-        let lora = LoraConfig::default();
-        AdapterConfig::Lora(LoraConfig { rank, alpha: 2.0 * rank as f32, freeze_a, ..lora })
+        let (rank, alpha) = (small, 2.0 * small as f32);
+        AdapterConfig::Lora(LoraConfig { rank, alpha, freeze_a: noise, ..LoraConfig::default() })
     }
 }
 
@@ -277,7 +283,10 @@ fn campaign(
             min_pairs: MIN_PAIRS,
         },
         contribution: Contribution {
-            clip: number(ClipNorm::new(call.clip))?,
+            clip: number(ClipNorm::new(call.clip.unwrap_or(match call.epsilon {
+                Some(_) => CLIP,
+                None => CLIP_WITHOUT_NOISE,
+            })))?,
             noise: None,
             unit: Unit::Peer,
             delta: number(Delta::new(call.delta))?,

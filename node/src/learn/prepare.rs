@@ -85,7 +85,7 @@ pub(super) fn train(
         return Err(ApiError::new(ErrorCode::Internal, message));
     }
     let contribution = &plan.contribution;
-    let mut update = update::difference(&outcome.values, &values);
+    let mut update = update::difference(&values, &outcome.values);
     let mut extras = Vec::new();
     if let Weighting::Pairs { .. } = contribution.weighting {
         let weight = contribution.weight(count);
@@ -168,7 +168,123 @@ fn failed(error: TrainError) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use super::keep_some;
+    use covey_crypto::{Digest, SecretKey};
+    use covey_embedder::adapter::HeadConfig;
+    use covey_embedder::{ModelStore, train::Batch};
+    use covey_privacy::ledger::Unit;
+    use covey_privacy::{ClipNorm, Delta};
+    use covey_protocol::ids::{Epoch, GroupId, NodeId, UnixMillis};
+    use covey_protocol::round::{
+        Contribution, Learning, PLAN_VERSION, Rule, SignedPlan, Start, Timing,
+    };
+    use covey_protocol::secagg::{Bounds, Members, Parameters, Topology};
+
+    use super::*;
+    use crate::models::StoredModels;
+
+    const THINGS: [&str; 12] = [
+        "kettle",
+        "bicycle",
+        "orchard",
+        "beehive",
+        "violin",
+        "greenhouse",
+        "barrel",
+        "bread",
+        "telescope",
+        "stove",
+        "compost",
+        "loom",
+    ];
+
+    /// Each thing belongs to the one three places on, which no model knows.
+    fn pairs() -> Vec<Pair> {
+        let pair = |place: usize| Pair {
+            anchor: THINGS[place].to_owned(),
+            positive: THINGS[(place + 3) % THINGS.len()].to_owned(),
+            document: place.to_string(),
+            ..Pair::default()
+        };
+        (0..THINGS.len()).map(pair).collect()
+    }
+
+    fn plan(model: &crate::models::ModelHandle, config: &AdapterConfig, start: Start) -> Checked {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let me = NodeId::new(key.public());
+        let others = (2..5).map(|seed| NodeId::new(SecretKey::from_seed(&[seed; 32]).public()));
+        let members = Members::new(others.chain([me])).expect("four");
+        let mut plan = Plan {
+            version: PLAN_VERSION,
+            group: GroupId(Digest::ZERO),
+            epoch: Epoch(0),
+            members: members.digest(),
+            coordinator: me,
+            round: 1,
+            attempts: 1,
+            model: model.id,
+            adapter: serde_json::to_vec(config).expect("JSON"),
+            start,
+            learning: Learning {
+                epochs: 10,
+                batch: 16,
+                max_steps: 10,
+                rate: 1e-2,
+                proximal: 0.0,
+                max_tokens: 16,
+                min_pairs: 2,
+            },
+            contribution: Contribution {
+                clip: ClipNorm::new(100.0).expect("a norm"),
+                noise: None,
+                unit: Unit::Peer,
+                delta: Delta::new(1e-5).expect("a delta"),
+                rotate: false,
+                weighting: Weighting::Uniform,
+                measures: vec![],
+            },
+            sum: Parameters {
+                topology: Topology::Complete,
+                entries: 1,
+                min_cohort: 4,
+                max_cohort: 4,
+                bounds: Bounds::default(),
+            },
+            rule: Rule::Average { rate: 1.0 },
+            timing: Timing {
+                opens: UnixMillis(1),
+                check_in_by: UnixMillis(60_001),
+                phase_ms: 1_000,
+                upload_ms: 1_000,
+            },
+        };
+        plan.sum.entries = plan.entries().expect("it fits");
+        SignedPlan::sign(&plan, &key).expect("sound").verify(&me).expect("signed")
+    }
+
+    #[test]
+    fn an_update_leads_where_the_pairs_are_told_apart_better() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = ModelStore::open(folder.path()).expect("a store");
+        let models = StoredModels::new(store, None);
+        let model = models.current().expect("the built-in one");
+        let config = AdapterConfig::Head(HeadConfig::default());
+        let rules = PairRules { held_out: 0.0, ..PairRules::default() };
+        let all = Examples::new(&pairs(), &rules);
+        let learner = models.learner(model.id, config.clone(), &all.texts, 16).expect("fits");
+        let start = learner.start();
+        let plan = plan(&model, &config, Start::of(&start));
+        let trained = train(&models, &plan, start.clone(), &pairs(), 1, &|| false).expect("trains");
+        assert!(trained.told.steps > 0 && trained.told.norm > 0.0, "{:?}", trained.told);
+        let loss = |values: &[f32]| {
+            let examples: Vec<_> = all.train.iter().collect();
+            let batch: Batch = all.batch(&examples, &[]);
+            let options = TrainOptions::default();
+            learner.loss(values, &batch, &options.objective).expect("a loss")
+        };
+        let moved: Vec<f32> = start.iter().zip(&trained.update).map(|(a, b)| a + b).collect();
+        let (before, after) = (loss(&start), loss(&moved));
+        assert!(after < 0.9 * before, "the loss went from {before} to {after}");
+    }
 
     #[test]
     fn what_is_kept_is_spread_over_all() {

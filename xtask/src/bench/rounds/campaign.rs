@@ -33,7 +33,6 @@ pub fn opt_in(lab: &Lab, files: &[PathBuf], settings: &Settings) -> Result<()> {
 pub fn start(lab: &Lab, model: &str, settings: &Settings) -> Result<()> {
     let numbers = [
         ("--rounds", settings.rounds.to_string()),
-        ("--rank", settings.rank.to_string()),
         ("--epochs", settings.epochs.to_string()),
         ("--max-steps", settings.steps.to_string()),
         ("--rate", settings.rate.to_string()),
@@ -46,6 +45,9 @@ pub fn start(lab: &Lab, model: &str, settings: &Settings) -> Result<()> {
     arguments.extend(words(&["--min-cohort", COHORT, "--window", "1h"]));
     arguments.extend(words(&["--phase", "120s", "--pause", "0s"]));
     arguments.extend(numbers.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
+    if let Some(rank) = settings.rank {
+        arguments.extend(["--rank".to_owned(), rank.to_string()]);
+    }
     arguments.extend(noise(settings));
     lab.coordinator().json(&arguments)?;
     Ok(())

@@ -78,12 +78,12 @@ fn ours(
 ) -> Result<Cost> {
     let settings = Settings {
         rounds,
-        rank: RANK,
+        rank: Some(RANK),
         epochs: 1,
         steps,
         rate: RATE,
         proximal: 0.0,
-        clip: 10.0,
+        clip: 20.0,
         rule: "average".to_owned(),
         server_rate: 1.0,
         epsilon: None,

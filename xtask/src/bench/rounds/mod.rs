@@ -74,7 +74,7 @@ struct Tried {
 }
 
 /// A part of the report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Part {
     /// What models find after rounds.
     Quality,
@@ -87,6 +87,7 @@ struct Kept<'a> {
     root: &'a Path,
     command: String,
     missing: Option<String>,
+    /// Of this run.
     rows: Vec<Dated>,
     /// Parts that have rows of this run.
     begun: Vec<Part>,
@@ -97,15 +98,19 @@ impl Kept<'_> {
     fn add(&mut self, row: Row) -> Result<()> {
         let part = row.part();
         if !self.begun.contains(&part) {
-            self.rows.retain(|dated| dated.row.part() != part);
             self.begun.push(part);
         }
         self.rows.push(Dated { date: today(), row });
         self.write().map(drop)
     }
 
+    /// Writes this run's rows, and those of parts that are not run, as they are there now: another run may be at them.
     fn write(&self) -> Result<Report> {
-        report::write(self.root, &self.command, &self.rows, self.missing.as_deref())
+        let mut rows = report::earlier(self.root)?;
+        rows.retain(|dated| !self.begun.contains(&dated.row.part()));
+        rows.extend(self.rows.iter().cloned());
+        rows.sort_by_key(|dated| dated.row.part());
+        report::write(self.root, &self.command, &rows, self.missing.as_deref())
     }
 }
 
@@ -124,8 +129,7 @@ pub fn run(options: &Options, root: &Path) -> Result<()> {
         }
     }
     let command = format!("cargo xtask bench rounds --data {}", quality::name_of(&data));
-    let rows = report::earlier(root)?;
-    let mut kept = Kept { root, command, missing, rows, begun: Vec::new() };
+    let mut kept = Kept { root, command, missing, rows: Vec::new(), begun: Vec::new() };
     if wanted(Part::Quality) {
         quality::measure(root, &data, &mut |row| kept.add(row))?;
     }

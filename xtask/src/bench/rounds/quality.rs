@@ -49,26 +49,26 @@ impl Algorithm {
 fn settings(model: &str, algorithm: Algorithm) -> Settings {
     let base = if model == BUILTIN_NAME {
         Settings {
-            rounds: 10,
-            rank: 64,
+            rounds: 8,
+            rank: None,
             epochs: 1,
-            steps: 60,
+            steps: 20,
             rate: 1e-3,
             proximal: 0.0,
-            clip: 10.0,
+            clip: 20.0,
             rule: "average".to_owned(),
             server_rate: 1.0,
             epsilon: None,
         }
     } else {
         Settings {
-            rounds: 4,
-            rank: 8,
+            rounds: 3,
+            rank: Some(8),
             epochs: 1,
-            steps: 8,
-            rate: 5e-4,
+            steps: 6,
+            rate: 1e-3,
             proximal: 0.0,
-            clip: 5.0,
+            clip: 20.0,
             rule: "average".to_owned(),
             server_rate: 1.0,
             epsilon: None,
@@ -78,7 +78,11 @@ fn settings(model: &str, algorithm: Algorithm) -> Settings {
         Algorithm::FedAvg => base,
         Algorithm::FedProx => Settings { proximal: MU, ..base },
         // The noise of six is as long as many updates: a short one loses less.
-        Algorithm::Noise => Settings { epsilon: Some(EPSILON), clip: 0.05, ..base },
+        Algorithm::Noise => {
+            // However much is learnt, it is lost in that noise.
+            let steps = base.steps.div_ceil(3);
+            Settings { epsilon: Some(EPSILON), clip: 0.05, rank: Some(8), steps, ..base }
+        }
     }
 }
 
@@ -110,7 +114,7 @@ pub fn tried(root: &Path, data: &Path, tried: &Tried) -> Result<()> {
         settings(model, tried.algorithm);
     let settings = Settings {
         rounds: tried.rounds.unwrap_or(rounds),
-        rank: tried.rank.unwrap_or(rank),
+        rank: tried.rank.or(rank),
         epochs: tried.epochs.unwrap_or(epochs),
         steps: tried.steps.unwrap_or(steps),
         rate: tried.rate.unwrap_or(rate),

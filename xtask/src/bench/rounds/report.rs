@@ -46,7 +46,7 @@ pub fn earlier(root: &Path) -> Result<Vec<Dated>> {
 const QUALITY: &str = "
 ## What rounds bring
 
-The set's training questions are split by topic: clusters of the built-in model's vectors of the questions, equally many in each. A member learns from its questions with all their relevant documents, and from nothing else. \
+The set's training questions are split by topic: clusters of the built-in model's vectors of the questions, equally many in each. A member learns from its questions with their relevant documents, at most 16 of each question, and from nothing else. \
 What was learnt becomes a release, and `covey eval` compares it with the base model on the test questions: nDCG@10, the mean difference over the questions with its 95% interval, and the probability of one as large by chance \
 (paired randomisation test). Settings were chosen on the development questions. Every sum is a secure one.
 ";
@@ -128,7 +128,10 @@ fn ran(text: &mut String, it: &Quality) {
     let Some(learnt) = &it.learnt else { return };
     let Settings { rounds, rank, steps, rate, proximal, clip, rule, server_rate, epsilon, .. } =
         &learnt.settings;
-    let mut algorithm = format!("{}, rank {rank}", it.algorithm);
+    let mut algorithm = it.algorithm.clone();
+    if let Some(rank) = rank {
+        algorithm += &format!(", rank {rank}");
+    }
     if *proximal > 0.0 {
         algorithm += &format!(", mu {proximal}");
     }
@@ -210,7 +213,7 @@ mod tests {
             learnt: Some(Learnt {
                 settings: Settings {
                     rounds: 1,
-                    rank: 8,
+                    rank: Some(8),
                     epochs: 1,
                     steps: 1,
                     rate: 1e-3,

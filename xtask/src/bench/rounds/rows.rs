@@ -45,7 +45,8 @@ pub struct Split {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Settings {
     pub rounds: u32,
-    pub rank: u16,
+    /// Nothing for a full map.
+    pub rank: Option<u16>,
     pub epochs: u16,
     pub steps: u32,
     pub rate: f64,
