@@ -164,6 +164,14 @@ pub fn parse_seconds(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).filter(|seconds| *seconds > 0).ok_or_else(error)
 }
 
+/// The same, but nothing at all, `0s`, is a pause too.
+///
+/// # Errors
+/// If it is no duration, or too large.
+pub fn parse_pause(text: &str) -> Result<u64, String> {
+    if text == "0s" { Ok(0) } else { parse_seconds(text) }
+}
+
 /// Reads `800us`, `5ms` or `1.5s` as the time that a search may take.
 ///
 /// # Errors
@@ -250,6 +258,8 @@ mod tests {
     fn durations_are_read_strictly() {
         assert_eq!(parse_seconds("15m"), Ok(900));
         assert_eq!(parse_seconds("7d"), Ok(604_800));
+        assert_eq!((parse_pause("0s"), parse_pause("2m")), (Ok(0), Ok(120)));
+        assert!(parse_pause("0").is_err());
         for bad in ["", "15", "m", "0s", "-1s", "1.5h", "99999999999999999999s", "1é"] {
             assert!(parse_seconds(bad).is_err(), "{bad}");
         }

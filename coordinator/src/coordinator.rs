@@ -213,7 +213,8 @@ impl Coordinator {
     pub fn stop(&self, now: UnixMillis) -> Result<(), CoordinatorError> {
         let mut inner = self.inner();
         if let Some(run) = inner.run.take() {
-            let record = record(&inner.state, &run.plan, now, failed("it was stopped"));
+            let mut record = record(&inner.state, &run.plan, now, failed("it was stopped"));
+            record.phases = run.phases(now);
             self.record(&record)?;
         }
         let mut state = inner.state.clone();
@@ -270,6 +271,14 @@ impl Coordinator {
     /// When [`Coordinator::tick`] is next due, if ever.
     pub fn wake_at(&self) -> Option<UnixMillis> {
         self.inner().wake_at()
+    }
+
+    /// The round and attempt that are on and where that is, for who waits for it to change.
+    pub fn at(&self) -> Option<(u64, u32, Phase)> {
+        let inner = self.inner();
+        let current = inner.state.current.as_ref()?;
+        let phase = inner.run.as_ref().map_or(Phase::Over, Run::phase);
+        Some((inner.state.round, current.attempt, phase))
     }
 
     /// How it stands.
@@ -367,5 +376,6 @@ fn record(state: &State, plan: &Checked, at: UnixMillis, came: Came) -> RoundRec
         at,
         cost: plan.cost(),
         came,
+        phases: Vec::new(),
     }
 }

@@ -3,7 +3,7 @@
 use covey_crypto::Digest;
 use covey_privacy::Rho;
 use covey_protocol::ids::UnixMillis;
-use covey_protocol::round::{Evaluation, Measure};
+use covey_protocol::round::{Evaluation, Measure, Phase};
 use serde::{Deserialize, Serialize};
 
 /// One attempt at a round, once it is over.
@@ -21,6 +21,8 @@ pub struct RoundRecord {
     pub cost: Option<Rho>,
     /// What came of it.
     pub came: Came,
+    /// How long each phase took that was entered, in milliseconds, in order.
+    pub phases: Vec<(Phase, u64)>,
 }
 
 /// What came of an attempt.

@@ -19,6 +19,8 @@ pub(crate) struct Run {
     pub(crate) terms: Digest,
     attempt: Attempt,
     ended: Option<Ended>,
+    /// When each phase began.
+    begun: Vec<(Phase, UnixMillis)>,
 }
 
 /// What the journal holds. The message is kept as its bytes, which its sender chose and the wire's bounds hold.
@@ -56,7 +58,8 @@ impl Run {
         let attempt = Attempt::open(&plan, &members, current.attempt, current.opened)
             .map_err(CoordinatorError::Fault)?;
         let terms = plan.terms(current.attempt).digest();
-        let mut run = Self { plan, terms, attempt, ended: None };
+        let begun = vec![(attempt.phase(), current.opened)];
+        let mut run = Self { plan, terms, attempt, ended: None, begun };
         let entries = store.journal()?;
         let decode = |bytes: &Vec<u8>| postcard::from_bytes::<Entry>(bytes);
         let entries: Result<Vec<Entry>, _> = entries.iter().map(decode).collect();
@@ -69,20 +72,20 @@ impl Run {
             return Ok(run);
         }
         for entry in entries {
-            let effects = match entry {
+            let (effects, now) = match entry {
                 Entry::Begin { .. } => continue,
                 Entry::Step { from, message, now } => {
                     let message = wire::decode(&message, MAX_ROUND_REQUEST)
                         .map_err(|_| CoordinatorError::Damaged)?;
-                    run.attempt.step(&from, message, key, now).effects
+                    (run.attempt.step(&from, message, key, now).effects, now)
                 }
                 Entry::Added { from, now } => {
                     let bytes = store.spooled(&from)?;
-                    run.attempt.added(&from, &bytes, key, now).effects
+                    (run.attempt.added(&from, &bytes, key, now).effects, now)
                 }
-                Entry::Tick { now } => run.attempt.tick(key, now),
+                Entry::Tick { now } => (run.attempt.tick(key, now), now),
             };
-            run.note(effects);
+            run.note(effects, now);
         }
         run.attempt.found(|from| {
             store
@@ -105,6 +108,16 @@ impl Run {
         self.attempt.wake_at()
     }
 
+    /// How long each phase has taken, the one that is on until `now`.
+    pub(crate) fn phases(&self, now: UnixMillis) -> Vec<(Phase, u64)> {
+        let ends = self.begun.iter().skip(1).map(|(_, at)| *at).chain([now]);
+        let took = |((phase, begun), end): (&(Phase, UnixMillis), UnixMillis)| {
+            (*phase, end.0.saturating_sub(begun.0))
+        };
+        let phases = self.begun.iter().zip(ends).map(took);
+        phases.filter(|(phase, _)| *phase != Phase::Over).collect()
+    }
+
     /// How it ended, once.
     pub(crate) fn take_end(&mut self) -> Option<Ended> {
         self.ended.take()
@@ -119,7 +132,7 @@ impl Run {
         if self.attempt.is_due(now) {
             journal(store, &Entry::Tick { now })?;
             let effects = self.attempt.tick(key, now);
-            self.note(effects);
+            self.note(effects, now);
         }
         Ok(())
     }
@@ -155,15 +168,16 @@ impl Run {
                 }
             }
         }
-        self.note(rest);
+        self.note(rest, now);
         Ok(reply)
     }
 
-    fn note(&mut self, effects: Vec<Effect>) {
+    fn note(&mut self, effects: Vec<Effect>, now: UnixMillis) {
         for effect in effects {
             match effect {
                 Effect::Fault(fault) => tracing::warn!(%fault, "a participant did something wrong"),
                 Effect::Entered(phase) => {
+                    self.begun.push((phase, now));
                     let (all, done) = self.attempt.progress();
                     let round = self.plan.plan().round;
                     tracing::info!(round, %phase, all, done, "a round has come to its next phase");

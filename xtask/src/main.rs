@@ -46,6 +46,8 @@ enum Bench {
     Index(Box<bench::index::Options>),
     /// Epsilon beside dp-accounting, and exact noise beside OpenDP.
     Privacy(bench::privacy::Options),
+    /// What rounds of learning bring and cost, with real nodes, beside Flower.
+    Rounds(Box<bench::rounds::Options>),
     /// What a secure sum costs clients and server, beside Flower's SecAgg+.
     Secagg(bench::secagg::Options),
 }
@@ -61,6 +63,7 @@ fn main() -> Result<()> {
         Chore::Bench(Bench::Federated(options)) => bench::federated::run(&options, &root()),
         Chore::Bench(Bench::Index(options)) => bench::index::run(&options, &root()),
         Chore::Bench(Bench::Privacy(options)) => bench::privacy::run(&options, &root()),
+        Chore::Bench(Bench::Rounds(options)) => bench::rounds::run(&options, &root()),
         Chore::Bench(Bench::Secagg(options)) => bench::secagg::run(&options, &root()),
     }
 }

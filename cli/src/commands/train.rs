@@ -2,6 +2,7 @@
 
 mod limits;
 mod watch;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use covey_node::api::{ApiError, Call, DEFAULT_MAX_BYTES, OptIn, StartRounds};
@@ -9,9 +10,9 @@ use covey_protocol::ids::Name;
 
 use self::limits::{LimitsArgs, ScheduleArgs};
 use self::watch::WatchArgs;
-use super::collections::done;
+use super::collections::{done, existing};
 use crate::session::Session;
-use crate::text::{parse_seconds, parse_size};
+use crate::text::{parse_pause, parse_seconds, parse_size};
 
 /// Learn together: take part in a group's rounds, or coordinate them
 ///
@@ -43,6 +44,7 @@ pub enum Train {
 const OPT_IN: &str = "\
 Examples: covey train opt-in lab --collections notes --epsilon 8
           covey train opt-in lab --collections notes,papers --without-noise
+          covey train opt-in lab --pairs ~/pairs.jsonl --epsilon 8
           covey train opt-in lab --collections notes --epsilon 8 --when idle,mains --hours 22:00-06:00";
 
 /// Take part in a group's rounds from now on, on these terms
@@ -56,8 +58,17 @@ pub struct OptInArgs {
     /// The group
     group: Name,
     /// The collections that are learnt from, with commas
-    #[arg(long, value_delimiter = ',', required = true, value_name = "COLLECTION")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        required_unless_present = "pairs",
+        value_name = "COLLECTION"
+    )]
     collections: Vec<Name>,
+    /// A file of pairs to learn from, as `covey model mine` writes it; may be given several times. It is read when training begins.
+    /// In the ledger it is an account of its own, by its path: a copy elsewhere is another one
+    #[arg(long, value_name = "FILE")]
+    pairs: Vec<PathBuf>,
     /// The most that all rounds together may give away
     #[arg(long, required_unless_present = "without_noise")]
     epsilon: Option<f64>,
@@ -122,12 +133,12 @@ pub struct StartArgs {
     /// The chance that they give away more
     #[arg(long, default_value_t = 1e-5)]
     delta: f64,
-    /// Longest update
-    #[arg(long, default_value_t = 1.0)]
-    clip: f64,
-    /// Rank of the adapter
-    #[arg(long, default_value_t = 8)]
-    rank: u16,
+    /// Longest update: 1 by default, and 20 without noise, which grows with it
+    #[arg(long)]
+    clip: Option<f64>,
+    /// Rank of the adapter: 8 by default, and a full map for a static model without noise
+    #[arg(long)]
+    rank: Option<u16>,
     /// FedProx's mu: how hard updates are pulled back to where they started; 0 for FedAvg
     #[arg(long, default_value_t = 0.0)]
     proximal: f64,
@@ -168,7 +179,7 @@ pub struct StartArgs {
     #[arg(long, value_parser = parse_seconds)]
     upload: Option<u64>,
     /// From the end of a round to the next plan
-    #[arg(long, default_value = "1m", value_parser = parse_seconds)]
+    #[arg(long, default_value = "1m", value_parser = parse_pause)]
     pause: u64,
     /// How often what was learnt becomes a release by itself, at most: weekly, never, or a time such as 12h or 3d
     #[arg(long, default_value = "weekly", value_parser = parse_release)]
@@ -194,6 +205,8 @@ impl Train {
         match self {
             Self::OptIn(args) => {
                 let args = *args;
+                let pairs =
+                    args.pairs.iter().map(|file| existing(file)).collect::<Result<_, _>>()?;
                 let choice = OptIn {
                     group: args.group,
                     collections: args.collections,
@@ -207,6 +220,7 @@ impl Train {
                     max_bytes: args.max_bytes.unwrap_or(DEFAULT_MAX_BYTES),
                     schedule: args.schedule.schedule(),
                     adopt: args.adopt.as_deref().map(super::model::adopt),
+                    pairs,
                 };
                 session.show(Call::TrainOptIn(choice), "opting in")?;
                 session.notice_without_daemon(

@@ -38,7 +38,9 @@ fn learning(it: &LearnInfo, out: &mut dyn Write, style: Style) -> io::Result<()>
     match &it.taking_part {
         None => writeln!(out, "  This node takes no part (`covey train opt-in {}`).", it.group)?,
         Some(choice) => {
-            let names: Vec<&str> = choice.collections.iter().map(|name| name.as_str()).collect();
+            let names = choice.collections.iter().map(|name| name.as_str().to_owned());
+            let files = choice.pairs.iter().map(|file| clean(&file.to_string_lossy()));
+            let names: Vec<String> = names.chain(files).collect();
             let bound = match choice.epsilon {
                 Some(epsilon) => format!("up to epsilon {epsilon} at delta {}", choice.delta),
                 None => "without noise, and without a bound".to_owned(),
@@ -56,6 +58,16 @@ fn learning(it: &LearnInfo, out: &mut dyn Write, style: Style) -> io::Result<()>
         && it.campaign.is_none()
     {
         self::noise(&noise, out, style)?;
+    }
+    if let Some(trained) = &it.trained {
+        let (pairs, steps) = (count(trained.pairs, "pair"), count(trained.steps, "step"));
+        let seconds = trained.ms as f64 / 1e3;
+        let norm = trained.norm;
+        writeln!(
+            out,
+            "  Trained for round {}: {steps} on {pairs} in {seconds:.1} s, update {norm:.4}",
+            trained.round
+        )?;
     }
     if let Some(refused) = &it.refused {
         writeln!(out, "  {} {}", style.bad("No part is taken:"), clean(refused))?;
@@ -131,12 +143,19 @@ fn past(it: &PastRound, out: &mut dyn Write, style: Style) -> io::Result<()> {
                 format!(", held-out loss {before:.4} to {after:.4}")
             });
             let members = count(it.participants.into(), "member");
+            let clipped =
+                it.clipped.filter(|share| *share > 0.0).map_or_else(String::new, |share| {
+                    format!(", {:.0}% of the updates shortened", 100.0 * share)
+                });
             match it.no_worse {
                 Some(share) => {
                     let percent = 100.0 * share;
                     writeln!(out, ": evaluated by {members}{loss}, {percent:.0}% do no worse")
                 }
-                None => writeln!(out, ": {members}, update {:.4}{loss}", it.norm.unwrap_or(0.0)),
+                None => {
+                    let norm = it.norm.unwrap_or(0.0);
+                    writeln!(out, ": {members}, update {norm:.4}{loss}{clipped}")
+                }
             }
         }
     }
@@ -330,9 +349,10 @@ pub fn privacy(accounts: &[PrivacyAccount], out: &mut dyn Write, style: Style) -
         );
     }
     for it in accounts {
-        let name = match &it.collection {
-            Some(name) => format!("{name} ({} level)", it.unit),
-            None => it.account.clone(),
+        let name = match (&it.collection, &it.pairs) {
+            (Some(name), _) => format!("{name} ({} level)", it.unit),
+            (None, Some(file)) => format!("{} ({} level)", file.display(), it.unit),
+            (None, None) => it.account.clone(),
         };
         let up = |epsilon: Option<f64>| {
             epsilon.map_or_else(|| "no bound".to_owned(), |it| rounded_up(it, 4))

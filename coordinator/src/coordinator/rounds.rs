@@ -93,7 +93,8 @@ impl Coordinator {
             Err(fault) => failed(fault.to_string()),
         };
         let made = !matches!(came, Came::Failed { .. });
-        let record = record(&inner.state, plan, now, came);
+        let mut record = record(&inner.state, plan, now, came);
+        record.phases = inner.run.as_ref().map(|run| run.phases(now)).unwrap_or_default();
         tracing::info!(round = record.round, attempt = record.attempt, came = ?record.came, "an attempt is over");
         self.record(&record)?;
         let over = if made { Over::Done } else { Over::Failed };

@@ -1,9 +1,11 @@
 //! Learning together: taking part in a group's rounds, and coordinating them.
 
+use std::path::PathBuf;
+
 use covey_protocol::ids::{ModelId, Name, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Hours, Schedule};
+use super::{Condition, Hours, Schedule, lossy};
 
 /// On what terms this node takes part in a group's rounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,7 +13,8 @@ use super::{Condition, Hours, Schedule};
 pub struct OptIn {
     /// The group.
     pub group: Name,
-    /// The collections that are learnt from.
+    /// The collections that are learnt from; none if there are files of pairs.
+    #[serde(default)]
     pub collections: Vec<Name>,
     /// What all rounds together may cost, at `delta`; null to take part without noise, and without any promise.
     pub epsilon: Option<f64>,
@@ -39,6 +42,9 @@ pub struct OptIn {
     /// What becomes of new releases; by default what [`super::Call::ModelFollow`] said last, else they are adopted.
     #[serde(default)]
     pub adopt: Option<Adopt>,
+    /// Files of pairs that are learnt from as well (absolute): JSON lines, as mining writes them.
+    #[serde(default)]
+    pub pairs: Vec<PathBuf>,
 }
 
 /// What an attempt may send and receive unless the person says so.
@@ -115,10 +121,12 @@ pub struct StartRounds {
     pub epsilon: Option<f64>,
     /// What epsilons are told for.
     pub delta: f64,
-    /// Longest update.
-    pub clip: f64,
-    /// Rank of the adapter.
-    pub rank: u16,
+    /// Longest update; by whether there is noise by default.
+    #[serde(default)]
+    pub clip: Option<f64>,
+    /// Rank of the adapter. By default a small one, and a full map for a static model without noise.
+    #[serde(default)]
+    pub rank: Option<u16>,
     /// FedProx's mu; 0 for FedAvg.
     pub proximal: f64,
     /// Times that every pair is looked at in a round.
@@ -192,6 +200,23 @@ pub struct LearnInfo {
     pub not_adopted: Option<String>,
     /// What this node coordinates, if it does.
     pub campaign: Option<CampaignInfo>,
+    /// What training for the last plan came to, since this node was started. It is told to nobody else.
+    pub trained: Option<TrainedInfo>,
+}
+
+/// What training for a plan came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainedInfo {
+    /// The plan's round.
+    pub round: u64,
+    /// Pairs there were to learn from.
+    pub pairs: u64,
+    /// Steps that were taken.
+    pub steps: u64,
+    /// Milliseconds that mining and training took.
+    pub ms: u64,
+    /// Length of the update, before it is shortened to the plan's clip norm.
+    pub norm: f64,
 }
 
 /// How far training for a round is.
@@ -315,6 +340,10 @@ pub struct PastRound {
     pub no_worse: Option<f64>,
     /// Why it failed.
     pub failed: Option<String>,
+    /// Share of the participants whose updates were shortened to the clip norm, where that was asked for.
+    pub clipped: Option<f64>,
+    /// How long each phase took, in milliseconds, in order.
+    pub phases: Vec<(String, u64)>,
 }
 
 /// The releases of a group's model.
@@ -380,6 +409,9 @@ pub struct PrivacyAccount {
     pub account: String,
     /// The collection, where it is for one that is here.
     pub collection: Option<Name>,
+    /// The file of pairs, where it is for one that is learnt from.
+    #[serde(serialize_with = "lossy::option")]
+    pub pairs: Option<PathBuf>,
     /// `peer` or `document`.
     pub unit: String,
     /// Epsilon spent so far at `delta`, rounded up: zero-out. Null if that is beyond any bound.

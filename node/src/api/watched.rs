@@ -151,6 +151,7 @@ mod tests {
             rounds: 0,
             not_adopted: None,
             campaign: None,
+            trained: None,
         }
     }
 
@@ -166,6 +167,8 @@ mod tests {
             loss: None,
             no_worse: None,
             failed,
+            clipped: None,
+            phases: Vec::new(),
         }
     }
 

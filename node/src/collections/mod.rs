@@ -7,6 +7,7 @@ mod change;
 mod cost;
 mod export;
 mod goals;
+mod imported;
 mod mine;
 mod record;
 mod search;
@@ -26,6 +27,7 @@ use covey_privacy::ledger::CollectionKey;
 use covey_protocol::ids::{ModelId, Name};
 
 pub(crate) use change::Meter;
+pub(crate) use imported::key_of_pairs;
 pub use search::{LocalHit, LocalSearch, Query};
 pub use slot::Moving;
 pub use vectors::{Vectors, embed};

@@ -272,12 +272,12 @@ impl<L: Link> Node<L> {
             Some(held) if alike(held)? => self.learning.values(id, &held.values)?,
             Some(_) | None => None,
         };
-        let names = match self.learning.choice(id)? {
-            Some(choice) => choice.collections,
-            None => self.collections.names(),
+        let sources = match self.learning.choice(id)? {
+            Some(choice) => (choice.collections, choice.pairs),
+            None => (self.collections.names(), Vec::new()),
         };
         let config = adapter(&manifest.adapter)?;
-        self.compare_own(names, manifest.base, config, before, fetched.values.clone()).await
+        self.compare_own(sources, manifest.base, config, before, fetched.values.clone()).await
     }
 
     /// Deletes releases that are neither in use nor among those that are kept.

@@ -1,5 +1,6 @@
 //! Asking the coordinator, or another member.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use covey_net::{Link, LinkError, Protocol};
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::take_part::refused;
 use crate::api::{ApiError, ErrorCode};
+use crate::cancel::CancelFlag;
 use crate::node::Node;
 use crate::reach::why_failed;
 
@@ -63,6 +65,23 @@ impl<L: Link> Node<L> {
             return Err(refused(&Check::Start));
         }
         Ok(values)
+    }
+
+    /// Asks, unless the person decides otherwise meanwhile: an answer may be held back for a while.
+    pub(super) async fn ask_unless(
+        &self,
+        stop: &CancelFlag,
+        group: GroupId,
+        coordinator: NodeId,
+        ask: RoundAsk,
+    ) -> Result<RoundAnswer, ApiError> {
+        let mut answer = pin!(self.ask_coordinator(group, coordinator, ask));
+        loop {
+            tokio::select! {
+                answer = &mut answer => return answer,
+                () = stop.cancelled() => stop.check()?,
+            }
+        }
     }
 
     /// Asks until there is an answer: a coordinator that is started again goes on where it was.

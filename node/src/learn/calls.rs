@@ -1,5 +1,7 @@
 //! What the person asks of learning together.
 
+use std::path::PathBuf;
+
 use covey_coordinator::{Came, Campaign, CoordinatorError, GroupView, RoundRecord, Status};
 use covey_embedder::adapter::{AdapterConfig, HeadConfig, LoraConfig};
 use covey_net::Link;
@@ -19,6 +21,7 @@ use crate::api::{
     ApiError, CampaignInfo, ErrorCode, LearnInfo, OptIn, PastRound, PrivacyAccount, Reply,
     RoundInfo, StartRounds,
 };
+use crate::collections::key_of_pairs;
 use crate::models::ModelHandle;
 use crate::node::Node;
 
@@ -32,6 +35,11 @@ const MOST_COMPLETE: u32 = 100;
 const PAIRS_CAP: u32 = 1_000;
 /// Fewest pairs to take part with.
 const MIN_PAIRS: u32 = 8;
+/// Rank of a small adapter.
+const RANK: usize = 8;
+/// Longest update where noise is as long as a multiple of it, and where it only bounds what one member can do.
+const CLIP: f64 = 1.0;
+const CLIP_WITHOUT_NOISE: f64 = 20.0;
 /// Tokens of a text that count in training.
 const TOKENS: u16 = 128;
 
@@ -51,13 +59,18 @@ impl<L: Link> Node<L> {
     pub(crate) fn train_opt_in(&self, choice: &OptIn) -> Result<Reply, ApiError> {
         let id = self.groups.find(&choice.group)?;
         choice.limits()?;
-        if choice.collections.is_empty() {
-            let message = "say which collections are learnt from";
-            return Err(ApiError::new(ErrorCode::Usage, message)
-                .hint("`covey status` lists them, and --collections takes names with commas"));
+        let mut choice = choice.clone();
+        for file in &mut choice.pairs {
+            *file = self.collections.pairs_file(file)?;
         }
-        self.set_budgets(choice)?;
-        self.learning.choose(id, Some(choice))?;
+        if choice.keys(&self.collections)?.is_empty() {
+            let message = "say which collections or files of pairs are learnt from";
+            return Err(ApiError::new(ErrorCode::Usage, message).hint(
+                "`covey status` lists collections, and --collections takes names with commas; --pairs takes a file",
+            ));
+        }
+        self.set_budgets(&choice)?;
+        self.learning.choose(id, Some(&choice))?;
         if choice.adopt.is_some() {
             self.learning.shelve(id, |shelf| shelf.follow = None)?;
         }
@@ -139,6 +152,7 @@ impl<L: Link> Node<L> {
         let id = self.groups.find(group)?;
         let coordinator = self.coordinator(id).await?;
         coordinator.stop(self.env.now()).map_err(|error| failed(&error))?;
+        self.learning.woken.notify_one();
         Ok(Reply::Ok)
     }
 
@@ -148,8 +162,14 @@ impl<L: Link> Node<L> {
             let keys = self.collections.keys_of(&name)?;
             named.extend(keys.into_iter().map(|key| (key, name.clone())));
         }
+        let mut files: Vec<(CollectionKey, PathBuf)> = Vec::new();
+        for group in self.groups.active() {
+            let choice = self.learning.choice(group)?;
+            let pairs = choice.into_iter().flat_map(|choice| choice.pairs);
+            files.extend(pairs.map(|file| (key_of_pairs(&file), file)));
+        }
         let accounts = self.learning.ledger.standings()?;
-        let accounts = accounts.iter().map(|standing| account(standing, &named)).collect();
+        let accounts = accounts.iter().map(|standing| account(standing, &named, &files)).collect();
         Ok(Reply::Privacy { accounts })
     }
 
@@ -161,13 +181,14 @@ impl<L: Link> Node<L> {
         };
         let (coordinator, release) = self.groups.view(id, look).unwrap_or_default();
         let coordinates = coordinator == Some(me);
-        let (hosted, problem, doing, refused) = {
+        let (hosted, problem, doing, refused, trained) = {
             let state = self.learning.state();
             (
                 state.hosted.get(&id).filter(|_| coordinates).cloned(),
                 state.problems.get(&id).cloned(),
                 state.doing.get(&id).cloned().unwrap_or_default(),
                 state.refused.get(&id).cloned(),
+                state.trained.get(&id).cloned(),
             )
         };
         let campaign = match hosted {
@@ -201,6 +222,7 @@ impl<L: Link> Node<L> {
             strangers: self.strangers(id)?,
             not_adopted: self.not_adopted(id)?,
             campaign,
+            trained,
         })
     }
 }
@@ -227,16 +249,17 @@ pub(super) fn failed(error: &CoordinatorError) -> ApiError {
     ApiError::new(code, error.to_string())
 }
 
-/// A small adapter. With noise only one factor moves: a mean of updates is then the update of the mean, and noise is not multiplied with
-/// itself (FFA-LoRA).
+/// A small adapter, or a full map behind a static model. With noise it is small in any case, as noise grows with the number of values, and
+/// only one factor moves: a mean of updates is then the update of the mean, and noise is not multiplied with itself (FFA-LoRA).
 fn adapter(model: &ModelHandle, call: &StartRounds) -> AdapterConfig {
-    let (rank, freeze_a) = (usize::from(call.rank.max(1)), call.epsilon.is_some());
+    let (asked, noise) = (call.rank.map(|rank| usize::from(rank.max(1))), call.epsilon.is_some());
+    let small = asked.unwrap_or(RANK);
     if model.family == "static" {
-        let head = HeadConfig::default();
-        AdapterConfig::Head(HeadConfig { rank: Some(rank), freeze_a, ..head })
+        let rank = if noise { Some(small) } else { asked };
+        AdapterConfig::Head(HeadConfig { rank, freeze_a: noise, ..HeadConfig::default() })
     } else {
-        let lora = LoraConfig::default();
-        AdapterConfig::Lora(LoraConfig { rank, alpha: 2.0 * rank as f32, freeze_a, ..lora })
+        let (rank, alpha) = (small, 2.0 * small as f32);
+        AdapterConfig::Lora(LoraConfig { rank, alpha, freeze_a: noise, ..LoraConfig::default() })
     }
 }
 
@@ -276,7 +299,10 @@ fn campaign(
             min_pairs: MIN_PAIRS,
         },
         contribution: Contribution {
-            clip: number(ClipNorm::new(call.clip))?,
+            clip: number(ClipNorm::new(call.clip.unwrap_or(match call.epsilon {
+                Some(_) => CLIP,
+                None => CLIP_WITHOUT_NOISE,
+            })))?,
             noise: None,
             unit: Unit::Peer,
             delta: number(Delta::new(call.delta))?,
@@ -288,7 +314,7 @@ fn campaign(
             },
             measures: match call.epsilon {
                 Some(_) => vec![],
-                None => vec![Measure::LossBefore, Measure::LossAfter],
+                None => vec![Measure::LossBefore, Measure::LossAfter, Measure::Clipped],
             },
         },
         sum: Parameters {
@@ -349,6 +375,8 @@ fn campaign_info(
                 .or(evaluated.map(|(loss, _)| loss)),
             no_worse: evaluated.map(|(_, no_worse)| no_worse),
             failed,
+            clipped: of(Measure::Clipped),
+            phases: record.phases.iter().map(|(phase, ms)| (phase.to_string(), *ms)).collect(),
         }
     };
     let delta = status.delta;
@@ -376,22 +404,29 @@ fn campaign_info(
     }
 }
 
-pub(super) fn account(standing: &Standing, named: &[(CollectionKey, Name)]) -> PrivacyAccount {
+pub(super) fn account(
+    standing: &Standing,
+    named: &[(CollectionKey, Name)],
+    files: &[(CollectionKey, PathBuf)],
+) -> PrivacyAccount {
     let delta = standing.budget.map_or(1e-5, |budget| budget.delta.get());
     let at = Delta::new(delta).expect("checked before");
     let spent = standing.spent.rho();
     let epsilon = |rho: Rho| zcdp::epsilon(rho, at).ok().map(Epsilon::get);
     let four = Rho::new(4.0 * spent.get()).ok();
-    let (unit, collection) = match standing.account {
-        Account::Peer => ("peer".to_owned(), None),
+    let (unit, collection, pairs) = match standing.account {
+        Account::Peer => ("peer".to_owned(), None, None),
         Account::Collection { unit, collection } => {
             let name = named.iter().find(|(key, _)| *key == collection);
-            (unit.to_string(), name.map(|(_, name)| name.clone()))
+            let file = files.iter().find(|(key, _)| *key == collection);
+            let (name, file) = (name.map(|it| it.1.clone()), file.map(|it| it.1.clone()));
+            (unit.to_string(), name, file)
         }
     };
     PrivacyAccount {
         account: standing.account.to_string(),
         collection,
+        pairs,
         unit,
         epsilon: epsilon(spent),
         replace_one_epsilon: four.and_then(epsilon),

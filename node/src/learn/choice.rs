@@ -1,6 +1,7 @@
 //! What the person has decided about taking part, and what is remembered of rounds.
 
 use covey_crypto::Digest;
+use covey_privacy::ledger::CollectionKey;
 use covey_privacy::{Delta, Epsilon};
 use covey_protocol::ids::{GroupId, NodeId};
 use covey_protocol::round::Limits;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Learning;
 use crate::api::{ApiError, ErrorCode, OptIn};
+use crate::collections::{Collections, key_of_pairs};
 use crate::store::{Table, Write};
 
 /// What is remembered of one group's rounds.
@@ -86,6 +88,16 @@ impl OptIn {
     /// Whether nothing differs but when this node trains, which changes nothing of what may leave.
     pub(super) fn allows_the_same(&self, other: &Self) -> bool {
         Self { schedule: other.schedule.clone(), ..self.clone() } == *other
+    }
+
+    /// What it learns from, for the ledger: the folders of its collections, and its files of pairs.
+    pub(super) fn keys(&self, collections: &Collections) -> Result<Vec<CollectionKey>, ApiError> {
+        let mut keys = Vec::new();
+        for name in &self.collections {
+            keys.extend(collections.keys_of(name)?);
+        }
+        keys.extend(self.pairs.iter().map(|file| key_of_pairs(file)));
+        Ok(keys)
     }
 
     /// As limits on plans.

@@ -1,5 +1,6 @@
 //! Coordinators of groups whose log names this node.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,8 +35,12 @@ impl<L: Link> Node<L> {
         wire::encode(&self.answer_round(from, request).await)
     }
 
-    /// [`Node::serve_round`] for a request that has been read.
-    pub(super) async fn answer_round(&self, from: NodeId, request: RoundRequest) -> RoundReply {
+    /// What there is to say to a request right now, and the coordinator that says it, if the sender has one here.
+    pub(super) async fn answer_now(
+        &self,
+        from: NodeId,
+        request: RoundRequest,
+    ) -> (RoundReply, Option<Arc<Coordinator>>) {
         let (id, group) = (request.id, request.group);
         let look = |log: &Log| {
             let member = log.role_of(from).is_some() && !log.is_frozen();
@@ -46,34 +51,40 @@ impl<L: Link> Node<L> {
         if member.is_some()
             && let Some(answer) = self.answer_held(group, &request.ask).await
         {
-            return RoundReply { id, answer };
+            return (RoundReply { id, answer }, None);
         }
         let coordinator = match member {
             Some(true) => self.coordinator(group).await.ok(),
             Some(false) | None => None,
         };
         let Some(coordinator) = coordinator else {
-            return RoundReply { id, answer: RoundAnswer::Refused(RoundRefusal::NotHere) };
+            let answer = RoundAnswer::Refused(RoundRefusal::NotHere);
+            return (RoundReply { id, answer }, None);
         };
         let now = self.env.now();
         let piece = Piece::of(&request);
-        let (reply, woken, phase) = self
+        let asked = coordinator.clone();
+        let (reply, woken, moved, phase) = self
             .env
             .compute(move || {
-                let before = coordinator.wake_at();
-                let reply = coordinator.serve(&from, request, now);
-                let woken = coordinator.wake_at() != before;
-                (reply, woken, woken.then(|| phase_of(&coordinator)))
+                let before = (asked.wake_at(), asked.at());
+                let reply = asked.serve(&from, request, now);
+                let woken = asked.wake_at() != before.0;
+                let moved = asked.at() != before.1;
+                (reply, woken, moved, (woken || moved).then(|| phase_of(&asked)))
             })
             .await;
         self.learning.meter.taken(piece, &reply.answer);
         if let Some(phase) = phase {
             self.learning.meter.phase(group, phase, now);
         }
-        if woken {
+        if woken || moved {
             self.learning.woken.notify_one();
         }
-        reply
+        if moved {
+            self.learning.moved.notify_waiters();
+        }
+        (reply, Some(coordinator))
     }
 
     /// The coordinator of a group that names this node.
@@ -122,6 +133,7 @@ impl<L: Link> Node<L> {
 
     /// Does what the coordinators here have due, for as long as the node runs.
     pub(crate) async fn run_coordinators(&self) {
+        let mut last = BTreeMap::new();
         loop {
             let mut next = LOOK_EVERY;
             for group in self.groups.active() {
@@ -132,7 +144,13 @@ impl<L: Link> Node<L> {
                 let ticked = self.env.compute(move || ticking.tick(&view, now)).await;
                 self.learning.meter.phase(group, phase_of(&coordinator), now);
                 match ticked {
-                    Ok(()) => drop(self.learning.state().problems.remove(&group)),
+                    Ok(()) => {
+                        self.learning.state().problems.remove(&group);
+                        let at = coordinator.at();
+                        if last.insert(group, at) != Some(at) {
+                            self.learning.moved.notify_waiters();
+                        }
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "a coordinator cannot go on");
                         self.learning.state().problems.insert(group, error.to_string());

@@ -36,12 +36,9 @@ impl<L: Link> Node<L> {
 
     /// Tells the ledger what taking part may cost, in all and for each collection, if it has a bound.
     pub(super) fn set_budgets(&self, choice: &OptIn) -> Result<(), ApiError> {
-        let mut accounts = vec![Account::Peer];
-        for name in &choice.collections {
-            for collection in self.collections.keys_of(name)? {
-                accounts.push(Account::Collection { unit: Unit::Peer, collection });
-            }
-        }
+        let of = |collection| Account::Collection { unit: Unit::Peer, collection };
+        let keys = choice.keys(&self.collections)?;
+        let accounts = std::iter::once(Account::Peer).chain(keys.into_iter().map(of));
         let Some(epsilon) = choice.epsilon else { return Ok(()) };
         let budget = Budget::new(number(Epsilon::new(epsilon))?, number(Delta::new(choice.delta))?);
         for account in accounts {

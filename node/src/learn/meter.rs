@@ -135,7 +135,7 @@ impl<L: Link> Node<L> {
     fn measure_ledger(&self, to: &mut Registry) -> Result<(), ApiError> {
         let (epsilon, delta) = (Family::<Label, Real>::default(), Family::<Label, Real>::default());
         for standing in self.learning.ledger.standings()? {
-            let account = account(&standing, &[]);
+            let account = account(&standing, &[], &[]);
             let unit = match account.unit.as_str() {
                 "document" => [("unit", "document")],
                 _ => [("unit", "peer")],
@@ -274,7 +274,7 @@ mod tests {
             false => Came::Failed { why: "too few".into() },
         };
         let (plan, at) = (Digest::ZERO, UnixMillis(0));
-        RoundRecord { round, attempt, plan, at, cost: None, came }
+        RoundRecord { round, attempt, plan, at, cost: None, came, phases: Vec::new() }
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod choice;
 mod company;
 mod fetch;
 mod held;
+mod hold;
 mod host;
 mod ledger;
 mod limits;
@@ -33,7 +34,7 @@ use covey_crypto::Digest;
 use covey_protocol::ids::{GroupId, Name, NodeId};
 use tokio::sync::Notify;
 
-use crate::api::{LearningNow, PlanInfo, StepsInfo};
+use crate::api::{LearningNow, PlanInfo, StepsInfo, TrainedInfo};
 use crate::cancel::CancelFlag;
 use crate::store::{Blobs, Kv, Stores};
 use ledger::PrivacyLedger;
@@ -52,6 +53,10 @@ pub(crate) struct Learning {
     state: Mutex<State>,
     /// Something is due earlier than it was.
     woken: Notify,
+    /// A coordinator here has come to another phase, attempt or round.
+    moved: Notify,
+    /// Answers that wait for that.
+    held: Arc<hold::Held>,
     /// The person has decided anew.
     chosen: Notify,
     /// A release may be due.
@@ -74,6 +79,8 @@ struct State {
     problems: BTreeMap<GroupId, String>,
     /// What this node is doing in a group's round.
     doing: BTreeMap<GroupId, Doing>,
+    /// What training for the last plan came to.
+    trained: BTreeMap<GroupId, TrainedInfo>,
     /// The plan that was announced last, let pass or not.
     announced: BTreeMap<GroupId, Digest>,
     /// Why it takes no part.
@@ -104,6 +111,8 @@ impl Learning {
             ledger: PrivacyLedger::new(stores, me),
             state: Mutex::new(State::default()),
             woken: Notify::new(),
+            moved: Notify::new(),
+            held: Arc::default(),
             chosen: Notify::new(),
             promotes: Notify::new(),
             opening: tokio::sync::Mutex::new(()),

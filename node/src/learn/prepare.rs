@@ -1,14 +1,12 @@
 //! Training for a round: from own files and a plan to an update. And what own files make of a candidate, which is trained on nothing.
 
-use std::ops::ControlFlow;
-
 use covey_embedder::adapter::AdapterConfig;
 use covey_embedder::train::{
-    Examples, Learner, Pair, PairRules, Stopped, TrainError, TrainOptions, Trainer, update,
+    Examples, Learner, Pair, PairRules, TrainError, TrainOptions, Trainer, update,
 };
 use covey_privacy::ledger::CollectionKey;
 use covey_protocol::ids::ModelId;
-use covey_protocol::round::{Check, Checked, Measure, Weighting};
+use covey_protocol::round::{Check, Checked, Measure, Plan, Weighting};
 
 use crate::api::{ApiError, ErrorCode};
 use crate::models::Models;
@@ -22,6 +20,8 @@ const HELD_OUT: [f64; 4] = [0.1, 0.2, 0.3, 0.5];
 const ENOUGH: usize = 4;
 /// Most held-out pairs that values are compared by.
 const MOST_COMPARED: usize = 2_000;
+/// Most held-out pairs that losses are told of in a round: looking at more would take longer than training does.
+const MOST_HELD_OUT: usize = 64;
 /// A loss is worse if it is larger by more than this share.
 const WORSE: f64 = 0.02;
 
@@ -33,6 +33,19 @@ pub(super) struct Trained {
     pub(super) extras: Vec<f64>,
     /// What was learnt from, for the ledger.
     pub(super) collections: Vec<CollectionKey>,
+    /// What there is to tell the person.
+    pub(super) told: Told,
+}
+
+/// What training came to, for the person whose node it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Told {
+    /// Pairs there were.
+    pub(super) pairs: usize,
+    /// Steps that were taken.
+    pub(super) steps: usize,
+    /// Length of the update.
+    pub(super) norm: f64,
 }
 
 /// The adapter's configuration in a plan.
@@ -55,7 +68,8 @@ pub(super) fn train(
 ) -> Result<Trained, ApiError> {
     let plan = plan.plan();
     let learning = &plan.learning;
-    let examples = examples(pairs);
+    let mut examples = examples(pairs);
+    keep_some(&mut examples.held_out, if measures_loss(plan) { MOST_HELD_OUT } else { 0 });
     let count = examples.train.len();
     if count < learning.min_pairs as usize {
         let message = format!(
@@ -73,7 +87,7 @@ pub(super) fn train(
         return Err(ApiError::new(ErrorCode::WrongModel, message));
     }
     let outcome = run(&*learner, &examples, plan, &values, seed, watch).map_err(failed)?;
-    if outcome.stopped == Stopped::Diverged {
+    if outcome.diverged {
         let message =
             "training diverged: the loss was no number; the plan's learning rate may be too high";
         return Err(ApiError::new(ErrorCode::Internal, message));
@@ -83,23 +97,35 @@ pub(super) fn train(
         return Err(ApiError::new(ErrorCode::Timeout, message));
     }
     let contribution = &plan.contribution;
-    let mut update = update::difference(&outcome.values, &values);
-    let clipped =
-        update.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt() > contribution.clip.get();
+    let mut update = update::difference(&values, &outcome.values);
     let mut extras = Vec::new();
     if let Weighting::Pairs { .. } = contribution.weighting {
         let weight = contribution.weight(count);
         update.iter_mut().for_each(|value| *value *= weight as f32);
         extras.push(weight);
     }
+    let norm = update.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    let clipped = norm > contribution.clip.get();
     extras.extend(contribution.measures.iter().map(|measure| match measure {
-        Measure::LossBefore => outcome.held_out_before.unwrap_or(0.0),
-        Measure::LossAfter => outcome.held_out.unwrap_or(0.0),
+        Measure::LossBefore => outcome.before.unwrap_or(0.0),
+        Measure::LossAfter => outcome.after.unwrap_or(0.0),
         Measure::Clipped => f64::from(u8::from(clipped)),
         // No plan that trains has it.
         Measure::NoWorse => 0.0,
     }));
-    Ok(Trained { update, extras, collections: Vec::new() })
+    let told = Told { pairs: count, steps: outcome.steps, norm };
+    Ok(Trained { update, extras, collections: Vec::new(), told })
+}
+
+/// What training came to.
+struct Outcome {
+    values: Vec<f32>,
+    steps: usize,
+    /// Whether the loss was no number.
+    diverged: bool,
+    /// Loss of the held-out pairs before and after, if there are any.
+    before: Option<f64>,
+    after: Option<f64>,
 }
 
 /// What is learnt from, and what is held out: always the same pairs, so that none that was learnt from is ever judged by.
@@ -180,14 +206,15 @@ pub(super) fn evaluate(
     let compared = Compared { base: plan.model, adapter, before: Some(before), after };
     let found = compare(models, compared, pairs, batch, tokens)?;
     let enough = found.filter(|(_, _, count)| *count >= learning.min_pairs as usize);
-    let Some((before, after, _)) = enough else {
+    let Some((before, after, count)) = enough else {
         let message = "there are too few held-out pairs in these collections to evaluate with";
         return Err(ApiError::new(ErrorCode::NotFound, message));
     };
     let no_worse = is_as_good(before, after);
     let bounded = |loss: f64| if loss.is_finite() { loss } else { Measure::LOSS_BOUND };
     let extras = vec![bounded(before), bounded(after), f64::from(u8::from(no_worse))];
-    Ok(Trained { update: Vec::new(), extras, collections: Vec::new() })
+    let told = Told { pairs: count, steps: 0, norm: 0.0 };
+    Ok(Trained { update: Vec::new(), extras, collections: Vec::new(), told })
 }
 
 fn uncompared(error: TrainError) -> ApiError {
@@ -197,11 +224,11 @@ fn uncompared(error: TrainError) -> ApiError {
 fn run(
     learner: &dyn Learner,
     examples: &Examples,
-    plan: &covey_protocol::round::Plan,
+    plan: &Plan,
     values: &[f32],
     seed: u64,
     watch: &dyn Fn(usize, usize) -> bool,
-) -> Result<covey_embedder::train::Outcome, TrainError> {
+) -> Result<Outcome, TrainError> {
     let learning = &plan.learning;
     let options = TrainOptions {
         batch: usize::from(learning.batch),
@@ -213,12 +240,170 @@ fn run(
         ..TrainOptions::default()
     };
     let mut trainer = Trainer::new(learner, examples, options, Some(values.to_vec()))?;
-    trainer.run(&mut |_, step| match watch(step.step, step.steps) {
-        true => ControlFlow::Break(()),
-        false => ControlFlow::Continue(()),
-    })
+    let before = trainer.held_out_loss()?;
+    let (mut steps, mut diverged) = (0, false);
+    while steps < trainer.steps() && !diverged && !watch(steps, trainer.steps()) {
+        diverged = trainer.step()?.is_none();
+        steps += usize::from(!diverged);
+    }
+    watch(steps, trainer.steps());
+    let after = trainer.held_out_loss()?;
+    Ok(Outcome { values: trainer.values().to_vec(), steps, diverged, before, after })
+}
+
+fn measures_loss(plan: &Plan) -> bool {
+    let losses = [Measure::LossBefore, Measure::LossAfter];
+    plan.contribution.measures.iter().any(|measure| losses.contains(measure))
+}
+
+/// Keeps `most` of `some`, evenly spread.
+fn keep_some<T>(some: &mut Vec<T>, most: usize) {
+    let count = some.len();
+    if count > most {
+        let mut place = 0;
+        // Of every `count / most`, the first.
+        some.retain(|_| {
+            let (before, after) = (place * most / count, (place + 1) * most / count);
+            place += 1;
+            after > before
+        });
+    }
 }
 
 fn failed(error: TrainError) -> ApiError {
     ApiError::new(ErrorCode::Internal, format!("training failed: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use covey_crypto::{Digest, SecretKey};
+    use covey_embedder::adapter::HeadConfig;
+    use covey_embedder::{ModelStore, train::Batch};
+    use covey_privacy::ledger::Unit;
+    use covey_privacy::{ClipNorm, Delta};
+    use covey_protocol::ids::{Epoch, GroupId, NodeId, UnixMillis};
+    use covey_protocol::round::{
+        Contribution, Learning, PLAN_VERSION, Rule, SignedPlan, Start, Task, Timing,
+    };
+    use covey_protocol::secagg::{Bounds, Members, Parameters, Topology};
+
+    use super::*;
+    use crate::models::StoredModels;
+
+    const THINGS: [&str; 12] = [
+        "kettle",
+        "bicycle",
+        "orchard",
+        "beehive",
+        "violin",
+        "greenhouse",
+        "barrel",
+        "bread",
+        "telescope",
+        "stove",
+        "compost",
+        "loom",
+    ];
+
+    /// Each thing belongs to the one three places on, which no model knows.
+    fn pairs() -> Vec<Pair> {
+        let pair = |place: usize| Pair {
+            anchor: THINGS[place].to_owned(),
+            positive: THINGS[(place + 3) % THINGS.len()].to_owned(),
+            document: place.to_string(),
+            ..Pair::default()
+        };
+        (0..THINGS.len()).map(pair).collect()
+    }
+
+    fn plan(model: &crate::models::ModelHandle, config: &AdapterConfig, start: Start) -> Checked {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let me = NodeId::new(key.public());
+        let others = (2..5).map(|seed| NodeId::new(SecretKey::from_seed(&[seed; 32]).public()));
+        let members = Members::new(others.chain([me])).expect("four");
+        let mut plan = Plan {
+            version: PLAN_VERSION,
+            group: GroupId(Digest::ZERO),
+            epoch: Epoch(0),
+            members: members.digest(),
+            coordinator: me,
+            round: 1,
+            attempts: 1,
+            model: model.id,
+            adapter: serde_json::to_vec(config).expect("JSON"),
+            start,
+            task: Task::Train,
+            learning: Learning {
+                epochs: 10,
+                batch: 16,
+                max_steps: 10,
+                rate: 1e-2,
+                proximal: 0.0,
+                max_tokens: 16,
+                min_pairs: 2,
+            },
+            contribution: Contribution {
+                clip: ClipNorm::new(100.0).expect("a norm"),
+                noise: None,
+                unit: Unit::Peer,
+                delta: Delta::new(1e-5).expect("a delta"),
+                rotate: false,
+                weighting: Weighting::Uniform,
+                measures: vec![],
+            },
+            sum: Parameters {
+                topology: Topology::Complete,
+                entries: 1,
+                min_cohort: 4,
+                max_cohort: 4,
+                bounds: Bounds::default(),
+            },
+            rule: Rule::Average { rate: 1.0 },
+            timing: Timing {
+                opens: UnixMillis(1),
+                check_in_by: UnixMillis(60_001),
+                phase_ms: 1_000,
+                upload_ms: 1_000,
+            },
+        };
+        plan.sum.entries = plan.entries().expect("it fits");
+        SignedPlan::sign(&plan, &key).expect("sound").verify(&me).expect("signed")
+    }
+
+    #[test]
+    fn an_update_leads_where_the_pairs_are_told_apart_better() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = ModelStore::open(folder.path()).expect("a store");
+        let models = StoredModels::new(store, None);
+        let model = models.current().expect("the built-in one");
+        let config = AdapterConfig::Head(HeadConfig::default());
+        let rules = PairRules { held_out: 0.0, ..PairRules::default() };
+        let all = Examples::new(&pairs(), &rules);
+        let learner = models.learner(model.id, config.clone(), &all.texts, 16).expect("fits");
+        let start = learner.start();
+        let plan = plan(&model, &config, Start::of(&start));
+        let trained =
+            train(&models, &plan, start.clone(), &pairs(), 1, &|_, _| false).expect("trains");
+        assert!(trained.told.steps > 0 && trained.told.norm > 0.0, "{:?}", trained.told);
+        let loss = |values: &[f32]| {
+            let examples: Vec<_> = all.train.iter().collect();
+            let batch: Batch = all.batch(&examples, &[]);
+            let options = TrainOptions::default();
+            learner.loss(values, &batch, &options.objective).expect("a loss")
+        };
+        let moved: Vec<f32> = start.iter().zip(&trained.update).map(|(a, b)| a + b).collect();
+        let (before, after) = (loss(&start), loss(&moved));
+        assert!(after < 0.9 * before, "the loss went from {before} to {after}");
+    }
+
+    #[test]
+    fn what_is_kept_is_spread_over_all() {
+        for (count, most) in [(0, 3), (3, 3), (10, 3), (1_000, 64), (7, 0)] {
+            let mut some: Vec<usize> = (0..count).collect();
+            keep_some(&mut some, most);
+            assert_eq!(some.len(), count.min(most), "{count} and {most}");
+            let gaps = some.windows(2).map(|pair| pair[1] - pair[0]);
+            assert!(gaps.into_iter().all(|gap| gap <= count / most.max(1) + 1), "{some:?}");
+        }
+    }
 }

@@ -109,7 +109,8 @@ impl<L: Link> Node<L> {
             Some(choice) => {
                 let Candidate { model, adapter: config, values, before, .. } = candidate;
                 let config = adapter(&config)?;
-                self.compare_own(choice.collections, model, config, Some(before), values).await?
+                let sources = (choice.collections, choice.pairs);
+                self.compare_own(sources, model, config, Some(before), values).await?
             }
             None => None,
         };

@@ -1,5 +1,7 @@
 //! A group's releases as people and searches see them.
 
+use std::path::PathBuf;
+
 use covey_crypto::Digest;
 use covey_embedder::adapter::AdapterConfig;
 use covey_net::Link;
@@ -121,11 +123,11 @@ impl<L: Link> Node<L> {
         }))
     }
 
-    /// The loss of held-out pairs of own collections with the values before (the model as it is if there are none) and after; nothing if there
+    /// The loss of held-out pairs of own collections and files with the values before (the model as it is if there are none) and after; nothing if there
     /// are too few. Nothing leaves the node.
     pub(super) async fn compare_own(
         &self,
-        names: Vec<Name>,
+        (names, files): (Vec<Name>, Vec<PathBuf>),
         base: ModelId,
         adapter: AdapterConfig,
         before: Option<Vec<f32>>,
@@ -134,7 +136,7 @@ impl<L: Link> Node<L> {
         let (collections, models) = (self.collections.clone(), self.models.clone());
         let opened = self.opened.list()?;
         let comparing = move || {
-            let pairs = collections.pairs(&names, &opened, &CancelFlag::new())?;
+            let pairs = collections.pairs_of(&names, &files, &opened, &CancelFlag::new())?;
             let compared = Compared { base, adapter, before, after };
             let found = compare(&*models, compared, &pairs, JUDGED.0, JUDGED.1)?;
             Ok(found.map(|(before, after, _)| (before, after)))

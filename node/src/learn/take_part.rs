@@ -16,7 +16,7 @@ use covey_protocol::wire::v1::round::{
     Announced, Over, RoundAnswer, RoundAsk, RoundRefusal, ServerMessage,
 };
 use rand_core::Rng;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::ask::unexpected;
 use super::prepare::Trained;
@@ -49,12 +49,19 @@ impl<L: Link> Node<L> {
                 let node = self.clone();
                 tasks.spawn(async move {
                     let followed = node.follow(group, &choice, &following.stop).await;
-                    if let Err(error) = followed {
-                        tracing::info!(%error, "no part is taken in a round");
-                        let mut state = node.learning.state();
-                        state.refused.insert(group, error.to_string());
-                        if let Some(plan) = state.announced.get(&group) {
-                            node.learning.meter.refused(group, *plan);
+                    let stopped = following.stop.is_cancelled();
+                    drop(following);
+                    match followed {
+                        // On other terms from now on, if at all.
+                        _ if stopped => node.learning.chosen.notify_one(),
+                        Ok(()) => {}
+                        Err(error) => {
+                            tracing::info!(%error, "no part is taken in a round");
+                            let mut state = node.learning.state();
+                            state.refused.insert(group, error.to_string());
+                            if let Some(plan) = state.announced.get(&group) {
+                                node.learning.meter.refused(group, *plan);
+                            }
                         }
                     }
                 });
@@ -71,7 +78,8 @@ impl<L: Link> Node<L> {
         }
     }
 
-    /// Takes part in the group's round, if there is one that this node has not given anything to yet. Returns when that is over.
+    /// Takes part in the group's rounds, for as long as there is one that this node has not given anything to yet, or the coordinator holds its
+    /// answer until there is.
     async fn follow(
         &self,
         group: GroupId,
@@ -88,9 +96,18 @@ impl<L: Link> Node<L> {
         // What was learnt for a plan, by its digest.
         let mut ready: Option<(Digest, Trained)> = None;
         loop {
-            let Some(announced) = self.announced(group, coordinator).await? else {
-                // The round went by while this node waited.
-                return waited.map_or(Ok(()), |waits| Err(refused(&left_out(waits))));
+            let asked = Instant::now();
+            let Some(announced) = self.announced(group, coordinator, stop).await? else {
+                if let Some(waits) = waited {
+                    // The round went by while this node waited.
+                    return Err(refused(&left_out(waits)));
+                }
+                let named = self.groups.view(group, Log::coordinator).flatten();
+                // One that holds nothing back is asked at leisure.
+                if named != Some(coordinator) || asked.elapsed() < ASK_EVERY {
+                    return Ok(());
+                }
+                continue;
             };
             self.learning.state().announced.insert(group, announced.plan.digest());
             let (plan, members) = self.check_plan(group, coordinator, &announced, &limits)?;
@@ -162,7 +179,10 @@ impl<L: Link> Node<L> {
             let until = self.env.now().plus(longest(&plan));
             let part = Part { group, coordinator, plan: given, stop, until };
             match self.drive(&part, participant).await? {
-                Over::Done => return Ok(()),
+                Over::Done => {
+                    ready = None;
+                    self.learning.state().doing.remove(&group);
+                }
                 // Another attempt may follow, with fresh keys, rounding and noise.
                 Over::Failed | Over::Without => {
                     self.learning.set_doing(group, "waiting for another attempt");
@@ -196,8 +216,9 @@ impl<L: Link> Node<L> {
         &self,
         group: GroupId,
         coordinator: NodeId,
+        stop: &CancelFlag,
     ) -> Result<Option<Announced>, ApiError> {
-        match self.ask_coordinator(group, coordinator, RoundAsk::Status).await? {
+        match self.ask_unless(stop, group, coordinator, RoundAsk::Status).await? {
             RoundAnswer::Status(announced) => Ok(announced.map(|announced| *announced)),
             other => Err(unexpected(&other)),
         }
@@ -256,7 +277,8 @@ impl<L: Link> Node<L> {
             self.may_go_on(part)?;
             let terms = participant.terms();
             let step = RoundAsk::Step { terms, message: Box::new(message) };
-            let answer = match self.ask_coordinator(group, part.coordinator, step).await? {
+            let asked = Instant::now();
+            let answer = match self.ask_unless(part.stop, group, part.coordinator, step).await? {
                 RoundAnswer::Step(answer) => answer,
                 // It ended before this node heard of it: for good or bad, nothing is left to do.
                 RoundAnswer::Refused(RoundRefusal::NoSuchAttempt) => {
@@ -278,6 +300,8 @@ impl<L: Link> Node<L> {
                 Next::Send => participant.message(),
                 Next::Later(ms) => {
                     let pause = Duration::from_millis(u64::from(ms).clamp(1, LATEST_MS));
+                    // A coordinator that held its answer back has had this node wait already.
+                    let pause = pause.saturating_sub(asked.elapsed());
                     self.wait(part.stop, pause).await?;
                     participant.message()
                 }

@@ -3,16 +3,15 @@
 use std::cell::RefCell;
 
 use covey_net::Link;
-use covey_privacy::ledger::CollectionKey;
 use covey_protocol::ids::{GroupId, NodeId};
 use covey_protocol::round::{Checked, Task};
 
 use super::TRAINING;
 use super::ask::Tries;
-use super::prepare::{self, Trained};
+use super::prepare::{self, Told, Trained};
 use super::schedule::{Pace, Waits};
 use super::take_part::training_ends;
-use crate::api::{ApiError, ErrorCode, OptIn};
+use crate::api::{ApiError, ErrorCode, OptIn, TrainedInfo};
 use crate::background;
 use crate::cancel::CancelFlag;
 use crate::env::Compute;
@@ -41,7 +40,8 @@ impl<L: Link> Node<L> {
         let end = training_ends(plan);
         let (collections, models, env) =
             (self.collections.clone(), self.models.clone(), self.env.clone());
-        let (names, opened) = (choice.collections.clone(), self.opened.list()?);
+        let (sources, opened) = (choice.clone(), self.opened.list()?);
+        let (begun, round) = (self.env.now(), plan.plan().round);
         let (plan, stop, seed) = (plan.clone(), stop.clone(), self.env.next_u64());
         let (learning, first) = (self.learning.clone(), choice.schedule.clone());
         let work = move || -> Result<Trained, ApiError> {
@@ -51,9 +51,9 @@ impl<L: Link> Node<L> {
             };
             let pace = RefCell::new(Pace::new(&env, &schedule));
             // What is charged is what was learnt from, whatever is added or taken away later.
-            let keys = names.iter().map(|name| collections.keys_of(name));
-            let keys: Vec<Vec<CollectionKey>> = keys.collect::<Result<_, _>>()?;
-            let pairs = collections.pairs(&names, &opened, &stop)?;
+            let keys = sources.keys(&collections)?;
+            let pairs =
+                collections.pairs_of(&sources.collections, &sources.pairs, &opened, &stop)?;
             let ended = || stop.is_cancelled() || env.now().0 >= end;
             let tell = |waits: Option<Waits>| match waits {
                 Some(waits) => learning.set_doing(group, &waits.to_string()),
@@ -62,7 +62,9 @@ impl<L: Link> Node<L> {
             let mut trained = match candidate {
                 Some(of) => prepare::evaluate(&*models, &plan, values, of, &pairs)?,
                 None => prepare::train(&*models, &plan, values, &pairs, seed, &|step, of| {
-                    learning.meter.steps.inc();
+                    if step > 0 {
+                        learning.meter.steps.inc();
+                    }
                     learning.set_training(group, step, of);
                     if step < of {
                         let worked = pace.borrow().worked();
@@ -74,11 +76,12 @@ impl<L: Link> Node<L> {
                 })?,
             };
             stop.check()?;
-            trained.collections = keys.concat();
+            trained.collections = keys;
             Ok(trained)
         };
         let inline = self.env.computes() == Compute::Inline;
-        self.env
+        let trained = self
+            .env
             .compute(move || {
                 if inline {
                     return work();
@@ -89,6 +92,12 @@ impl<L: Link> Node<L> {
                 })?;
                 threads.install(work)
             })
-            .await
+            .await?;
+        let Told { pairs, steps, norm } = trained.told;
+        let (pairs, steps) = (pairs as u64, steps as u64);
+        let ms = self.env.now().0.saturating_sub(begun.0);
+        let told = TrainedInfo { round, pairs, steps, ms, norm };
+        self.learning.state().trained.insert(group, told);
+        Ok(trained)
     }
 }

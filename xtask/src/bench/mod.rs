@@ -8,4 +8,5 @@ pub mod index;
 mod kmeans;
 pub mod privacy;
 mod report;
+pub mod rounds;
 pub mod secagg;

@@ -1,6 +1,7 @@
 //! The phases of an attempt: what each takes, and what it gives to those who wait.
 
 use covey_crypto::SecretKey;
+use serde::{Deserialize, Serialize};
 
 use super::uploads::Uploads;
 use super::{Effect, Taken, out_of_turn};
@@ -11,7 +12,7 @@ use crate::wire::v1::round::{Awaited, ClientMessage, Over, ServerMessage};
 use crate::wire::v1::secagg::{Roster, Survivors};
 
 /// Where an attempt is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Participants check in.
     Gathering,

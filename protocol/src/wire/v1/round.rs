@@ -76,6 +76,21 @@ pub enum ClientMessage {
     Waits(Awaited),
 }
 
+impl ClientMessage {
+    /// What its sender waits for once it has been heard.
+    pub const fn awaits(&self) -> Awaited {
+        match self {
+            Self::Keys(_) => Awaited::Cohort,
+            Self::Choice(_) => Awaited::Neighbours,
+            Self::Dealing(_) => Awaited::Inbox,
+            Self::Upload(_) | Self::Piece { .. } => Awaited::Survivors,
+            Self::Agreement(_) => Awaited::Agreements,
+            Self::Opening(_) => Awaited::End,
+            Self::Waits(awaited) => *awaited,
+        }
+    }
+}
+
 /// What a participant waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Awaited {

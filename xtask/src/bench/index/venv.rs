@@ -129,6 +129,7 @@ mod tests {
             "peers/requirements-embedder.txt",
             "peers/requirements-privacy.txt",
             "peers/requirements-secagg.txt",
+            "peers/requirements-rounds.txt",
         ] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
             let text = fs::read_to_string(path).expect("it is committed");
