@@ -27,7 +27,7 @@ pub use raw::RawPeer;
 pub use script::Lab;
 
 /// How long anything may take before a test gives it up.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Waits until `condition` gives something, and returns it.
