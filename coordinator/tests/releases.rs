@@ -252,6 +252,26 @@ fn members_are_asked_and_more_than_half_have_to_agree() {
 }
 
 #[test]
+fn a_quorum_may_be_larger_than_the_cohorts_that_train() {
+    let mut small = weekly(1);
+    small.sum.max_cohort = 4;
+    let mut world = World::new(5, true);
+    world.begin(small, &[0.0_f32; 50]);
+    world.learn();
+    world.wait(5_000);
+    world.view.quorum = 5;
+    let Promote::Judge(candidate) = world.promote(false) else { panic!("it is due") };
+    world.judge(&candidate, None);
+    world.wait(1);
+    world.announced(1).expect("a plan");
+    world.attempt(&[0, 1, 2, 3, 4], &[]);
+    world.wait(1);
+    let Promote::Release(candidate) = world.promote(false) else { panic!("all five") };
+    let release = world.make(&candidate, better(1));
+    assert_eq!(world.manifest(&release).evaluation.expect("asked").members, 5);
+}
+
+#[test]
 fn half_of_the_members_are_too_few() {
     let mut world = asking(4, weekly(1));
     world.worse.extend([0, 3]);

@@ -120,6 +120,7 @@ impl State {
             ..promotion.evaluation.clone()
         };
         asking.sum.min_cohort = asking.sum.min_cohort.max(quorum);
+        asking.sum.max_cohort = asking.sum.max_cohort.max(asking.sum.min_cohort);
         let task = Task::Evaluate { of: checkpoint.values };
         let plan = asking.plan_of(task, view, self.round + 1, candidate.before, now);
         plan.map_err(|error| error.to_string())

@@ -141,7 +141,7 @@ impl<L: Link> Node<L> {
             let found = compare(&*models, compared, &pairs, JUDGED.0, JUDGED.1)?;
             Ok(found.map(|(before, after, _)| (before, after)))
         };
-        self.env.compute(comparing).await
+        self.quietly(comparing).await
     }
 }
 

@@ -79,6 +79,14 @@ impl<L: Link> Node<L> {
             trained.collections = keys;
             Ok(trained)
         };
+        self.quietly(work).await
+    }
+
+    /// Does `work` on threads of the lowest priority.
+    pub(super) async fn quietly<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let inline = self.env.computes() == Compute::Inline;
         let trained = self
             .env
@@ -87,7 +95,7 @@ impl<L: Link> Node<L> {
                     return work();
                 }
                 let threads = background::threads().map_err(|error| {
-                    let message = format!("cannot start threads to train on: {error}");
+                    let message = format!("cannot start threads to compute on: {error}");
                     ApiError::new(ErrorCode::Internal, message)
                 })?;
                 threads.install(work)
