@@ -79,7 +79,13 @@ impl<L: Link> Node<L> {
             trained.collections = keys;
             Ok(trained)
         };
-        self.quietly(work).await
+        let trained = self.quietly(work).await?;
+        let Told { pairs, steps, norm } = trained.told;
+        let (pairs, steps) = (pairs as u64, steps as u64);
+        let ms = self.env.now().0.saturating_sub(begun.0);
+        let told = TrainedInfo { round, pairs, steps, ms, norm };
+        self.learning.state().trained.insert(group, told);
+        Ok(trained)
     }
 
     /// Does `work` on threads of the lowest priority.
@@ -88,8 +94,7 @@ impl<L: Link> Node<L> {
         work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let inline = self.env.computes() == Compute::Inline;
-        let trained = self
-            .env
+        self.env
             .compute(move || {
                 if inline {
                     return work();
@@ -100,12 +105,6 @@ impl<L: Link> Node<L> {
                 })?;
                 threads.install(work)
             })
-            .await?;
-        let Told { pairs, steps, norm } = trained.told;
-        let (pairs, steps) = (pairs as u64, steps as u64);
-        let ms = self.env.now().0.saturating_sub(begun.0);
-        let told = TrainedInfo { round, pairs, steps, ms, norm };
-        self.learning.state().trained.insert(group, told);
-        Ok(trained)
+            .await
     }
 }
