@@ -7,36 +7,81 @@ use covey_tests::learn::status;
 use covey_tests::{Lab, Person, learn, wait_for, wait_until};
 use serde_json::Value;
 
+const THINGS: [&str; 32] = [
+    "kettle",
+    "bicycle",
+    "pear tree",
+    "beehive",
+    "violin",
+    "greenhouse",
+    "rain barrel",
+    "sourdough",
+    "telescope",
+    "woodstove",
+    "compost heap",
+    "loom",
+    "sledge",
+    "cider press",
+    "chimney",
+    "accordion",
+    "hammock",
+    "dovecote",
+    "wheelbarrow",
+    "lantern",
+    "raft",
+    "kiln",
+    "orchard",
+    "piano",
+    "scythe",
+    "aquarium",
+    "saddle",
+    "anvil",
+    "windmill",
+    "trellis",
+    "canoe",
+    "barometer",
+];
+
+/// Notes that pairs can be mined from, enough of them that some are held out. What stands under a title is about another thing, `apart` from
+/// it in the list.
+fn notes(person: &Person, apart: usize) -> String {
+    let mut folder = None;
+    for (place, thing) in THINGS.iter().enumerate() {
+        let about = THINGS[(place + apart) % THINGS.len()];
+        let mut text = format!("# How {} looks after the {thing}\n\n", person.name);
+        for day in 0..3 {
+            let task = (place * 5 + day * 3) % 11;
+            writeln!(
+                text,
+                "On day {day} the {about} wants attention: step {task} of the list, done slowly, \
+                 with dry hands, and written down in the blue book afterwards.\n"
+            )
+            .expect("writes");
+        }
+        let file = person.write(&format!("study/{}.md", thing.replace(' ', "-")), text);
+        folder = file.parent().and_then(|it| it.to_str().map(str::to_owned));
+    }
+    folder.expect("a plain path")
+}
+
 /// A group whose members have notes to learn from; the first owns it and coordinates.
 fn lab(members: usize) -> Lab {
-    let lab = learn::lab(&["ada", "ben", "cleo", "dan", "eve"][..members]);
+    lab_where(members, |_| 0)
+}
+
+fn lab_where(members: usize, apart: impl Fn(usize) -> usize) -> Lab {
+    let names = ["ada", "ben", "cleo", "dan", "eve"];
+    let people: Vec<(&str, &str, &str)> =
+        names[..members].iter().map(|name| (*name, "A note.", "nothing")).collect();
+    let lab = Lab::found(&people);
+    for (number, person) in lab.people.iter().enumerate() {
+        person.json(&["add", &notes(person, apart(number)), "--collection", "learn"]);
+    }
     lab.person(0).json(&["group", "coordinator", "lab", "ada"]);
     for person in &lab.people[1..] {
         wait_until("all to hear who coordinates", || !status(person)["coordinator"].is_null());
     }
     lab
-}
-
-/// Adds notes that are mixed up: what stands under a title is about another thing.
-fn mix_up(person: &Person) {
-    let things = ["kettle", "bicycle", "pear tree", "beehive", "violin", "greenhouse", "loom"];
-    let mut folder = None;
-    for (place, thing) in things.iter().enumerate() {
-        let other = things[(place + 3) % things.len()];
-        let mut text = format!("# How to look after the {thing} in season 4\n\n");
-        for day in 0..3 {
-            writeln!(
-                text,
-                "On day {day} the {other} wants attention: step {place} of the list that {} keeps, \
-                 done slowly, with dry hands, and written down in the blue book afterwards.\n",
-                person.name
-            )
-            .expect("writes");
-        }
-        let file = person.write(&format!("mixed/{place}.md"), text);
-        folder = file.parent().and_then(|it| it.to_str().map(str::to_owned));
-    }
-    person.json(&["add", &folder.expect("a plain path"), "--collection", "mixed"]);
 }
 
 fn releases(person: &Person) -> Value {
@@ -119,12 +164,10 @@ fn a_release_is_made_and_adopted_by_itself() {
 #[test]
 fn a_release_that_does_worse_is_declined_once_and_for_all() {
     // Three learn from notes that are mixed up; Ada coordinates and learns from nothing; Eve's notes are in order.
-    let lab = lab(5);
+    let lab = lab_where(5, |number| if (1..=3).contains(&number) { 5 } else { 0 });
     let (ada, eve) = (lab.person(0), lab.person(4));
     for person in &lab.people[1..=3] {
-        mix_up(person);
-        let terms = ["train", "opt-in", "lab", "--collections", "mixed", "--without-noise"];
-        person.json(&[&terms[..], &["--min-honest", "2"]].concat());
+        opt_in(person, &[]);
     }
     eve.json(&["model", "follow", "lab"]);
     let hard = ["--epochs", "20", "--rate", "0.01", "--clip", "10", "--server-rate", "2"];

@@ -285,9 +285,14 @@ pub fn watched(it: &Watched, out: &mut dyn Write, style: Style) -> io::Result<()
 
 /// Seconds in the largest unit that they are a whole number of.
 fn span(seconds: u64) -> String {
-    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let units = [(3_600, "hour"), (60, "minute")];
     let found = units.iter().find(|(unit, _)| seconds.is_multiple_of(*unit));
-    found.map_or_else(|| count(seconds, "second"), |(unit, name)| count(seconds / unit, name))
+    match (seconds / 86_400, seconds % 86_400) {
+        (1, 0) => "a day".to_owned(),
+        (days, 0) => format!("{days} days"),
+        _ => found
+            .map_or_else(|| count(seconds, "second"), |(unit, name)| count(seconds / unit, name)),
+    }
 }
 
 /// The releases of a group's model.

@@ -18,6 +18,8 @@ const PER_DOCUMENT: usize = 16;
 const HELD_OUT: [f64; 4] = [0.1, 0.2, 0.3, 0.5];
 /// Held-out pairs that are enough.
 const ENOUGH: usize = 4;
+/// No more are held out than leave so many to learn from.
+const LEAST_LEARNT: usize = 8;
 /// Most held-out pairs that values are compared by.
 const MOST_COMPARED: usize = 2_000;
 /// Most held-out pairs that losses are told of in a round: looking at more would take longer than training does.
@@ -139,7 +141,11 @@ fn examples(pairs: &[Pair]) -> Examples {
         if all.held_out.len() >= ENOUGH {
             break;
         }
-        all = split(*held_out);
+        let more = split(*held_out);
+        if more.train.len() < LEAST_LEARNT {
+            break;
+        }
+        all = more;
     }
     all
 }
