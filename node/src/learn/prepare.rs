@@ -383,8 +383,7 @@ mod tests {
         let models = StoredModels::new(store, None);
         let model = models.current().expect("the built-in one");
         let config = AdapterConfig::Head(HeadConfig::default());
-        let rules = PairRules { held_out: 0.0, ..PairRules::default() };
-        let all = Examples::new(&pairs(), &rules);
+        let all = examples(&pairs());
         let learner = models.learner(model.id, config.clone(), &all.texts, 16).expect("fits");
         let start = learner.start();
         let plan = plan(&model, &config, Start::of(&start));
