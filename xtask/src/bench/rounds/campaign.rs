@@ -43,7 +43,7 @@ pub fn start(lab: &Lab, model: &str, settings: &Settings) -> Result<()> {
     ];
     let mut arguments = words(&["train", "start", GROUP, "--model", model]);
     arguments.extend(words(&["--min-cohort", COHORT, "--window", "1h"]));
-    arguments.extend(words(&["--phase", "120s", "--pause", "0s"]));
+    arguments.extend(words(&["--phase", "120s", "--pause", "0s", "--release", "never"]));
     arguments.extend(numbers.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
     if let Some(rank) = settings.rank {
         arguments.extend(["--rank".to_owned(), rank.to_string()]);
