@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use covey_coordinator::{Candidate, Coordinator, GroupView, Promote};
 use covey_net::Link;
-use covey_protocol::group::{Change, Wish};
+use covey_protocol::group::{Change, Release, Wish};
 use covey_protocol::ids::{GroupId, Name};
 use covey_protocol::round::Start;
 use tokio::time::{Instant, sleep};
@@ -92,7 +92,11 @@ impl<L: Link> Node<L> {
                     self.judge_candidate(id, &coordinator, candidate).await?
                 }
                 Promote::Release(candidate) => {
-                    return self.release(id, &coordinator, candidate).await;
+                    let made = self.release(id, &coordinator, candidate).await?;
+                    // The owner has it; this node may hear of that later.
+                    if self.releases(id)[0].map(|current| current.release) != made {
+                        return Ok(());
+                    }
                 }
             }
         }
@@ -133,14 +137,15 @@ impl<L: Link> Node<L> {
         id: GroupId,
         coordinator: &Arc<Coordinator>,
         candidate: Candidate,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Option<Release>, ApiError> {
         let name = self.groups.name_of(id).ok_or_else(crate::groups::gone)?;
-        let Some(view) = self.group_view(id) else { return Ok(()) };
+        let Some(view) = self.group_view(id) else { return Ok(None) };
         let (models, now, coordinator) = (self.models.clone(), self.env.now(), coordinator.clone());
         let making = move || make(&*models, &coordinator, &view, &name, candidate, now);
         let (release, held) = self.env.compute(making).await?;
         self.learning.shelve(id, |shelf| shelf.put(held))?;
-        self.wish(id, Wish::Release(release)).await
+        self.wish(id, Wish::Release(release)).await?;
+        Ok(Some(release))
     }
 }
 
@@ -151,7 +156,7 @@ fn make(
     name: &Name,
     candidate: Candidate,
     now: covey_protocol::ids::UnixMillis,
-) -> Result<(covey_protocol::group::Release, Held), ApiError> {
+) -> Result<(Release, Held), ApiError> {
     let Candidate { model: base, adapter: config, digest, values, .. } = candidate;
     let of = Start::of(&values);
     let called = model_name(name, view.number() + 1, &digest);
