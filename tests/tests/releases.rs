@@ -130,7 +130,7 @@ fn a_release_is_made_and_adopted_by_itself() {
     learn_once(ada, "4", &[]);
     for person in [ada, ben, lab.person(2), eve] {
         wait_until("each to use the release", || uses(person, 1));
-        assert!(status(person)["not_adopted"].is_null());
+        wait_until("it to be noted", || status(person)["not_adopted"].is_null());
     }
     // Dan is asked.
     wait_for_release(lab.person(3), 1);
