@@ -209,7 +209,8 @@ impl State {
         let last = self.current(view);
         let learnt = last.is_none_or(|last| last.values != checkpoint.values);
         let due = self.release_due_at(view).is_some_and(|at| now >= at);
-        if !by_hand && !(learnt && due) {
+        let wanted = by_hand || (learnt && due);
+        if !wanted {
             return Ok(());
         }
         // The last release's values where they are of the same model and adapter, else those that training began with.
