@@ -59,7 +59,7 @@ fn nobody_gives_anything_to_a_coordinator_that_lies() {
         crooked.begin(lie.clone());
         old = old.or_else(|| Some(wait_for("a plan", || crooked.announced())));
         for person in members {
-            wait_until("each to find it out", || {
+            wait_until(&format!("each to find out {lie:?}"), || {
                 let refused = status(person)["refused"].clone();
                 refused.as_str().is_some_and(|why| checks.iter().any(|check| why.contains(check)))
             });

@@ -121,7 +121,7 @@ pub struct StartArgs {
     /// How many rounds
     #[arg(long, default_value_t = 10)]
     rounds: u32,
-    /// The model to start from (your current one by default)
+    /// The model to start from (by default your current one, or what that is a release of)
     #[arg(long)]
     model: Option<String>,
     /// What all rounds together cost a participant

@@ -110,6 +110,7 @@ impl<L: Link> Node<L> {
         })?;
         let coordinator = self.coordinator(id).await?;
         let (models, now) = (self.models.clone(), self.env.now());
+        let bases = self.bases(id)?;
         self.env
             .compute(move || {
                 let model = match &call.model {
@@ -123,7 +124,12 @@ impl<L: Link> Node<L> {
                             .hint("list the models with `covey model list`")
                         })?
                     }
-                    None => models.current()?,
+                    // Whoever uses a release of the group goes on from where that came from, which all members have.
+                    None => {
+                        let current = models.current()?;
+                        let base = bases.get(&current.id).and_then(|base| models.get(*base));
+                        base.unwrap_or(current)
+                    }
                 };
                 let adapter = adapter(&model, &call);
                 let values = models.learner(model.id, adapter.clone(), &[], 1)?.start();

@@ -1,5 +1,6 @@
 //! A group's releases as people and searches see them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use covey_crypto::Digest;
@@ -101,6 +102,18 @@ impl<L: Link> Node<L> {
         };
         self.group_view(id)?;
         hosted.and_then(|coordinator| coordinator.status().candidate)
+    }
+
+    /// The models that the group's releases here were trained from, by release.
+    pub(super) fn bases(&self, id: GroupId) -> Result<BTreeMap<ModelId, ModelId>, ApiError> {
+        let mut bases = BTreeMap::new();
+        for held in &self.learning.shelf(id)?.held {
+            let signed = self.learning.manifest(id, &held.manifest)?;
+            if let Some(manifest) = signed.and_then(|signed| signed.verify().ok()) {
+                bases.insert(held.model, manifest.base);
+            }
+        }
+        Ok(bases)
     }
 
     /// Why the current release is not used, as far as there is a reason.
