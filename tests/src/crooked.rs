@@ -13,7 +13,7 @@ use covey_crypto::{Digest, RoundSecret, SecretKey, Signature};
 use covey_net::{Inbound, LinkEvent};
 use covey_privacy::rng::SimulationRng;
 use covey_protocol::ids::{NodeId, UnixMillis};
-use covey_protocol::limits::MAX_ROUND_REQUEST;
+use covey_protocol::limits::{MAX_PIECE, MAX_ROUND_REQUEST};
 use covey_protocol::round::{Checked, Plan, SignedPlan, Start, values_to_bytes};
 use covey_protocol::secagg::Seat;
 use covey_protocol::wire::v1::round::{
@@ -237,12 +237,15 @@ impl State {
                     }
                 }
             }
-            RoundAsk::Values { of, .. } => {
+            RoundAsk::Values { of, offset } => {
                 let other = self.lying().other.as_ref().map(|(_, _, values)| values.clone());
                 match other.filter(|values| Start::digest(values) == *of) {
                     Some(values) => {
                         let bytes = values_to_bytes(&values);
-                        RoundAnswer::Values { total: bytes.len() as u64, bytes }
+                        let from = bytes.len().min(usize::try_from(*offset).expect("small"));
+                        let to = bytes.len().min(from + MAX_PIECE);
+                        let total = bytes.len() as u64;
+                        RoundAnswer::Values { total, bytes: bytes[from..to].to_vec() }
                     }
                     None => self.honestly(&from, request),
                 }
