@@ -379,7 +379,7 @@ fn however_it_goes_releases_are_a_week_apart() {
                 3 => world.restart(),
                 _ => match world.promote(false) {
                     Promote::Judge(candidate) => {
-                        let worse = (rng.next_u64() % 3 == 0).then_some("worse");
+                        let worse = rng.next_u64().is_multiple_of(3).then_some("worse");
                         world.judge(&candidate, worse);
                     }
                     Promote::Release(candidate) => {
