@@ -117,7 +117,7 @@ fn split(text: &mut String, it: &Split) {
 fn found(text: &mut String, it: &Quality) {
     let beside = match &it.learnt {
         Some(Learnt { difference, low, high, p, .. }) => {
-            let p = if p < 1e-4 { "below .0001".to_owned() } else { format!("{p:.4}") };
+            let p = if *p < 1e-4 { "below .0001".to_owned() } else { format!("{p:.4}") };
             format!("{difference:+.4} | {low:+.4} to {high:+.4} | {p}")
         }
         None => " | | ".to_owned(),
