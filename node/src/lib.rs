@@ -6,6 +6,7 @@
 //! socket itself. `daemon` builds one for real use, docs/ARCHITECTURE.md has the map.
 #![forbid(unsafe_code)]
 
+mod accept;
 mod addresses;
 pub mod api;
 pub mod audit;

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{API_VERSION, ApiError, Call, ErrorCode, Event, Progress, Reply};
+use crate::accept;
 use crate::cancel::CancelFlag;
 
 /// Longest call, in bytes with its newline (check L3).
@@ -91,20 +92,10 @@ impl Server {
     pub async fn run(self, handler: impl Handler, stop: CancelFlag) {
         let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut connections = JoinSet::new();
-        loop {
-            let stream = tokio::select! {
-                () = stop.cancelled() => break,
-                Some(_) = connections.join_next() => continue,
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(error) => {
-                        // Out of file descriptors, most likely: let some connections end.
-                        tracing::warn!(%error, "cannot accept on the local socket");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                        continue;
-                    }
-                },
-            };
+        let accept = || self.listener.accept();
+        while let Some(stream) =
+            accept::next("the local socket", accept, &mut connections, &stop).await
+        {
             if !same_user(&stream) {
                 tracing::warn!("another user's process called the local socket; closed");
                 continue;

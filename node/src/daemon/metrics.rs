@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::accept;
 use crate::api::{ApiError, ErrorCode};
 use crate::cancel::CancelFlag;
 use crate::node::Node;
@@ -71,19 +72,8 @@ impl Endpoint {
     pub async fn run<L: Link>(self, node: Node<L>, stop: CancelFlag) {
         let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut connections = JoinSet::new();
-        loop {
-            let stream = tokio::select! {
-                () = stop.cancelled() => break,
-                Some(_) = connections.join_next() => continue,
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection for metrics");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                        continue;
-                    }
-                },
-            };
+        let accept = || self.listener.accept();
+        while let Some(stream) = accept::next("metrics", accept, &mut connections, &stop).await {
             let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
             let (node, local) = (node.clone(), self.at.ip().is_loopback());
             connections.spawn(async move {

@@ -263,8 +263,7 @@ impl<L: Link> Node<L> {
             .iter()
             .find(|held| held.model == used && held.values.values == manifest.values.values);
         let alike = |of: &Held| -> Result<bool, ApiError> {
-            let signed = self.learning.manifest(id, &of.manifest)?;
-            let before = signed.and_then(|signed| signed.verify().ok());
+            let before = self.learning.said(id, &of.manifest)?;
             Ok(before
                 .is_some_and(|it| (it.base, &it.adapter) == (manifest.base, &manifest.adapter)))
         };

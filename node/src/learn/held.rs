@@ -8,7 +8,7 @@ use covey_net::Link;
 use covey_protocol::group::Release;
 use covey_protocol::ids::{GroupId, ModelId};
 use covey_protocol::limits::{MAX_PIECE, MAX_ROUND_REQUEST};
-use covey_protocol::round::{SignedManifest, Start, values_from_bytes, values_to_bytes};
+use covey_protocol::round::{Manifest, SignedManifest, Start, values_from_bytes, values_to_bytes};
 use covey_protocol::wire;
 use covey_protocol::wire::v1::round::{RoundAnswer, RoundAsk, RoundRefusal};
 use serde::{Deserialize, Serialize};
@@ -168,13 +168,14 @@ impl Learning {
         Ok(values.map(|values| (signed, values)))
     }
 
-    pub(super) fn manifest(
-        &self,
-        group: GroupId,
-        of: &Digest,
-    ) -> Result<Option<SignedManifest>, ApiError> {
+    fn manifest(&self, group: GroupId, of: &Digest) -> Result<Option<SignedManifest>, ApiError> {
         let bytes = self.blobs.get(&file(group, 'm', of))?;
         Ok(bytes.and_then(|bytes| wire::decode(&bytes, MAX_ROUND_REQUEST).ok()))
+    }
+
+    /// What the manifest of a release says, if it is here and whole.
+    pub(super) fn said(&self, group: GroupId, of: &Digest) -> Result<Option<Manifest>, ApiError> {
+        Ok(self.manifest(group, of)?.and_then(|signed| signed.verify().ok()))
     }
 
     pub(super) fn values(&self, group: GroupId, of: &Start) -> Result<Option<Vec<f32>>, ApiError> {

@@ -81,7 +81,7 @@ impl Meter {
         let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((before, since)) = phases.get(&group) {
             let seconds = now.0.saturating_sub(since.0) as f64 / 1_000.0;
-            self.seconds.get_or_create(&[("phase", name(*before))]).inc_by(seconds);
+            self.seconds.get_or_create(&[("phase", before.name())]).inc_by(seconds);
         }
         match phase {
             Some(phase) => phases.insert(group, (phase, now)),
@@ -103,18 +103,6 @@ impl Piece {
         let RoundAsk::Step { message, .. } = &request.ask else { return None };
         let ClientMessage::Piece { offset, bytes } = &**message else { return None };
         Some(Self { offset: *offset, bytes: bytes.len() as u64 })
-    }
-}
-
-const fn name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Gathering => "gathering",
-        Phase::Neighbours => "neighbours",
-        Phase::Shares => "shares",
-        Phase::Uploads => "uploads",
-        Phase::Survivors => "survivors",
-        Phase::Opening => "opening",
-        Phase::Over => "over",
     }
 }
 
@@ -177,7 +165,7 @@ impl<L: Link> Node<L> {
             let records = coordinator.records().map_err(|error| failed(&error))?;
             count(&records, running, &attempts, &rounds);
             if let Some((_, _, phase, all, ready)) = status.running {
-                phases.get_or_create(&[("phase", name(phase))]).inc();
+                phases.get_or_create(&[("phase", phase.name())]).inc();
                 participants += i64::try_from(all).unwrap_or(i64::MAX);
                 done += i64::try_from(ready).unwrap_or(i64::MAX);
             }

@@ -247,12 +247,15 @@ fn run(
     };
     let mut trainer = Trainer::new(learner, examples, options, Some(values.to_vec()))?;
     let before = trainer.held_out_loss()?;
-    let (mut steps, mut diverged) = (0, false);
-    while steps < trainer.steps() && !diverged && !watch(steps, trainer.steps()) {
+    let total = trainer.steps();
+    let (mut steps, mut diverged, mut over) = (0, false, watch(0, total));
+    while steps < total && !diverged && !over {
         diverged = trainer.step()?.is_none();
-        steps += usize::from(!diverged);
+        if !diverged {
+            steps += 1;
+            over = watch(steps, total);
+        }
     }
-    watch(steps, trainer.steps());
     let after = trainer.held_out_loss()?;
     Ok(Outcome { values: trainer.values().to_vec(), steps, diverged, before, after })
 }

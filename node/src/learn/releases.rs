@@ -66,8 +66,7 @@ impl<L: Link> Node<L> {
         let shelf = self.learning.shelf(id)?;
         let info = |CurrentRelease { release, .. }: CurrentRelease| {
             let entry = here.iter().find(|entry| entry.id == release.model);
-            let signed = self.learning.manifest(id, &release.manifest)?;
-            let manifest = signed.and_then(|signed| signed.verify().ok());
+            let manifest = self.learning.said(id, &release.manifest)?;
             Ok(ReleaseInfo {
                 number: release.number,
                 id: release.model,
@@ -108,8 +107,7 @@ impl<L: Link> Node<L> {
     pub(super) fn bases(&self, id: GroupId) -> Result<BTreeMap<ModelId, ModelId>, ApiError> {
         let mut bases = BTreeMap::new();
         for held in &self.learning.shelf(id)?.held {
-            let signed = self.learning.manifest(id, &held.manifest)?;
-            if let Some(manifest) = signed.and_then(|signed| signed.verify().ok()) {
+            if let Some(manifest) = self.learning.said(id, &held.manifest)? {
                 bases.insert(held.model, manifest.base);
             }
         }

@@ -30,9 +30,10 @@ pub enum Phase {
     Over,
 }
 
-impl std::fmt::Display for Phase {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
+impl Phase {
+    /// What it is called, in messages and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Gathering => "gathering",
             Self::Neighbours => "neighbours",
             Self::Shares => "shares",
@@ -40,7 +41,13 @@ impl std::fmt::Display for Phase {
             Self::Survivors => "survivors",
             Self::Opening => "opening",
             Self::Over => "over",
-        })
+        }
+    }
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
     }
 }
 

@@ -47,32 +47,18 @@ impl Algorithm {
 
 /// Settings found on the development questions.
 fn settings(model: &str, algorithm: Algorithm) -> Settings {
-    let base = if model == BUILTIN_NAME {
-        Settings {
-            rounds: 8,
-            rank: None,
-            epochs: 1,
-            steps: 20,
-            rate: 1e-3,
-            proximal: 0.0,
-            clip: 20.0,
-            rule: "average".to_owned(),
-            server_rate: 1.0,
-            epsilon: None,
-        }
-    } else {
-        Settings {
-            rounds: 3,
-            rank: Some(8),
-            epochs: 1,
-            steps: 6,
-            rate: 1e-3,
-            proximal: 0.0,
-            clip: 20.0,
-            rule: "average".to_owned(),
-            server_rate: 1.0,
-            epsilon: None,
-        }
+    let (rounds, rank, steps) = if model == BUILTIN_NAME { (8, None, 20) } else { (3, Some(8), 6) };
+    let base = Settings {
+        rounds,
+        rank,
+        epochs: 1,
+        steps,
+        rate: 1e-3,
+        proximal: 0.0,
+        clip: 20.0,
+        rule: "average".to_owned(),
+        server_rate: 1.0,
+        epsilon: None,
     };
     match algorithm {
         Algorithm::FedAvg => base,
