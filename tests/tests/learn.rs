@@ -6,10 +6,7 @@ use covey_tests::{Lab, Person, learn, wait_until};
 /// A group whose members have notes to learn from; the first coordinates.
 fn lab(members: usize) -> Lab {
     let lab = learn::lab(&["ada", "ben", "cleo", "dan", "eve"][..members]);
-    lab.person(0).json(&["group", "coordinator", "lab", "ada"]);
-    for person in &lab.people[1..] {
-        wait_until("all to hear who coordinates", || !status(person)["coordinator"].is_null());
-    }
+    learn::first_coordinates(&lab);
     lab
 }
 

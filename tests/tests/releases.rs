@@ -1,86 +1,19 @@
 //! Releases of a group's model by themselves: made when they are due, evaluated where the group wants that, and used by whoever does no
 //! worse with them, wherever they come from.
 
-use std::fmt::Write;
-
 use covey_tests::learn::status;
 use covey_tests::{Lab, Person, learn, wait_for, wait_until};
 use serde_json::Value;
 
-const THINGS: [&str; 32] = [
-    "kettle",
-    "bicycle",
-    "pear tree",
-    "beehive",
-    "violin",
-    "greenhouse",
-    "rain barrel",
-    "sourdough",
-    "telescope",
-    "woodstove",
-    "compost heap",
-    "loom",
-    "sledge",
-    "cider press",
-    "chimney",
-    "accordion",
-    "hammock",
-    "dovecote",
-    "wheelbarrow",
-    "lantern",
-    "raft",
-    "kiln",
-    "orchard",
-    "piano",
-    "scythe",
-    "aquarium",
-    "saddle",
-    "anvil",
-    "windmill",
-    "trellis",
-    "canoe",
-    "barometer",
-];
-
-/// Notes that pairs can be mined from, enough of them that some are held out. What stands under a title is about another thing, `apart` from
-/// it in the list.
-fn notes(person: &Person, apart: usize) -> String {
-    let mut folder = None;
-    for (place, thing) in THINGS.iter().enumerate() {
-        let about = THINGS[(place + apart) % THINGS.len()];
-        let mut text = format!("# How {} looks after the {thing}\n\n", person.name);
-        for day in 0..3 {
-            let task = (place * 5 + day * 3) % 11;
-            writeln!(
-                text,
-                "On day {day} the {about} wants attention: step {task} of the list, done slowly, \
-                 with dry hands, and written down in the blue book afterwards.\n"
-            )
-            .expect("writes");
-        }
-        let file = person.write(&format!("study/{}.md", thing.replace(' ', "-")), text);
-        folder = file.parent().and_then(|it| it.to_str().map(str::to_owned));
-    }
-    folder.expect("a plain path")
-}
-
-/// A group whose members have notes to learn from; the first owns it and coordinates.
+/// A group whose members have notes to learn from, enough of them that some are held out; the first owns it and coordinates.
 fn lab(members: usize) -> Lab {
     lab_where(members, |_| 0)
 }
 
 fn lab_where(members: usize, apart: impl Fn(usize) -> usize) -> Lab {
     let names = ["ada", "ben", "cleo", "dan", "eve"];
-    let people: Vec<(&str, &str, &str)> =
-        names[..members].iter().map(|name| (*name, "A note.", "nothing")).collect();
-    let lab = Lab::found(&people);
-    for (number, person) in lab.people.iter().enumerate() {
-        person.json(&["add", &notes(person, apart(number)), "--collection", "learn"]);
-    }
-    lab.person(0).json(&["group", "coordinator", "lab", "ada"]);
-    for person in &lab.people[1..] {
-        wait_until("all to hear who coordinates", || !status(person)["coordinator"].is_null());
-    }
+    let lab = learn::lab_of(&names[..members], learn::THINGS.len(), apart);
+    learn::first_coordinates(&lab);
     lab
 }
 

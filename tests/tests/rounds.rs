@@ -30,11 +30,9 @@ struct Stage {
 impl Stage {
     fn set() -> Self {
         let mut lab = learn::lab(&NAMES);
-        let ada = lab.person(0);
-        ada.json(&["group", "coordinator", "lab", "ada"]);
-        let facts = Facts::of(ada, "lab");
+        learn::first_coordinates(&lab);
+        let facts = Facts::of(lab.person(0), "lab");
         for person in &lab.people[1..=REAL] {
-            wait_until("all to hear who coordinates", || !status(person)["coordinator"].is_null());
             opt_in(person, &["--epsilon", "100", "--min-honest", "2"]);
         }
         let runtime = Arc::new(Runtime::new().expect("threads"));
