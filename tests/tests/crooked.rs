@@ -77,8 +77,9 @@ fn nobody_gives_anything_to_a_coordinator_that_lies() {
         wait_until("an honest round to end", || status(person)["rounds"] == 1);
     }
     let saw = crooked.saw();
-    assert_eq!((saw.sent.len(), saw.agreed.len()), (5, 5), "{saw:?}");
-    assert!(saw.opened.len() >= 3, "{saw:?}");
+    assert_eq!(saw.sent.len(), 5, "{saw:?}");
+    // These phases end with the last that is needed: who is later than that is not waited for.
+    assert!(saw.agreed.len() >= 4 && saw.opened.len() >= 3, "{saw:?}");
 
     // A plan of a round that is long over, the last one again, and another attempt at it that nobody needs.
     let again = |attempt| {
