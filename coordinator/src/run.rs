@@ -56,7 +56,8 @@ impl Run {
         let members =
             Members::new(current.members.iter().copied()).map_err(|_| CoordinatorError::Damaged)?;
         let attempt = Attempt::open(&plan, &members, current.attempt, current.opened)
-            .map_err(CoordinatorError::Fault)?;
+            .map_err(CoordinatorError::Fault)?
+            .without(&current.sit_out, &members);
         let terms = plan.terms(current.attempt).digest();
         let begun = vec![(attempt.phase(), current.opened)];
         let mut run = Self { plan, terms, attempt, ended: None, begun };

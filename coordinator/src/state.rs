@@ -16,7 +16,7 @@ use crate::store::{Key, Store};
 /// Releases whose values are kept.
 pub(crate) const MAX_KEPT: usize = 8;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Written anew, as a whole, whenever it changes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -120,6 +120,8 @@ pub(crate) struct Current {
     pub attempt: u32,
     /// When that began.
     pub opened: UnixMillis,
+    /// Members to blame for an attempt before it, which goes on without them.
+    pub sit_out: Vec<NodeId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

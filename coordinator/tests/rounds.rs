@@ -5,7 +5,7 @@ use covey_coordinator::{Came, CoordinatorError};
 use covey_crypto::Digest;
 use covey_protocol::wire::v1::round::{ClientMessage, RoundAnswer, RoundAsk, RoundRefusal};
 
-use crate::world::{NOW, World, campaign, target, view};
+use crate::world::{NOW, World, campaign, id, target, view};
 
 /// The weighted mean of what these want, less `from`.
 fn mean(who: &[usize], from: &[f32]) -> Vec<f64> {
@@ -83,6 +83,35 @@ fn a_failed_attempt_leaves_its_record_and_another_follows() {
     assert_eq!((records[0].attempt, records[1].attempt), (0, 1));
     let Came::Failed { why } = &records[0].came else { panic!("it failed") };
     assert!(why.contains("A28"), "{why}");
+}
+
+#[test]
+fn who_is_to_blame_for_an_attempt_sits_the_next_one_out() {
+    for restarts in [false, true] {
+        let mut world = World::new(5, restarts);
+        let mut campaign = campaign(2);
+        campaign.window_ms = 1_000_000;
+        campaign.phase_ms = 1_000_000;
+        world.begin(campaign, &[0.0_f32; 50]);
+        let all = [0, 1, 2, 3, 4];
+        world.unopened = Some(3);
+        world.attempt(&all, &[]);
+        assert_eq!(world.announced(1).expect("the plan again").attempt, 1);
+        // It is told so, and nobody waits for it.
+        world.unopened = None;
+        world.attempt(&all, &[]);
+        let records = world.coordinator.records().expect("records");
+        let Came::Failed { why } = &records[0].came else { panic!("it failed: {records:?}") };
+        let named = id(3).short().to_string();
+        assert!(why.contains("A29") && why.contains(&named), "{why}");
+        let Came::Checkpoint { participants, .. } = &records[1].came else { panic!("{records:?}") };
+        assert_eq!(*participants, 4);
+        // The next round is open to it again.
+        world.wait(5_000);
+        world.attempt(&all, &[]);
+        let records = world.coordinator.records().expect("records");
+        assert!(matches!(records[2].came, Came::Checkpoint { participants: 5, .. }));
+    }
 }
 
 #[test]

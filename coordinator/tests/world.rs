@@ -105,6 +105,8 @@ pub struct World {
     pub sent: BTreeMap<NodeId, Vec<u32>>,
     /// Whose pairs do worse with every candidate.
     pub worse: BTreeSet<usize>,
+    /// Whose dealt shares nobody can open.
+    pub unopened: Option<usize>,
 }
 
 impl World {
@@ -113,7 +115,8 @@ impl World {
         let coordinator = Coordinator::open(Arc::new(key(0)), store.clone()).expect("opens");
         let rng = SimulationRng::numbered(5, 0);
         let (sent, worse) = (BTreeMap::new(), BTreeSet::new());
-        Self { store, coordinator, view: view(members), now: NOW, restarts, rng, sent, worse }
+        let (view, now, unopened) = (view(members), NOW, None);
+        Self { store, coordinator, view, now, restarts, rng, sent, worse, unopened }
     }
 
     pub fn begin(&mut self, campaign: Campaign, values: &[f32]) {
@@ -199,7 +202,12 @@ impl World {
                 if turn > 2 && gone.contains(&n) {
                     continue;
                 }
-                let message = machine.message();
+                let mut message = machine.message();
+                let dealer = self.unopened.filter(|dealer| *dealer != n);
+                let dealer = dealer.and_then(|dealer| self.view.members.seat(&id(dealer)));
+                if let (Some(dealer), ClientMessage::Opening(opening)) = (dealer, &mut message) {
+                    opening.shares.retain(|share| share.dealer != dealer);
+                }
                 if self.exchange(n, &plan, &values, &mut machine, message, &mut masked) {
                     kept.push((n, plan, values, machine, masked));
                 }

@@ -37,7 +37,8 @@ impl Coordinator {
         let plan = SignedPlan::sign(&plan, &self.key).map_err(CoordinatorError::Plan)?;
         next.round += 1;
         let members = view.members.iter().copied().collect();
-        next.current = Some(Current { plan, members, attempt: 0, opened: now });
+        next.current =
+            Some(Current { plan, members, attempt: 0, opened: now, sit_out: Vec::new() });
         self.open_attempt(inner, next)?;
         Ok(true)
     }

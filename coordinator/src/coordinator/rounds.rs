@@ -3,8 +3,8 @@
 use covey_privacy::encode::{Encoding, Sum};
 use covey_protocol::ids::UnixMillis;
 use covey_protocol::round::{Checked, Measure, SignedPlan, Start, Task, Weighting};
-use covey_protocol::secagg::Fault;
 use covey_protocol::secagg::server::Summed;
+use covey_protocol::secagg::{Culprit, Fault};
 use covey_protocol::wire::v1::round::Over;
 
 use super::{Coordinator, CoordinatorError, GroupView, Inner, evaluate, failed, record};
@@ -56,7 +56,8 @@ impl Coordinator {
         let plan = SignedPlan::sign(&plan, &self.key).map_err(CoordinatorError::Plan)?;
         next.round += 1;
         let members = view.members.iter().copied().collect();
-        next.current = Some(Current { plan, members, attempt: 0, opened: now });
+        let sit_out = Vec::new();
+        next.current = Some(Current { plan, members, attempt: 0, opened: now, sit_out });
         self.open_attempt(inner, next)
     }
 
@@ -80,6 +81,11 @@ impl Coordinator {
     ) -> Result<(), CoordinatorError> {
         let mut next = inner.state.clone();
         let asked = matches!(plan.plan().task, Task::Evaluate { .. });
+        let culprit = match &ended {
+            Err(Fault { culprit: Culprit::Client(client), .. }) => Some(*client),
+            // Of the others nobody can tell who did it.
+            Ok(_) | Err(_) => None,
+        };
         let came = match ended {
             Ok(summed) if asked => match evaluate::decoded(plan, summed) {
                 Ok(evaluation) => Came::Evaluated(evaluation),
@@ -103,6 +109,7 @@ impl Coordinator {
         let again = !made && attempt < plan.plan().attempts;
         if let Some(current) = next.current.as_mut().filter(|_| again) {
             (current.attempt, current.opened) = (attempt, now);
+            current.sit_out.extend(culprit);
         } else if asked {
             next.current = None;
             next.evaluated(plan, &record.came, now);

@@ -33,6 +33,8 @@ pub struct Attempt {
     upload_ms: u64,
     /// Most that can take part.
     most: usize,
+    /// Members that are not let in.
+    sit_out: Vec<NodeId>,
     entries: usize,
 }
 
@@ -97,8 +99,17 @@ impl Attempt {
             phase_ms: timing.phase_ms.into(),
             upload_ms: timing.upload_ms.into(),
             most: sum.max_cohort.min(members.len()) as usize,
+            sit_out: Vec::new(),
             entries: sum.entries as usize,
         })
+    }
+
+    /// The same without these members: they are told that it goes on without them, and nobody waits for them.
+    pub fn without(mut self, sit_out: &[NodeId], members: &Members) -> Self {
+        let there = sit_out.iter().filter(|node| members.seat(node).is_some()).count();
+        self.most = self.most.min((members.len() as usize).saturating_sub(there));
+        self.sit_out = sit_out.to_vec();
+        self
     }
 
     /// Where it is.
@@ -125,6 +136,10 @@ impl Attempt {
         now: UnixMillis,
     ) -> Answer {
         let mut effects = Vec::new();
+        if self.sit_out.contains(from) {
+            let reply = ServerMessage::Over(Over::Without);
+            return Answer { reply, keep: false, effects };
+        }
         let taken = self.state.take(from, message, self.entries, &mut effects);
         let (awaits, keep) = match taken {
             Ok(taken) => taken,
