@@ -6,6 +6,8 @@
 //! - [`HeadConfig`] for the `static` family: a pooled vector `x` becomes `x + D x`, where `D` is full or
 //!   `(1 / rank) B A`, and each token may have a weight of its own.
 //!
+//! A head can also stand behind the vectors of questions alone, of a model of any family: a [`QueryAdapter`].
+//!
 //! What moves is one vector of f32, in the order that [`AdapterConfig::layout`] gives: that vector is what
 //! an optimiser steps on, what a round clips, sums and noises, and what a file keeps.
 //! An adapter whose `B`, `D` and weights are zero changes nothing.
@@ -15,6 +17,7 @@ mod file;
 mod layout;
 mod merge;
 mod peft;
+mod query;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +26,7 @@ pub use file::AdapterFileError;
 pub use layout::{Layout, Placed, Shape};
 pub(crate) use layout::{LowRank, Place, TOKEN_WEIGHTS, WHOLE};
 pub use peft::PeftFiles;
+pub use query::QueryAdapter;
 
 /// Largest rank of a low-rank adapter.
 pub const MAX_RANK: usize = 256;

@@ -2,7 +2,7 @@
 //!
 //! Start from [`Examples`] (pairs, without repeats and with a part held out), a [`Learner`]
 //! ([`BertLearner`] or [`StaticLearner`]: a model whose weights stay, and how the loss falls as its adapter
-//! moves), and a [`Trainer`], which steps until it is done, stopped or no longer learns. The loss is
+//! moves; or [`QueryLearner`], where passages stay as they are, too), and a [`Trainer`], which steps until it is done, stopped or no longer learns. The loss is
 //! InfoNCE over the other texts of a batch ([`Objective`]).
 //!
 //! In a federation the peer's update is what [`update`] makes of the trained values, or, where each
@@ -18,8 +18,10 @@ mod bert;
 mod checkpoint;
 mod examples;
 mod learner;
+mod map;
 mod objective;
 mod optimizer;
+mod query;
 mod statics;
 mod trainer;
 
@@ -30,6 +32,7 @@ pub use examples::{Dropped, Example, Examples, ImportError, Pair, PairRules};
 pub use learner::{Learner, TrainError};
 pub use objective::{Objective, ObjectiveError};
 pub use optimizer::{Optimizer, Schedule};
+pub use query::QueryLearner;
 pub use statics::StaticLearner;
 pub use trainer::{Outcome, Step, Stopped, TrainOptions, Trainer};
 

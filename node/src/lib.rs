@@ -29,6 +29,7 @@ pub mod metrics;
 pub mod models;
 pub mod node;
 pub mod opened;
+mod personal;
 mod query;
 mod reach;
 mod shares;

@@ -15,6 +15,7 @@ mod membership;
 mod mine;
 mod models;
 mod ops;
+mod personal;
 mod releases;
 mod rounds;
 mod secrecy;

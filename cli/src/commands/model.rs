@@ -2,6 +2,7 @@
 
 mod bench;
 mod mine;
+mod personal;
 mod train;
 
 use std::path::PathBuf;
@@ -83,6 +84,8 @@ pub enum Model {
     },
     Bench(bench::Bench),
     Mine(mine::Mine),
+    #[command(subcommand)]
+    Personal(personal::Personal),
     Train(Box<train::Train>),
 }
 
@@ -160,6 +163,7 @@ impl Model {
             Self::Distill(it) => it.run(session),
             Self::Bench(it) => it.run(session),
             Self::Mine(it) => it.run(session),
+            Self::Personal(it) => it.run(session),
             Self::Train(it) => it.run(session),
         }
     }

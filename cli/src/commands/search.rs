@@ -48,6 +48,9 @@ pub struct Search {
     /// Have the answer within this time, such as 200ms or 1.5s; it says if that cut it short
     #[arg(long, value_name = "TIME", value_parser = latency, conflicts_with = "group")]
     latency: Option<u32>,
+    /// Ask with the shared model alone, not with your own adapter (`covey model personal`)
+    #[arg(long)]
+    no_personal: bool,
     /// Say what the search did: passages recomputed and looked at, and why it stopped
     #[arg(long)]
     explain: bool,
@@ -92,6 +95,7 @@ impl Search {
             },
             filter: self.filter,
             latency_ms: self.latency,
+            no_personal: self.no_personal,
             limit: self.limit,
             soft_ms: self.soft,
             hard_ms: self.hard,

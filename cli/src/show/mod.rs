@@ -7,6 +7,7 @@ mod home;
 mod index;
 pub mod learn;
 mod mine;
+mod personal;
 mod search;
 mod status;
 mod train;
@@ -100,6 +101,7 @@ pub fn reply(reply: &Reply, out: &mut dyn Write, style: Style) -> io::Result<()>
         Reply::ModelBench(it) => bench::models(it, out, style),
         Reply::Evaluated(it) => eval::report(it, out, style),
         Reply::Trained(it) => train::trained(it, out, style),
+        Reply::Personal(it) => personal::personal(it, out, style),
         Reply::Mined(it) => mine::mined(it, out, style),
         Reply::Opened { results } => mine::opened(results, out, style),
         Reply::Open(it) => mine::open(it, out, style),

@@ -56,12 +56,13 @@ pub fn explain(report: &SearchReport) -> String {
         Some(bound) => format!("; what is not shown scores at most {bound:.3}"),
         None => String::new(),
     };
+    let asked = if report.personal { "asked with an adapter of your own; " } else { "" };
     let kept = match cached {
         0 => String::new(),
         _ => format!(" ({cached} more were in the cache)"),
     };
     format!(
-        "recomputed {recomputed} of {visited} passages looked at{kept}, {stale} passed over; \
+        "{asked}recomputed {recomputed} of {visited} passages looked at{kept}, {stale} passed over; \
          stopped as {why}{bound}; {took}"
     )
 }
@@ -233,6 +234,7 @@ mod tests {
             stopped: None,
             bound: None,
             lines: vec![],
+            personal: false,
         };
         let mut out = Vec::new();
         report(&found, &mut out, Style::of(false)).expect("writes to memory");

@@ -28,6 +28,9 @@ pub fn status(it: &Status, out: &mut dyn Write, style: Style) -> io::Result<()> 
         it.model.family,
         it.model.dim
     )?;
+    if it.personal {
+        writeln!(out, "         with an adapter of your own: covey model personal show")?;
+    }
     for address in &it.addresses {
         writeln!(out, "address  {}", clean(address))?;
     }

@@ -11,6 +11,8 @@ use crate::ModelId;
 
 /// Key of the metadata entry; there is one only, so that equal adapters have equal bytes.
 const KEY: &str = "covey.adapter";
+/// The same of an adapter for questions alone, so that neither is taken for the other.
+pub(super) const QUERY_KEY: &str = "covey.query-adapter";
 const VERSION: u32 = 1;
 
 /// Why bytes are no adapter for a model.
@@ -20,7 +22,7 @@ pub enum AdapterFileError {
     #[error("the adapter is not valid safetensors: {0}")]
     Safetensors(String),
     /// It says nothing of an adapter, or something that cannot be read.
-    #[error("the file does not say what it is an adapter of ({KEY}): {0}")]
+    #[error("the file does not say what it is an adapter of: {0}")]
     Metadata(String),
     /// Of a version that this program does not know.
     #[error("adapter format version {0} is not known here; a newer covey may read it")]
@@ -68,6 +70,10 @@ impl Adapter {
     ///
     /// Never, unless the tensors exceed what the format can hold.
     pub fn to_bytes(&self, base: ModelId) -> Result<Vec<u8>, AdapterFileError> {
+        self.write(KEY, base)
+    }
+
+    pub(super) fn write(&self, key: &str, base: ModelId) -> Result<Vec<u8>, AdapterFileError> {
         let about =
             Metadata { version: VERSION, base: base.full_hex(), config: self.config.clone() };
         let about = serde_json::to_string(&about)
@@ -80,7 +86,7 @@ impl Adapter {
                 .map(|view| (tensor.name.as_str(), view))
         });
         let views: Vec<_> = views.collect::<Result<_, _>>().map_err(broken)?;
-        safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), about)])))
+        safetensors::serialize(views, Some(HashMap::from([(key.to_owned(), about)])))
             .map_err(broken)
     }
 
@@ -90,9 +96,19 @@ impl Adapter {
     ///
     /// When the bytes are no adapter, are of another version, or are for another model.
     pub fn from_bytes(bytes: &[u8], base: ModelId, shape: Shape) -> Result<Self, AdapterFileError> {
+        Self::read(KEY, bytes, base, shape)
+    }
+
+    pub(super) fn read(
+        key: &str,
+        bytes: &[u8],
+        base: ModelId,
+        shape: Shape,
+    ) -> Result<Self, AdapterFileError> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
-        let about = header.metadata().as_ref().and_then(|all| all.get(KEY));
-        let about = about.ok_or_else(|| AdapterFileError::Metadata("there is none".to_owned()))?;
+        let about = header.metadata().as_ref().and_then(|all| all.get(key));
+        let about =
+            about.ok_or_else(|| AdapterFileError::Metadata(format!("there is no {key}")))?;
         let about: Metadata = serde_json::from_str(about)
             .map_err(|error| AdapterFileError::Metadata(error.to_string()))?;
         if about.version != VERSION {
@@ -118,7 +134,7 @@ impl Adapter {
         }
         let adapter = Self::with_values(about.config, shape, values)?;
         // A model's id has the file's hash in it, so what is the same must be so to the byte.
-        let canonical = adapter.to_bytes(base)? == bytes;
+        let canonical = adapter.write(key, base)? == bytes;
         if canonical { Ok(adapter) } else { Err(AdapterFileError::NotCanonical) }
     }
 }

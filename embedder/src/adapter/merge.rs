@@ -48,6 +48,26 @@ impl Adapter {
         });
     }
 
+    /// What the head adds to `vector`, `[dim]`.
+    pub(super) fn moved(&self, vector: &[f32]) -> Vec<f32> {
+        let times = |matrix: &[f32], x: &[f32]| -> Vec<f32> {
+            let dot = |row: &[f32]| row.iter().zip(x).map(|(m, x)| m * x).sum();
+            matrix.chunks_exact(x.len()).map(dot).collect()
+        };
+        match (self.config.places(&self.shape).first(), self.config.low_rank()) {
+            (Some(place), Some(low)) => {
+                let (a, b) = self.factors(0, place);
+                let inner: Vec<f32> = times(&a, vector).iter().map(|x| x * low.scale).collect();
+                times(b, &inner)
+            }
+            _ => {
+                let layout = self.layout();
+                let whole = layout.get(WHOLE).expect("a map is full or low-rank");
+                times(&self.values[whole.range.clone()], vector)
+            }
+        }
+    }
+
     /// The head's map, `[dim, dim]`: row by row what an output takes of each input, the identity included.
     pub(crate) fn map(&self) -> Vec<f32> {
         let Shape::Static { dim, .. } = self.shape else { return Vec::new() };

@@ -197,6 +197,12 @@ impl Examples {
         (first..self.texts.len()).collect()
     }
 
+    /// Whether a pair says that `text` belongs to `anchor`.
+    #[must_use]
+    pub fn belongs(&self, anchor: usize, text: usize) -> bool {
+        self.positives.get(&anchor).is_some_and(|all| all.contains(&text))
+    }
+
     /// A batch of some examples, with further candidates.
     #[must_use]
     pub fn batch(&self, examples: &[&Example], others: &[usize]) -> Batch {

@@ -1,13 +1,11 @@
 //! A linear map behind a static model's sums, and weights of its tokens.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 
 use super::learner::{Learner, TrainError, read, scalar};
+use super::map::Map;
 use super::{Batch, Objective};
-use crate::adapter::{
-    Adapter, AdapterConfig, AdapterError, Layout, LowRank, Place, Placed, Shape, TOKEN_WEIGHTS,
-    WHOLE,
-};
+use crate::adapter::{Adapter, AdapterConfig, AdapterError, Layout, Shape, TOKEN_WEIGHTS};
 use crate::compute::Backend;
 use crate::statics::StaticModel;
 use crate::{Embedder, ModelId};
@@ -89,28 +87,7 @@ impl StaticLearner {
 
     fn forward(&self, values: &[f32], batch: &Batch, objective: &Objective) -> Forward {
         let (device, plain) = (&self.backend.autodiff(), self.backend.device());
-        let tensor = |placed: &Placed| {
-            let data = values[placed.range.clone()].to_vec();
-            let data = TensorData::new(data, [placed.shape[0], placed.shape[1]]);
-            Tensor::<2>::from_data(data, device).require_grad()
-        };
-        let mut leaves = Vec::new();
-        let mut leaf = |name: &str| {
-            let placed = self.layout.get(name)?;
-            let tensor = tensor(placed);
-            leaves.push((placed.range.start, tensor.clone()));
-            Some(tensor)
-        };
-        let map = match leaf(WHOLE) {
-            Some(whole) => Map(vec![whole.transpose()]),
-            None => {
-                let low = self.config.low_rank().expect("a map is full or low-rank");
-                let place = &self.config.places(&self.shape)[0];
-                let a = leaf(&place.a()).unwrap_or_else(|| drawn(low, place, plain));
-                let b = leaf(&place.b()).expect("laid out");
-                Map(vec![a.transpose(), b.transpose() * low.scale])
-            }
-        };
+        let map = Map::of(&self.config, &self.layout, &self.shape, values, &self.backend);
         let moving = self.layout.get(TOKEN_WEIGHTS).is_some();
         let side = |texts: &[usize]| {
             let data = TensorData::new(self.sums(texts, values), [texts.len(), self.table.dim]);
@@ -125,7 +102,7 @@ impl StaticLearner {
         let (anchors, anchor_sums) = side(&batch.anchors);
         let (columns, column_sums) = side(&batch.columns);
         let loss = objective.loss(batch, &anchors, &columns);
-        Forward { loss, leaves, sums: moving.then_some([anchor_sums, column_sums]) }
+        Forward { loss, leaves: map.leaves, sums: moving.then_some([anchor_sums, column_sums]) }
     }
 
     /// What the gradients of sums say of tokens' weights.
@@ -166,21 +143,6 @@ impl Table {
             }
         }
         sums
-    }
-}
-
-fn drawn(low: LowRank, place: &Place, device: &Device) -> Tensor<2> {
-    let data = TensorData::new(low.draw_a(0, place), [low.rank, place.inputs]);
-    Tensor::from_data(data, device)
-}
-
-/// What sums are multiplied by, one after the other, beside the identity.
-struct Map(Vec<Tensor<2>>);
-
-impl Map {
-    fn apply(&self, sums: Tensor<2>) -> Tensor<2> {
-        let mapped = self.0.iter().fold(sums.clone(), |sums, factor| sums.matmul(factor.clone()));
-        mapped + sums
     }
 }
 

@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 
 use super::*;
-use crate::adapter::{AdapterConfig, HeadConfig, LoraConfig, Target};
+use crate::adapter::{Adapter, AdapterConfig, HeadConfig, LoraConfig, QueryAdapter, Target};
 use crate::{DistillOptions, StaticModel, distill};
 
 mod examples;
@@ -51,6 +51,14 @@ fn head(rank: Option<usize>, token_weights: bool, examples: &Examples) -> Static
     StaticLearner::new(&table(), config, &examples.texts, TOKENS).unwrap()
 }
 
+/// Of the vectors that the table makes.
+fn query(rank: Option<usize>, examples: &Examples) -> QueryLearner {
+    use crate::Embedder as _;
+    let texts: Vec<&str> = examples.texts.iter().map(String::as_str).collect();
+    let (model, head) = (table(), HeadConfig { rank, ..HeadConfig::default() });
+    QueryLearner::new(model.id(), head, model.dim(), model.embed(&texts).unwrap()).unwrap()
+}
+
 /// One learner of each kind.
 fn learners(examples: &Examples) -> Vec<Box<dyn Learner>> {
     vec![
@@ -58,6 +66,8 @@ fn learners(examples: &Examples) -> Vec<Box<dyn Learner>> {
         Box::new(bert(lora(true), examples)),
         Box::new(head(None, false, examples)),
         Box::new(head(Some(2), true, examples)),
+        Box::new(query(None, examples)),
+        Box::new(query(Some(3), examples)),
     ]
 }
 
@@ -343,4 +353,50 @@ fn options_out_of_range_are_named() {
     let model = crate::bert::tests::toy();
     let error = BertLearner::new(model, lora(false), &examples.texts, TOKENS).err().unwrap();
     assert!(matches!(error, TrainError::NotTrainable));
+}
+
+#[test]
+fn an_adapter_for_questions_asks_as_it_learnt_to_and_goes_through_its_file() {
+    let examples = all_of(&pairs(), 0.0);
+    for learner in [query(None, &examples), query(Some(3), &examples)] {
+        let adapter = learner.query_adapter(&moved(&learner)).unwrap();
+        let bytes = adapter.to_bytes().unwrap();
+        let back = QueryAdapter::from_bytes(&bytes, adapter.model(), learner.dim()).unwrap();
+        // What training differentiates is what a question becomes.
+        let batch = first(&examples, 2);
+        let objective = Objective { symmetric: false, temperature: 1.0, ..Objective::default() };
+        let loss = learner.loss(&moved(&learner), &batch, &objective).unwrap();
+        let score = |anchor: usize, column: usize| -> f64 {
+            let mut question = learner.vector(anchor).to_vec();
+            back.apply(&mut question);
+            let pairs = question.iter().zip(learner.vector(column));
+            pairs.map(|(x, y)| f64::from(x * y)).sum()
+        };
+        let of_row = |row: usize| {
+            let scores = batch.columns.iter().map(|&column| score(batch.anchors[row], column));
+            let scores: Vec<f64> = scores.collect();
+            scores.iter().map(|x| x.exp()).sum::<f64>().ln() - scores[batch.targets[row]]
+        };
+        let expected = (of_row(0) + of_row(1)) / 2.0;
+        assert!((loss - expected).abs() < 1e-4, "{loss}, not {expected}");
+        let untouched = learner.query_adapter(&learner.start()).unwrap();
+        let mut question = learner.vector(0).to_vec();
+        untouched.apply(&mut question);
+        assert!(question.iter().zip(learner.vector(0)).all(|(x, y)| (x - y).abs() < 1e-6));
+        let mut nothing = vec![0.0; learner.dim()];
+        back.apply(&mut nothing);
+        assert!(nothing.iter().all(|x| *x == 0.0));
+
+        // It is no adapter of the model itself, nor that one of this kind; cut short or for another model it is none at all.
+        let shape = learner.adapter(&learner.start()).unwrap().shape().clone();
+        assert!(Adapter::from_bytes(&bytes, adapter.model(), shape).is_err());
+        let plain = learner.adapter(&learner.start()).unwrap().to_bytes(adapter.model()).unwrap();
+        assert!(QueryAdapter::from_bytes(&plain, adapter.model(), learner.dim()).is_err());
+        for cut in [0, 8, 100, bytes.len() - 1] {
+            assert!(QueryAdapter::from_bytes(&bytes[..cut], adapter.model(), 6).is_err());
+        }
+        let other = crate::ModelId { release: [9; 32], ..adapter.model() };
+        assert!(QueryAdapter::from_bytes(&bytes, other, learner.dim()).is_err());
+        assert!(QueryAdapter::from_bytes(&bytes, adapter.model(), 7).is_err());
+    }
 }

@@ -12,6 +12,7 @@ mod learn;
 mod local;
 mod lossy;
 mod mine;
+mod personal;
 mod reply;
 mod schedule;
 pub mod server;
@@ -28,6 +29,7 @@ pub use index::*;
 pub use learn::*;
 pub use local::*;
 pub use mine::*;
+pub use personal::*;
 pub use reply::*;
 pub use schedule::*;
 pub use train::*;
@@ -132,6 +134,17 @@ pub enum Call {
     OpenedList,
     /// Forgets them.
     OpenedClear,
+    /// Trains the person's own adapter for questions, which is used from then on if it does better.
+    PersonalTrain(PersonalTrain),
+    /// The person's own adapter.
+    PersonalShow,
+    /// Says whether it is used.
+    PersonalUse {
+        /// Whether it is.
+        on: bool,
+    },
+    /// Deletes it.
+    PersonalRemove,
     /// Lets members of `group` search `collection`.
     Share {
         /// The collection.
@@ -320,6 +333,9 @@ pub struct SearchCall {
     /// searches only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u32>,
+    /// By the shared model alone, without the person's own adapter, which searches of own files use if there is one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub no_personal: bool,
     /// Results wanted; 10 by default and at most 100, or 100 and 1000 where they are lines.
     #[serde(default)]
     pub limit: Option<u16>,

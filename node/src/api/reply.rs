@@ -47,6 +47,8 @@ pub enum Reply {
         /// Oldest first.
         results: Vec<OpenedInfo>,
     },
+    /// To [`super::Call::PersonalTrain`], [`super::Call::PersonalShow`] and [`super::Call::PersonalUse`].
+    Personal(Box<super::PersonalInfo>),
     /// To [`super::Call::TrainOptIn`], [`super::Call::TrainStatus`] and [`super::Call::RoundsStart`].
     Learning {
         /// The groups, by name.
@@ -159,6 +161,9 @@ pub struct Status {
     /// What is done for rounds of learning.
     #[serde(default)]
     pub learning: Vec<super::LearningNow>,
+    /// Whether own files are asked with the person's own adapter.
+    #[serde(default)]
+    pub personal: bool,
 }
 
 /// A collection.
@@ -293,6 +298,9 @@ pub struct SearchReport {
     /// Lines found, by file, where a regular expression was searched for.
     #[serde(default)]
     pub lines: Vec<LineHit>,
+    /// Whether own collections were asked with the person's own adapter, which scores are of then.
+    #[serde(default)]
+    pub personal: bool,
 }
 
 /// Why a search ended.

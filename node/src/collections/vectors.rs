@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use covey_embedder::adapter::QueryAdapter;
 use covey_protocol::ids::ModelId;
 
 use super::slot::View;
 use super::{Collections, LocalHit};
 use crate::api::{ApiError, ErrorCode};
-use crate::models::{ModelHandle, Models};
+use crate::models::{ModelHandle, Models, model_id};
 
 /// A question's vectors. Scores of two releases are never compared: where both have hits, those of the
 /// other releases are scored anew by the first one.
@@ -44,6 +45,15 @@ impl Vectors {
             }
         }
         Ok(self)
+    }
+
+    /// Maps the vector by the model that `adapter` is for, if one is by that, and says so.
+    #[must_use]
+    pub fn adapted(mut self, adapter: &QueryAdapter) -> (Self, bool) {
+        let id = model_id(adapter.model());
+        let of_it = self.all.iter_mut().find(|(model, _)| model.id == id);
+        let there = of_it.map(|(_, vector)| adapter.apply(vector)).is_some();
+        (self, there)
     }
 
     /// Every score has to be one of the first release.

@@ -194,6 +194,10 @@ fn needs_others(call: &Call) -> bool {
         | Call::OpenedAdd(_)
         | Call::OpenedList
         | Call::OpenedClear
+        | Call::PersonalTrain(_)
+        | Call::PersonalShow
+        | Call::PersonalUse { .. }
+        | Call::PersonalRemove
         | Call::Share { .. }
         | Call::Unshare { .. }
         | Call::GroupCreate { .. }

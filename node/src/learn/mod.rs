@@ -39,6 +39,7 @@ use crate::cancel::CancelFlag;
 use crate::store::{Blobs, Kv, Stores};
 use ledger::PrivacyLedger;
 use meter::Meter;
+pub(crate) use prepare::{examples, keep_some};
 
 /// What is said while a node trains.
 const TRAINING: &str = "training";

@@ -131,7 +131,7 @@ struct Outcome {
 }
 
 /// What is learnt from, and what is held out: always the same pairs, so that none that was learnt from is ever judged by.
-fn examples(pairs: &[Pair]) -> Examples {
+pub(crate) fn examples(pairs: &[Pair]) -> Examples {
     let split = |held_out| {
         let rules = PairRules { per_document: PER_DOCUMENT, held_out, seed: 0 };
         Examples::new(pairs, &rules)
@@ -266,7 +266,7 @@ fn measures_loss(plan: &Plan) -> bool {
 }
 
 /// Keeps `most` of `some`, evenly spread.
-fn keep_some<T>(some: &mut Vec<T>, most: usize) {
+pub(crate) fn keep_some<T>(some: &mut Vec<T>, most: usize) {
     let count = some.len();
     if count > most {
         let mut place = 0;

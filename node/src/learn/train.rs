@@ -89,7 +89,7 @@ impl<L: Link> Node<L> {
     }
 
     /// Does `work` on threads of the lowest priority.
-    pub(super) async fn quietly<T: Send + 'static>(
+    pub(crate) async fn quietly<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {

@@ -38,3 +38,8 @@ impl Encoder for Adapter {
 pub fn model_id(id: covey_embedder::ModelId) -> ModelId {
     ModelId { base: Digest::from_bytes(id.base), release: Digest::from_bytes(id.release) }
 }
+
+/// The id as the embedder has it.
+pub fn embedder_id(id: ModelId) -> covey_embedder::ModelId {
+    covey_embedder::ModelId { base: *id.base.as_bytes(), release: *id.release.as_bytes() }
+}

@@ -16,7 +16,7 @@ use covey_embedder::train::Learner;
 use covey_index::{Encoder, SearchOptions};
 use covey_protocol::ids::ModelId;
 
-pub use adapter::model_id;
+pub use adapter::{embedder_id, model_id};
 pub use one::OneModel;
 pub use stored::{StoredModels, compute_error, model_entry, model_error};
 

@@ -26,6 +26,7 @@ use crate::groups::Groups;
 use crate::learn::Learning;
 use crate::models::Models;
 use crate::opened::Opened;
+use crate::personal::Personal;
 use crate::query::{Ledger, Meter, Rates};
 use crate::shares::Shares;
 use crate::store::{Kv, Stores, Table};
@@ -103,6 +104,7 @@ pub struct Inner<L: Link> {
     pub(crate) addresses: Addresses,
     pub(crate) audit: Arc<Ledger>,
     pub(crate) opened: Opened,
+    pub(crate) personal: Personal,
     pub(crate) learning: Arc<Learning>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) answers: Semaphore,
@@ -153,6 +155,7 @@ impl<L: Link> Node<L> {
             addresses,
             audit: Arc::new(Ledger::open(stores.clone(), me)),
             opened: Opened::new(kv.clone()),
+            personal: Personal::open(stores.blobs())?,
             learning: Arc::new(Learning::new(stores.clone(), me)),
             meter: Arc::new(Meter::default()),
             kv,
@@ -223,6 +226,10 @@ impl<L: Link> Node<L> {
             Call::OpenedAdd(call) => self.opened_add(&call),
             Call::OpenedList => self.opened_list(),
             Call::OpenedClear => self.opened_clear(),
+            Call::PersonalTrain(call) => self.personal_train(call, progress, cancel).await,
+            Call::PersonalShow => self.personal_show().await,
+            Call::PersonalUse { on } => self.personal_use(on).await,
+            Call::PersonalRemove => self.personal_remove(),
             Call::Share { collection, group, reveal } => self.share(collection, &group, reveal),
             Call::Unshare { collection, group } => self.unshare(&collection, &group),
             Call::GroupCreate { group, member } => self.group_create(group, member),

@@ -45,11 +45,15 @@ const fn wants_collections(call: &Call) -> bool {
         | Call::Search(_)
         | Call::Mine(_)
         | Call::OpenedAdd(_)
+        | Call::PersonalTrain(_)
         | Call::Share { .. }
         | Call::TrainOptIn(_) => true,
         Call::Status
         | Call::OpenedList
         | Call::OpenedClear
+        | Call::PersonalShow
+        | Call::PersonalUse { .. }
+        | Call::PersonalRemove
         | Call::Unshare { .. }
         | Call::GroupCreate { .. }
         | Call::GroupList

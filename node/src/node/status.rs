@@ -41,6 +41,7 @@ impl<L: Link> Node<L> {
             groups: self.group_infos(),
             connected: u32::try_from(peers.len()).unwrap_or(u32::MAX),
             learning: self.learning_now(),
+            personal: self.personal.is_used(&self.asked_by(Some(current))),
         })))
     }
 

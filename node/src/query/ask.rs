@@ -88,7 +88,11 @@ impl<L: Link> Node<L> {
                 }
                 report
             }
-            None => self.search_own(Wish::check(&call, self.env.now())?, asked).await?,
+            None => {
+                let personal = self.personal.adapter().filter(|_| !call.no_personal);
+                let wish = Wish::check(&call, self.env.now())?.with(personal);
+                self.search_own(wish, asked).await?
+            }
         };
         report.elapsed_us = micros(started.elapsed());
         Ok(Reply::Search(report))
@@ -341,6 +345,7 @@ impl<L: Link> Node<L> {
             stopped: own.stopped,
             bound: own.bound,
             lines: Vec::new(),
+            personal: false,
         })
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use covey_embedder::adapter::QueryAdapter;
 use covey_index::{Filter, Grep, GrepOptions, SearchOptions, TimeLeft};
 use covey_protocol::ids::{Name, NodeId, UnixMillis};
 use covey_protocol::wire::PrivateText;
@@ -34,6 +36,7 @@ pub(super) struct OwnAnswer {
     pub(super) stopped: Option<Stopped>,
     pub(super) bound: Option<f32>,
     pub(super) notes: Vec<String>,
+    personal: bool,
 }
 
 /// Embeds the question.
@@ -52,6 +55,8 @@ pub(super) struct Wish {
     only: Option<Name>,
     filter: Option<Filter>,
     deadline: Option<UnixMillis>,
+    /// What questions are asked with besides the model.
+    personal: Option<Arc<QueryAdapter>>,
 }
 
 impl Wish {
@@ -71,7 +76,13 @@ impl Wish {
             return Err(usage(message.to_owned()));
         }
         let deadline = call.latency_ms.map(|latency| now.plus(latency.into()));
-        Ok(Self { mode: call.mode, only: call.collection.clone(), filter, deadline })
+        let only = call.collection.clone();
+        Ok(Self { mode: call.mode, only, filter, deadline, personal: None })
+    }
+
+    /// The same, asked with the person's own adapter.
+    pub(super) fn with(self, personal: Option<Arc<QueryAdapter>>) -> Self {
+        Self { personal, ..self }
     }
 
     /// Searches, where blocking is fine.
@@ -87,17 +98,17 @@ impl Wish {
             SearchMode::Vector => {
                 let model = models.current()?;
                 let vector = vector(&model, asked)?;
-                let vectors =
-                    Vectors::of(model, vector).with(collections.releases(), models, text)?;
-                self.run(collections, Query::Vector(&vectors), asked, env)
+                let (vectors, personal) = self.vectors(collections, models, model, vector, text)?;
+                let found = self.run(collections, Query::Vector(&vectors), asked, env)?;
+                Ok(OwnAnswer { personal, ..found })
             }
             SearchMode::Hybrid => {
                 let model = models.current()?;
                 // A question of words the model does not know still has words.
                 let vector = embed(&model, text)?;
-                let vectors =
-                    Vectors::of(model, vector).with(collections.releases(), models, text)?;
-                self.run(collections, Query::Both(&vectors, text), asked, env)
+                let (vectors, personal) = self.vectors(collections, models, model, vector, text)?;
+                let found = self.run(collections, Query::Both(&vectors, text), asked, env)?;
+                Ok(OwnAnswer { personal, ..found })
             }
             SearchMode::Lexical => self.run(collections, Query::Words(text), asked, env),
             SearchMode::Grep => {
@@ -108,6 +119,22 @@ impl Wish {
                 self.run(collections, Query::Lines(&grep), asked, env)
             }
         }
+    }
+
+    /// A question's vectors by every release that collections hold, and whether the person's own adapter had a part in them.
+    fn vectors(
+        &self,
+        collections: &Collections,
+        models: &dyn Models,
+        model: ModelHandle,
+        vector: Vec<f32>,
+        text: &str,
+    ) -> Result<(Vectors, bool), ApiError> {
+        let vectors = Vectors::of(model, vector).with(collections.releases(), models, text)?;
+        Ok(match &self.personal {
+            Some(adapter) => vectors.adapted(adapter),
+            None => (vectors, false),
+        })
     }
 
     fn run(
@@ -226,6 +253,7 @@ impl OwnAnswer {
             stopped: found.stopped,
             bound: found.bound,
             notes: found.notes,
+            personal: false,
         }
     }
 
@@ -297,6 +325,7 @@ impl OwnAnswer {
             stopped: self.stopped,
             bound: self.bound,
             lines: self.lines,
+            personal: self.personal,
         }
     }
 }

@@ -1,0 +1,136 @@
+//! A linear map behind the vectors of questions alone.
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::learner::{Learner, TrainError, read, scalar};
+use super::map::Map;
+use super::{Batch, Objective};
+use crate::ModelId;
+use crate::adapter::{Adapter, AdapterConfig, AdapterError, HeadConfig, Layout, QueryAdapter};
+use crate::compute::Backend;
+
+/// Embedded texts, of which those that are asked (the anchors) are mapped, and those that are found stay as they are: what
+/// learns a [`QueryAdapter`], for a model of any family, without running it.
+pub struct QueryLearner {
+    id: ModelId,
+    backend: Backend,
+    config: AdapterConfig,
+    layout: Layout,
+    start: Vec<f32>,
+    dim: usize,
+    /// `[texts, dim]`, of unit length each.
+    vectors: Vec<f32>,
+}
+
+impl QueryLearner {
+    /// Of texts that model `id` has made `vectors` of, `[texts, dim]`.
+    ///
+    /// # Errors
+    ///
+    /// When the map's rank does not fit vectors of that length, or they are no whole number of vectors.
+    pub fn new(
+        id: ModelId,
+        head: HeadConfig,
+        dim: usize,
+        vectors: Vec<f32>,
+    ) -> Result<Self, TrainError> {
+        let shape = QueryAdapter::shape(dim);
+        let config = AdapterConfig::Head(HeadConfig { token_weights: false, ..head });
+        let layout = config.layout(&shape)?;
+        if !vectors.len().is_multiple_of(dim) {
+            let (found, expected) = (vectors.len(), vectors.len() / dim * dim);
+            return Err(AdapterError::Length { found, expected }.into());
+        }
+        let start = Adapter::new(config.clone(), shape)?.values().to_vec();
+        Ok(Self { id, backend: Backend::cpu(), config, layout, start, dim, vectors })
+    }
+
+    /// The adapter that these values make.
+    ///
+    /// # Errors
+    ///
+    /// As [`Learner::adapter`].
+    pub fn query_adapter(&self, values: &[f32]) -> Result<QueryAdapter, AdapterError> {
+        Ok(QueryAdapter::new(self.id, self.adapter(values)?))
+    }
+
+    /// The vector of a text, of unit length.
+    #[must_use]
+    pub fn vector(&self, text: usize) -> &[f32] {
+        &self.vectors[text * self.dim..][..self.dim]
+    }
+
+    fn forward(&self, values: &[f32], batch: &Batch, objective: &Objective) -> (Tensor<1>, Map) {
+        let shape = QueryAdapter::shape(self.dim);
+        let map = Map::of(&self.config, &self.layout, &shape, values, &self.backend);
+        let rows = |texts: &[usize]| {
+            let data: Vec<f32> =
+                texts.iter().flat_map(|&text| self.vector(text)).copied().collect();
+            let data = TensorData::new(data, [texts.len(), self.dim]);
+            Tensor::<2>::from_data(data, self.backend.device())
+        };
+        let anchors = map.apply(rows(&batch.anchors));
+        (objective.loss(batch, &anchors, &rows(&batch.columns)), map)
+    }
+}
+
+impl Learner for QueryLearner {
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn texts(&self) -> usize {
+        self.vectors.len() / self.dim
+    }
+
+    fn identity(&self) -> String {
+        format!("{} queries {:?}", self.id.full_hex(), self.config)
+    }
+
+    fn start(&self) -> Vec<f32> {
+        self.start.clone()
+    }
+
+    fn adapter(&self, values: &[f32]) -> Result<Adapter, AdapterError> {
+        let shape = QueryAdapter::shape(self.dim);
+        Adapter::with_values(self.config.clone(), shape, values.to_vec())
+    }
+
+    fn bytes(&self, batch: &Batch) -> usize {
+        let (rows, columns) = (batch.rows(), batch.columns.len());
+        // Vectors, what the map makes of them, unit vectors and their gradients; scores, twice masked.
+        (12 * (rows + columns) * self.dim + 8 * rows * (rows + columns)) * size_of::<f32>()
+    }
+
+    fn gradient(
+        &self,
+        values: &[f32],
+        batch: &Batch,
+        objective: &Objective,
+        gradient: &mut [f32],
+    ) -> Result<f64, TrainError> {
+        self.backend.guarded(|| {
+            let (loss, map) = self.forward(values, batch, objective);
+            let mut found = loss.backward();
+            for (start, leaf) in map.leaves {
+                let Some(of_leaf) = leaf.grad_remove(&mut found) else { continue };
+                let of_leaf = read(of_leaf)?;
+                gradient[start..].iter_mut().zip(of_leaf).for_each(|(sum, x)| *sum += x);
+            }
+            scalar(loss)
+        })
+    }
+
+    fn loss(
+        &self,
+        values: &[f32],
+        batch: &Batch,
+        objective: &Objective,
+    ) -> Result<f64, TrainError> {
+        self.backend.guarded(|| scalar(self.forward(values, batch, objective).0))
+    }
+}
