@@ -5,6 +5,7 @@ mod evaluate;
 mod promote;
 mod rounds;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use covey_crypto::{Digest, SecretKey};
@@ -25,6 +26,9 @@ use crate::state::{Checkpoint, Promotion, State};
 use crate::store::{Store, StoreError};
 use crate::{Campaign, CampaignError};
 pub use promote::{Candidate, Promote};
+
+/// Attempts that [`Coordinator::recent`] tells of.
+pub const RECENT: usize = 100;
 
 /// A group as its log has it now.
 #[derive(Debug, Clone)]
@@ -134,6 +138,8 @@ struct Inner {
     run: Option<Run>,
     /// The last values that somebody asked for.
     values: Option<(Digest, Arc<[f32]>)>,
+    /// The last attempts that are over.
+    recent: VecDeque<RoundRecord>,
 }
 
 impl Coordinator {
@@ -143,7 +149,9 @@ impl Coordinator {
     /// If it cannot be read.
     pub fn open(key: Arc<SecretKey>, store: Arc<dyn Store>) -> Result<Self, CoordinatorError> {
         let state = State::read(&*store)?;
-        let mut inner = Inner { state, run: None, values: None };
+        let recent = records(&*store)?.into();
+        let mut inner = Inner { state, run: None, values: None, recent };
+        inner.forget();
         match &inner.state.current {
             Some(current) => inner.run = Some(Run::open(current, &key, &*store)?),
             // A crash may have come between the end of an attempt and that of its journal.
@@ -215,7 +223,7 @@ impl Coordinator {
         if let Some(run) = inner.run.take() {
             let mut record = record(&inner.state, &run.plan, now, failed("it was stopped"));
             record.phases = run.phases(now);
-            self.record(&record)?;
+            self.record(&mut inner, record)?;
         }
         let mut state = inner.state.clone();
         state.stop_asking();
@@ -313,19 +321,27 @@ impl Coordinator {
     /// # Errors
     /// If the store fails, or a record is damaged.
     pub fn records(&self) -> Result<Vec<RoundRecord>, CoordinatorError> {
-        let records = self.store.records()?;
-        let decode = |bytes: &Vec<u8>| postcard::from_bytes(bytes);
-        records.iter().map(decode).collect::<Result<_, _>>().map_err(|_| CoordinatorError::Damaged)
+        records(&*self.store)
+    }
+
+    /// The last [`RECENT`] of them, without reading the store.
+    pub fn recent(&self) -> Vec<RoundRecord> {
+        self.inner().recent.iter().cloned().collect()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn record(&self, record: &RoundRecord) -> Result<(), CoordinatorError> {
-        let bytes = postcard::to_allocvec(record);
+    fn record(&self, inner: &mut Inner, record: RoundRecord) -> Result<(), CoordinatorError> {
+        let bytes = postcard::to_allocvec(&record);
         let bytes = bytes.expect("every sequence in a record knows its length");
-        Ok(self.store.record(record.round, record.attempt, &bytes)?)
+        self.store.record(record.round, record.attempt, &bytes)?;
+        // After a crash between this and what follows, it ends once more.
+        inner.recent.retain(|it| (it.round, it.attempt) != (record.round, record.attempt));
+        inner.recent.push_back(record);
+        inner.forget();
+        Ok(())
     }
 
     fn write(&self, inner: &mut Inner, state: State) -> Result<(), CoordinatorError> {
@@ -346,6 +362,11 @@ impl Coordinator {
 }
 
 impl Inner {
+    fn forget(&mut self) {
+        let beyond = self.recent.len().saturating_sub(RECENT);
+        self.recent.drain(..beyond);
+    }
+
     fn announced(&self) -> Option<Announced> {
         let current = self.state.current.as_ref()?;
         let open = self.run.as_ref().is_some_and(|run| run.phase() == Phase::Gathering);
@@ -362,6 +383,12 @@ impl Inner {
             }
         }
     }
+}
+
+fn records(store: &dyn Store) -> Result<Vec<RoundRecord>, CoordinatorError> {
+    let records = store.records()?;
+    let decode = |bytes: &Vec<u8>| postcard::from_bytes(bytes);
+    records.iter().map(decode).collect::<Result<_, _>>().map_err(|_| CoordinatorError::Damaged)
 }
 
 fn failed(why: impl Into<String>) -> Came {

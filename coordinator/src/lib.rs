@@ -14,5 +14,7 @@ mod state;
 pub mod store;
 
 pub use campaign::{Campaign, CampaignError};
-pub use coordinator::{Candidate, Coordinator, CoordinatorError, GroupView, Promote, Status};
+pub use coordinator::{
+    Candidate, Coordinator, CoordinatorError, GroupView, Promote, RECENT, Status,
+};
 pub use record::{Came, RoundRecord};

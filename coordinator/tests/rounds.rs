@@ -51,6 +51,7 @@ fn rounds_move_the_values_as_the_rule_says_restarted_or_not() {
         assert!(world.announced(1).is_none());
         let records = world.coordinator.records().expect("records");
         assert_eq!(records.len(), 3);
+        assert_eq!(world.coordinator.recent(), records);
         for record in &records {
             let Came::Checkpoint { participants: 5, measured, .. } = &record.came else {
                 panic!("{record:?}")

@@ -102,7 +102,7 @@ impl Coordinator {
         let mut record = record(&inner.state, plan, now, came);
         record.phases = inner.run.as_ref().map(|run| run.phases(now)).unwrap_or_default();
         tracing::info!(round = record.round, attempt = record.attempt, came = ?record.came, "an attempt is over");
-        self.record(&record)?;
+        self.record(inner, record.clone())?;
         let over = if made { Over::Done } else { Over::Failed };
         next.last = Some((plan.terms(record.attempt).digest(), over));
         let attempt = record.attempt + 1;

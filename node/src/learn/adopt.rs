@@ -1,6 +1,6 @@
 //! Using a group's releases: by command, and by themselves where the person wants that.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use covey_crypto::Digest;
@@ -81,7 +81,7 @@ impl<L: Link> Node<L> {
 
     /// Adopts new releases where the person wants that, for as long as the node runs.
     pub(crate) async fn follow_releases(&self) {
-        let mut busy = BTreeSet::new();
+        let mut busy = BTreeMap::new();
         let mut tasks = JoinSet::new();
         for look in 0_u64.. {
             for group in self.groups.active() {
@@ -90,25 +90,27 @@ impl<L: Link> Node<L> {
                 let early = self.learning.state().waits.get(&group).is_some_and(|waiting| {
                     waiting.manifest == manifest && Instant::now() < waiting.again
                 });
-                if early || !busy.insert(group) {
+                if early || busy.values().any(|of| *of == group) {
                     continue;
                 }
                 let node = self.clone();
-                tasks.spawn(async move {
+                let task = tasks.spawn(async move {
                     if look % TIDY_EVERY == 0 {
                         node.tidy(group).await;
                     }
                     (group, manifest, node.adopt_if_new(group, &current).await)
                 });
+                busy.insert(task.id(), group);
             }
             sleep(LOOK_EVERY).await;
-            while let Some(ended) = tasks.try_join_next() {
+            while let Some(ended) = tasks.try_join_next_with_id() {
                 match ended {
-                    Ok((group, manifest, adopted)) => {
-                        busy.remove(&group);
+                    Ok((task, (group, manifest, adopted))) => {
+                        busy.remove(&task);
                         self.learning.waits(group, manifest, adopted.err());
                     }
                     Err(error) => {
+                        busy.remove(&error.id());
                         tracing::error!(%error, "adopting a release failed; this is a bug");
                     }
                 }

@@ -25,8 +25,6 @@ use crate::collections::key_of_pairs;
 use crate::models::ModelHandle;
 use crate::node::Node;
 
-/// Attempts that are listed.
-const HISTORY: usize = 100;
 /// How often a round is tried.
 const ATTEMPTS: u32 = 3;
 /// Groups up to here share with everybody.
@@ -199,7 +197,7 @@ impl<L: Link> Node<L> {
         };
         let campaign = match hosted {
             Some(coordinator) => {
-                let records = coordinator.records().map_err(|error| failed(&error))?;
+                let records = coordinator.recent();
                 let ends = coordinator.wake_at();
                 let mut info = campaign_info(&coordinator.status(), &records, problem, ends);
                 let view = self.group_view(id);
@@ -406,7 +404,7 @@ fn campaign_info(
         release_every_s: status.release_every_ms.map(|every| every / 1_000),
         next_release: None,
         problem,
-        history: records[records.len().saturating_sub(HISTORY)..].iter().map(past).collect(),
+        history: records.iter().map(past).collect(),
     }
 }
 

@@ -17,6 +17,10 @@ use crate::bench::report::Goal;
 const DEPTH: usize = 10;
 /// Share of f32's nDCG that whole numbers may cost.
 const COST: f64 = 0.005;
+/// Share of MiniLM's nDCG that the built-in model is to reach.
+const BUILTIN: f64 = 0.85;
+/// How large that may be.
+const LARGEST_MIB: f64 = 8.0;
 /// Trainings, each from a seed of its own.
 const SEEDS: u64 = 3;
 /// Least probability of a difference that passes for chance.
@@ -175,7 +179,36 @@ pub fn goals(rows: &[Row]) -> Vec<Goal> {
             _ => (),
         }
     }
+    goals.extend(builtin_beside_minilm(rows));
     goals
+}
+
+/// How large the built-in model is.
+pub fn size(root: &Path) -> Result<Goal> {
+    let file = root.join(format!("embedder/assets/{BUILTIN_NAME}.cvst"));
+    let bytes = file.metadata().with_context(|| file.display().to_string())?.len();
+    let name = format!("{BUILTIN_NAME}: MiB, vocabulary included");
+    Ok(Goal::at_most(name, bytes as f64 / f64::from(1 << 20), LARGEST_MIB))
+}
+
+/// The built-in model's mean over sets beside MiniLM's, over those sets that both have a row for.
+fn builtin_beside_minilm(rows: &[Row]) -> Option<Goal> {
+    let floats = format!("{} {}", testing::MINILM_NAME, Precision::F32.name());
+    let of = |name: &str| -> BTreeMap<&str, f64> {
+        let qualities = rows.iter().filter_map(|row| match row {
+            Row::Quality(it) if it.model == name => Some((it.set.as_str(), it.ndcg)),
+            _ => None,
+        });
+        qualities.collect()
+    };
+    let (ours, theirs) = (of(BUILTIN_NAME), of(&floats));
+    let both: Vec<(&str, f64, f64)> =
+        ours.iter().filter_map(|(set, it)| Some((*set, *it, *theirs.get(set)?))).collect();
+    let (mine, other): (f64, f64) =
+        both.iter().fold((0.0, 0.0), |sums, (_, mine, other)| (sums.0 + mine, sums.1 + other));
+    let sets = both.iter().map(|(set, ..)| *set).collect::<Vec<_>>().join(" and ");
+    let name = format!("{sets}: {BUILTIN_NAME}: mean nDCG@10 beside {floats}'s");
+    (other > 0.0).then(|| Goal::at_least(name, mine / other, BUILTIN))
 }
 
 #[cfg(test)]
@@ -196,6 +229,24 @@ mod tests {
         let alone = quality("s", "m f32", &first, None);
         let found = goals(&[it, worse, alone].map(Row::Quality));
         assert_eq!(found.iter().map(|goal| goal.met).collect::<Vec<_>>(), [true, false]);
+    }
+
+    #[test]
+    fn the_built_in_model_is_held_against_minilm_over_all_sets() {
+        let floats = format!("{} {}", testing::MINILM_NAME, Precision::F32.name());
+        let of = |set: &str, model: &str, value: f64| {
+            Row::Quality(quality(set, model, &values([value; 3]), None))
+        };
+        let rows = [
+            of("s", BUILTIN_NAME, 0.5),
+            of("s", &floats, 0.6),
+            of("n", BUILTIN_NAME, 0.2),
+            of("n", &floats, 0.3),
+            of("alone", BUILTIN_NAME, 0.9),
+        ];
+        let [goal] = &goals(&rows)[..] else { panic!("one goal") };
+        assert!((goal.value - 0.7 / 0.9).abs() < 1e-12 && !goal.met, "{goal:?}");
+        assert!(goal.name.starts_with("n and s: "), "{}", goal.name);
     }
 
     #[test]
