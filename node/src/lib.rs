@@ -21,6 +21,7 @@ pub mod durable;
 pub mod env;
 mod errors;
 mod groups;
+mod held_out;
 pub mod home;
 pub mod identity;
 mod learn;

@@ -11,16 +11,31 @@ fn status(person: &Person) -> Value {
     person.json(&["train", "status", "lab"])["groups"][0].clone()
 }
 
-/// Five people with something to learn from, and Gus, whose node is to coordinate and lies. Plans are made as Ada's node would.
-fn stage() -> (Lab, Crooked) {
-    let mut lab = learn::lab(&["ada", "ben", "cleo", "dan", "eve", "gus"]);
-    lab.take_daemon(5).kill();
-    let ada = lab.person(0);
+/// Has Ada's node coordinate and begin a round.
+fn ada_begins(ada: &Person) {
     ada.json(&["group", "coordinator", "lab", "ada"]);
     let options = ["--without-noise", "--min-cohort", "4", "--dropout", "0.2", "--clip", "2"];
     ada.json(
         &[&["train", "start", "lab", "--rounds", "1", "--window", "1h"][..], &options].concat(),
     );
+}
+
+/// Ends that, and has Gus coordinate.
+fn gus_follows(lab: &Lab) {
+    let ada = lab.person(0);
+    ada.json(&["train", "stop", "lab"]);
+    ada.json(&["group", "coordinator", "lab", "gus"]);
+    for person in &lab.people[..5] {
+        wait_until("all to hear who coordinates", || status(person)["coordinator"] == "gus");
+    }
+}
+
+/// Five people with something to learn from, and Gus, whose node is to coordinate and lies. Plans are made as Ada's node would.
+fn stage() -> (Lab, Crooked) {
+    let mut lab = learn::lab(&["ada", "ben", "cleo", "dan", "eve", "gus"]);
+    lab.take_daemon(5).kill();
+    let ada = lab.person(0);
+    ada_begins(ada);
     let runtime = Arc::new(Runtime::new().expect("threads"));
     let gus = Puppet::of(lab.person(5), &runtime);
     let nodes: Vec<_> = lab.people[..5].iter().map(|person| gus.meet(person)).collect();
@@ -28,12 +43,8 @@ fn stage() -> (Lab, Crooked) {
     let announced = wait_for("a plan", || gus.announced(nodes[0], facts.group));
     let plan: Plan = announced.plan.verify(&nodes[0]).expect("sound").plan().clone();
     let values = gus.values(nodes[0], facts.group, plan.start);
-    ada.json(&["train", "stop", "lab"]);
-    ada.json(&["group", "coordinator", "lab", "gus"]);
-    let facts = Facts::of(ada, "lab");
-    for person in &lab.people[1..5] {
-        wait_until("all to hear who coordinates", || status(person)["coordinator"] == "gus");
-    }
+    gus_follows(&lab);
+    let facts = Facts::of(lab.person(0), "lab");
     let crooked = Crooked::start(gus, &facts, &plan, values, 5);
     for node in nodes {
         crooked.call(node);
@@ -80,6 +91,16 @@ fn nobody_gives_anything_to_a_coordinator_that_lies() {
     assert_eq!(saw.sent.len(), 5, "{saw:?}");
     // These phases end with the last that is needed: who is later than that is not waited for.
     assert!(saw.agreed.len() >= 4 && saw.opened.len() >= 3, "{saw:?}");
+
+    // Whatever others have planned meanwhile, nothing of its plans is forgotten.
+    ada_begins(&members[0]);
+    for person in members {
+        wait_until("all to follow the plan of another one", || {
+            let status = status(person);
+            status["coordinator"] == "ada" && status["plan"]["round"] == 2
+        });
+    }
+    gus_follows(&lab);
 
     // A plan of a round that is long over, the last one again, and another attempt at it that nobody needs.
     let again = |attempt| {

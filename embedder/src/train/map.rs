@@ -1,7 +1,10 @@
 //! A linear map behind vectors, as training moves it.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 
+use super::Batch;
+use super::learner::read;
+use crate::EmbedError;
 use crate::adapter::{AdapterConfig, Layout, LowRank, Place, Placed, Shape, WHOLE};
 use crate::compute::Backend;
 
@@ -9,7 +12,7 @@ use crate::compute::Backend;
 pub(super) struct Map {
     factors: Vec<Tensor<2>>,
     /// Tensors whose gradient is wanted, and where among all values it goes.
-    pub(super) leaves: Vec<(usize, Tensor<2>)>,
+    leaves: Vec<(usize, Tensor<2>)>,
 }
 
 impl Map {
@@ -47,11 +50,32 @@ impl Map {
         Self { factors, leaves }
     }
 
+    /// Adds what `found` has for the map's tensors to the gradient of all values.
+    pub(super) fn add_gradient(
+        self,
+        found: &mut Gradients,
+        gradient: &mut [f32],
+    ) -> Result<(), EmbedError> {
+        for (start, leaf) in self.leaves {
+            let Some(of_leaf) = leaf.grad_remove(found) else { continue };
+            let of_leaf = read(of_leaf)?;
+            gradient[start..].iter_mut().zip(of_leaf).for_each(|(sum, x)| *sum += x);
+        }
+        Ok(())
+    }
+
     /// `rows`, `[rows, dim]`, mapped.
     pub(super) fn apply(&self, rows: Tensor<2>) -> Tensor<2> {
         let mapped = self.factors.iter().fold(rows.clone(), |rows, by| rows.matmul(by.clone()));
         mapped + rows
     }
+}
+
+/// About how many bytes the gradient of a batch of vectors takes.
+pub(super) fn bytes(dim: usize, batch: &Batch) -> usize {
+    let (rows, columns) = (batch.rows(), batch.columns.len());
+    // Vectors, what the map makes of them, unit vectors and their gradients; scores, twice masked.
+    (12 * (rows + columns) * dim + 8 * rows * (rows + columns)) * size_of::<f32>()
 }
 
 fn drawn(low: LowRank, place: &Place, device: &Device) -> Tensor<2> {

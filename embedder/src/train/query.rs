@@ -2,8 +2,8 @@
 
 use burn::tensor::{Tensor, TensorData};
 
-use super::learner::{Learner, TrainError, read, scalar};
-use super::map::Map;
+use super::learner::{Learner, TrainError, scalar};
+use super::map::{self, Map};
 use super::{Batch, Objective};
 use crate::ModelId;
 use crate::adapter::{Adapter, AdapterConfig, AdapterError, HeadConfig, Layout, QueryAdapter};
@@ -101,9 +101,7 @@ impl Learner for QueryLearner {
     }
 
     fn bytes(&self, batch: &Batch) -> usize {
-        let (rows, columns) = (batch.rows(), batch.columns.len());
-        // Vectors, what the map makes of them, unit vectors and their gradients; scores, twice masked.
-        (12 * (rows + columns) * self.dim + 8 * rows * (rows + columns)) * size_of::<f32>()
+        map::bytes(self.dim, batch)
     }
 
     fn gradient(
@@ -116,11 +114,7 @@ impl Learner for QueryLearner {
         self.backend.guarded(|| {
             let (loss, map) = self.forward(values, batch, objective);
             let mut found = loss.backward();
-            for (start, leaf) in map.leaves {
-                let Some(of_leaf) = leaf.grad_remove(&mut found) else { continue };
-                let of_leaf = read(of_leaf)?;
-                gradient[start..].iter_mut().zip(of_leaf).for_each(|(sum, x)| *sum += x);
-            }
+            map.add_gradient(&mut found, gradient)?;
             scalar(loss)
         })
     }

@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, TensorData};
 
 use super::learner::{Learner, TrainError, read, scalar};
-use super::map::Map;
+use super::map::{self, Map};
 use super::{Batch, Objective};
 use crate::adapter::{Adapter, AdapterConfig, AdapterError, Layout, Shape, TOKEN_WEIGHTS};
 use crate::compute::Backend;
@@ -102,7 +102,7 @@ impl StaticLearner {
         let (anchors, anchor_sums) = side(&batch.anchors);
         let (columns, column_sums) = side(&batch.columns);
         let loss = objective.loss(batch, &anchors, &columns);
-        Forward { loss, leaves: map.leaves, sums: moving.then_some([anchor_sums, column_sums]) }
+        Forward { loss, map, sums: moving.then_some([anchor_sums, column_sums]) }
     }
 
     /// What the gradients of sums say of tokens' weights.
@@ -148,8 +148,7 @@ impl Table {
 
 struct Forward {
     loss: Tensor<1>,
-    /// Tensors whose gradient is wanted, and where it goes.
-    leaves: Vec<(usize, Tensor<2>)>,
+    map: Map,
     /// Sums of anchors and columns, where tokens have weights.
     sums: Option<[Tensor<2>; 2]>,
 }
@@ -180,10 +179,7 @@ impl Learner for StaticLearner {
     }
 
     fn bytes(&self, batch: &Batch) -> usize {
-        let (rows, columns) = (batch.rows(), batch.columns.len());
-        // Sums, what the map makes of them, unit vectors and their gradients; scores, twice masked.
-        let sides = 12 * (rows + columns) * self.table.dim;
-        (sides + 8 * rows * (rows + columns)) * size_of::<f32>()
+        map::bytes(self.table.dim, batch)
     }
 
     fn gradient(
@@ -194,13 +190,9 @@ impl Learner for StaticLearner {
         gradient: &mut [f32],
     ) -> Result<f64, TrainError> {
         self.backend.guarded(|| {
-            let Forward { loss, leaves, sums } = self.forward(values, batch, objective);
+            let Forward { loss, map, sums } = self.forward(values, batch, objective);
             let mut found = loss.backward();
-            for (start, leaf) in leaves {
-                let Some(of_leaf) = leaf.grad_remove(&mut found) else { continue };
-                let of_leaf = read(of_leaf)?;
-                gradient[start..].iter_mut().zip(of_leaf).for_each(|(sum, x)| *sum += x);
-            }
+            map.add_gradient(&mut found, gradient)?;
             for (sums, texts) in sums.iter().flatten().zip([&batch.anchors, &batch.columns]) {
                 if let Some(of_sums) = sums.grad_remove(&mut found) {
                     self.add_weights(values, texts, &read(of_sums)?, gradient);

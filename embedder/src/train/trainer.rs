@@ -320,8 +320,23 @@ impl<'a> Trainer<'a> {
     ///
     /// When the tensor backend fails.
     pub fn held_out_loss(&self) -> Result<Option<f64>, TrainError> {
+        self.held_out_loss_unless(&mut || false)
+    }
+
+    /// The same, unless `ended` says before a batch that it is not wanted any more: then `None`.
+    ///
+    /// # Errors
+    ///
+    /// When the tensor backend fails.
+    pub fn held_out_loss_unless(
+        &self,
+        ended: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<f64>, TrainError> {
         let (mut sum, mut rows) = (0.0, 0);
         for some in self.examples.held_out.chunks(self.options.batch) {
+            if ended() {
+                return Ok(None);
+            }
             for batch in self.fitting(&some.iter().collect::<Vec<_>>()) {
                 let loss =
                     self.learner.loss(&self.state.values, &batch, &self.options.objective)?;

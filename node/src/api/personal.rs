@@ -55,7 +55,7 @@ pub struct PersonalAdapter {
 pub struct PersonalLearnt {
     /// Pairs that were learnt from.
     pub pairs: u64,
-    /// Pairs that were held out.
+    /// Pairs that were held out to judge by; about as many others said when to stop.
     pub held_out_pairs: u64,
     /// Loss of these, with the model alone and with the adapter.
     pub loss: (f64, f64),

@@ -82,7 +82,7 @@ impl<L: Link> Node<L> {
     pub(crate) fn train_opt_out(&self, group: &Name) -> Result<Reply, ApiError> {
         let id = self.groups.find(group)?;
         self.learning.choose(id, None)?;
-        self.learning.stop(id);
+        self.learning.leave(id);
         // Whoever has masked an update and leaves is a dropout like any other.
         self.forget_attempt(id)?;
         Ok(Reply::Ok)

@@ -25,8 +25,8 @@ mod store;
 mod take_part;
 mod train;
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use covey_coordinator::Coordinator;
@@ -39,7 +39,6 @@ use crate::cancel::CancelFlag;
 use crate::store::{Blobs, Kv, Stores};
 use ledger::PrivacyLedger;
 use meter::Meter;
-pub(crate) use prepare::{examples, keep_some};
 
 /// What is said while a node trains.
 const TRAINING: &str = "training";
@@ -90,6 +89,8 @@ struct State {
     waits: BTreeMap<GroupId, adopt::Waiting>,
     /// Why a group's next release is not made.
     unreleased: BTreeMap<GroupId, String>,
+    /// Groups that the person has opted out of while a round was followed.
+    left: BTreeSet<GroupId>,
     /// Groups whose round is followed by a task, which what is here ends: when the person opts out, or in anew.
     stops: BTreeMap<GroupId, CancelFlag>,
 }
@@ -165,6 +166,16 @@ impl Learning {
         let stop = place.insert(CancelFlag::new()).clone();
         drop(state);
         Some(Following { learning: Arc::clone(self), group, stop })
+    }
+
+    /// Ends what is done in a group that the person has left, once that has stopped too.
+    fn leave(&self, group: GroupId) {
+        let mut state = self.state();
+        state.refused.remove(&group);
+        if let Some(stop) = state.stops.get(&group) {
+            stop.cancel();
+            state.left.insert(group);
+        }
     }
 
     /// Ends what is done with an earlier decision of the person's.

@@ -1,25 +1,17 @@
 //! Training for a round: from own files and a plan to an update. And what own files make of a candidate, which is trained on nothing.
 
 use covey_embedder::adapter::AdapterConfig;
-use covey_embedder::train::{
-    Examples, Learner, Pair, PairRules, TrainError, TrainOptions, Trainer, update,
-};
+use covey_embedder::train::{Examples, Learner, Pair, TrainError, TrainOptions, Trainer, update};
 use covey_privacy::ledger::CollectionKey;
 use covey_protocol::ids::ModelId;
 use covey_protocol::round::{Check, Checked, Measure, Plan, Weighting};
 
 use crate::api::{ApiError, ErrorCode};
+use crate::held_out::{examples, keep_some};
 use crate::models::Models;
 
-/// Most pairs of one document.
-const PER_DOCUMENT: usize = 16;
-/// Share of documents whose pairs are held out: the first of these that gives enough. The documents of a smaller share are among those of a
-/// larger one.
-const HELD_OUT: [f64; 4] = [0.1, 0.2, 0.3, 0.5];
-/// Held-out pairs that are enough.
+/// Held-out pairs that are enough to tell how a loss moved.
 const ENOUGH: usize = 4;
-/// No more are held out than leave so many to learn from.
-const LEAST_LEARNT: usize = 8;
 /// Most held-out pairs that values are compared by.
 const MOST_COMPARED: usize = 2_000;
 /// Most held-out pairs that losses are told of in a round: looking at more would take longer than training does.
@@ -70,7 +62,7 @@ pub(super) fn train(
 ) -> Result<Trained, ApiError> {
     let plan = plan.plan();
     let learning = &plan.learning;
-    let mut examples = examples(pairs);
+    let mut examples = examples(pairs, ENOUGH);
     keep_some(&mut examples.held_out, if measures_loss(plan) { MOST_HELD_OUT } else { 0 });
     let count = examples.train.len();
     if count < learning.min_pairs as usize {
@@ -109,8 +101,9 @@ pub(super) fn train(
     let norm = update.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     let clipped = norm > contribution.clip.get();
     extras.extend(contribution.measures.iter().map(|measure| match measure {
-        Measure::LossBefore => outcome.before.unwrap_or(0.0),
-        Measure::LossAfter => outcome.after.unwrap_or(0.0),
+        // Who has held nothing out has no loss to tell.
+        Measure::LossBefore => outcome.before.map_or(0.0, bounded),
+        Measure::LossAfter => outcome.after.map_or(0.0, bounded),
         Measure::Clipped => f64::from(u8::from(clipped)),
         // No plan that trains has it.
         Measure::NoWorse => 0.0,
@@ -130,26 +123,6 @@ struct Outcome {
     after: Option<f64>,
 }
 
-/// What is learnt from, and what is held out: always the same pairs, so that none that was learnt from is ever judged by.
-pub(crate) fn examples(pairs: &[Pair]) -> Examples {
-    let split = |held_out| {
-        let rules = PairRules { per_document: PER_DOCUMENT, held_out, seed: 0 };
-        Examples::new(pairs, &rules)
-    };
-    let mut all = split(HELD_OUT[0]);
-    for held_out in &HELD_OUT[1..] {
-        if all.held_out.len() >= ENOUGH {
-            break;
-        }
-        let more = split(*held_out);
-        if more.train.len() < LEAST_LEARNT {
-            break;
-        }
-        all = more;
-    }
-    all
-}
-
 /// Values of an adapter that are compared.
 pub(super) struct Compared {
     /// The model whose weights stay.
@@ -163,22 +136,23 @@ pub(super) struct Compared {
 }
 
 /// The loss of held-out pairs with the values before and after, and how many pairs that are; nothing if there are too few. Nothing is trained.
+/// `ended` is asked between batches whether there is no more time.
 pub(super) fn compare(
     models: &dyn Models,
     compared: Compared,
     pairs: &[Pair],
-    batch: usize,
-    tokens: usize,
+    (batch, tokens): (usize, usize),
+    ended: &mut dyn FnMut() -> bool,
 ) -> Result<Option<(f64, f64, usize)>, ApiError> {
     let Compared { base, adapter, before, after } = compared;
-    let mut examples = examples(pairs);
-    examples.held_out.truncate(MOST_COMPARED);
+    let mut examples = examples(pairs, ENOUGH);
+    keep_some(&mut examples.held_out, MOST_COMPARED);
     let count = examples.held_out.len();
     if examples.train.len() < 2 || count < 2 {
         return Ok(None);
     }
     let learner = models.learner(base, adapter, &examples.texts, tokens)?;
-    let loss = |values: Vec<f32>| {
+    let mut loss = |values: Vec<f32>| {
         let fits = learner.layout().len() == values.len();
         if !fits || !values.iter().all(|value| value.is_finite()) {
             let message = format!("{}, or are not finite", Check::Start);
@@ -187,7 +161,16 @@ pub(super) fn compare(
         let options = TrainOptions { batch, ..TrainOptions::default() };
         let trainer =
             Trainer::new(&*learner, &examples, options, Some(values)).map_err(uncompared)?;
-        trainer.held_out_loss().map_err(uncompared)
+        let mut late = false;
+        let found = trainer.held_out_loss_unless(&mut || {
+            late = ended();
+            late
+        });
+        if late {
+            let message = "the time to compare was over before it was done";
+            return Err(ApiError::new(ErrorCode::Timeout, message));
+        }
+        found.map_err(uncompared)
     };
     let losses = loss(before.unwrap_or_else(|| learner.start()))?.zip(loss(after)?);
     Ok(losses.map(|(before, after)| (before, after, count)))
@@ -205,22 +188,27 @@ pub(super) fn evaluate(
     before: Vec<f32>,
     after: Vec<f32>,
     pairs: &[Pair],
+    ended: &mut dyn FnMut() -> bool,
 ) -> Result<Trained, ApiError> {
     let (plan, learning) = (plan.plan(), plan.plan().learning);
-    let (batch, tokens) = (usize::from(learning.batch), usize::from(learning.max_tokens));
+    let sizes = (usize::from(learning.batch), usize::from(learning.max_tokens));
     let adapter = adapter(&plan.adapter)?;
     let compared = Compared { base: plan.model, adapter, before: Some(before), after };
-    let found = compare(models, compared, pairs, batch, tokens)?;
+    let found = compare(models, compared, pairs, sizes, ended)?;
     let enough = found.filter(|(_, _, count)| *count >= learning.min_pairs as usize);
     let Some((before, after, count)) = enough else {
         let message = "there are too few held-out pairs in these collections to evaluate with";
         return Err(ApiError::new(ErrorCode::NotFound, message));
     };
     let no_worse = is_as_good(before, after);
-    let bounded = |loss: f64| if loss.is_finite() { loss } else { Measure::LOSS_BOUND };
     let extras = vec![bounded(before), bounded(after), f64::from(u8::from(no_worse))];
     let told = Told { pairs: count, steps: 0, norm: 0.0 };
     Ok(Trained { update: Vec::new(), extras, collections: Vec::new(), told })
+}
+
+/// A loss as it may be told.
+fn bounded(loss: f64) -> f64 {
+    if loss.is_finite() { loss } else { Measure::LOSS_BOUND }
 }
 
 fn uncompared(error: TrainError) -> ApiError {
@@ -263,20 +251,6 @@ fn run(
 fn measures_loss(plan: &Plan) -> bool {
     let losses = [Measure::LossBefore, Measure::LossAfter];
     plan.contribution.measures.iter().any(|measure| losses.contains(measure))
-}
-
-/// Keeps `most` of `some`, evenly spread.
-pub(crate) fn keep_some<T>(some: &mut Vec<T>, most: usize) {
-    let count = some.len();
-    if count > most {
-        let mut place = 0;
-        // Of every `count / most`, the first.
-        some.retain(|_| {
-            let (before, after) = (place * most / count, (place + 1) * most / count);
-            place += 1;
-            after > before
-        });
-    }
 }
 
 fn failed(error: TrainError) -> ApiError {
@@ -386,7 +360,7 @@ mod tests {
         let models = StoredModels::new(store, None);
         let model = models.current().expect("the built-in one");
         let config = AdapterConfig::Head(HeadConfig::default());
-        let all = examples(&pairs());
+        let all = examples(&pairs(), ENOUGH);
         let learner = models.learner(model.id, config.clone(), &all.texts, 16).expect("fits");
         let start = learner.start();
         let plan = plan(&model, &config, Start::of(&start));
@@ -402,16 +376,5 @@ mod tests {
         let moved: Vec<f32> = start.iter().zip(&trained.update).map(|(a, b)| a + b).collect();
         let (before, after) = (loss(&start), loss(&moved));
         assert!(after < 0.9 * before, "the loss went from {before} to {after}");
-    }
-
-    #[test]
-    fn what_is_kept_is_spread_over_all() {
-        for (count, most) in [(0, 3), (3, 3), (10, 3), (1_000, 64), (7, 0)] {
-            let mut some: Vec<usize> = (0..count).collect();
-            keep_some(&mut some, most);
-            assert_eq!(some.len(), count.min(most), "{count} and {most}");
-            let gaps = some.windows(2).map(|pair| pair[1] - pair[0]);
-            assert!(gaps.into_iter().all(|gap| gap <= count / most.max(1) + 1), "{some:?}");
-        }
     }
 }

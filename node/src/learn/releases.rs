@@ -149,10 +149,14 @@ impl<L: Link> Node<L> {
         let comparing = move || {
             let pairs = collections.pairs_of(&names, &files, &opened, &CancelFlag::new())?;
             let compared = Compared { base, adapter, before, after };
-            let found = compare(&*models, compared, &pairs, JUDGED.0, JUDGED.1)?;
+            let mut pass = || {
+                collections.let_searches_pass(|| false);
+                false
+            };
+            let found = compare(&*models, compared, &pairs, JUDGED, &mut pass)?;
             Ok(found.map(|(before, after, _)| (before, after)))
         };
-        self.quietly(comparing).await
+        crate::background::quietly(&self.env, comparing).await
     }
 }
 

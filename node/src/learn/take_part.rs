@@ -31,8 +31,6 @@ const ASK_EVERY: Duration = Duration::from_secs(5);
 const MARGIN_MS: u64 = 30_000;
 /// The longest pause that a coordinator may ask for, in milliseconds.
 const LATEST_MS: u64 = 30_000;
-/// How long an attempt is gone on with that this node was killed in: a day, in milliseconds.
-const RESUMED_MS: u64 = 24 * 3_600_000;
 
 impl<L: Link> Node<L> {
     /// Follows the rounds of every group that the person has opted in to, for as long as the node runs.
@@ -50,6 +48,12 @@ impl<L: Link> Node<L> {
                 tasks.spawn(async move {
                     let followed = node.follow(group, &choice, &following.stop).await;
                     let stopped = following.stop.is_cancelled();
+                    if stopped && node.learning.state().left.remove(&group) {
+                        // Decided while an update was being masked.
+                        if let Err(error) = node.forget_attempt(group) {
+                            tracing::error!(%error, "what was masked cannot be deleted");
+                        }
+                    }
                     drop(following);
                     match followed {
                         // On other terms from now on, if at all.
@@ -114,7 +118,7 @@ impl<L: Link> Node<L> {
             let terms = plan.terms(announced.attempt).digest();
             let mut seen = self.learning.seen(group)?;
             let before = seen.clone();
-            seen.begin(coordinator, plan.plan().round, plan.digest());
+            let followed = seen.begin(coordinator, plan.plan().round, plan.digest())?.clone();
             if seen != before {
                 self.learning.note(group, &seen)?;
             }
@@ -122,10 +126,10 @@ impl<L: Link> Node<L> {
             if announced.attempt >= plan.plan().attempts {
                 return Err(refused(&Check::Stale));
             }
-            if seen.given || (announced.attempt < seen.attempt && ready.is_none()) {
+            if followed.given || (announced.attempt < followed.attempt && ready.is_none()) {
                 return Ok(());
             }
-            if announced.attempt < seen.attempt {
+            if announced.attempt < followed.attempt {
                 // The coordinator has not come to the next attempt yet.
                 self.wait(stop, ASK_EVERY / 5).await?;
                 continue;
@@ -165,7 +169,8 @@ impl<L: Link> Node<L> {
                 continue;
             }
             // Before any key leaves: these terms are used.
-            seen.attempt = announced.attempt + 1;
+            let followed = seen.begin(coordinator, plan.plan().round, plan.digest())?;
+            followed.attempt = announced.attempt + 1;
             self.learning.note(group, &seen)?;
             let key = self.groups.key();
             let joined = self.env.with_rng(|rng| {
@@ -206,8 +211,12 @@ impl<L: Link> Node<L> {
             );
             return self.forget_attempt(group);
         };
+        let followed = self.learning.seen(group)?.of(coordinator).and_then(|it| it.masked);
+        let Some((_, until)) = followed.filter(|(terms, _)| *terms == record.terms) else {
+            // Another one coordinates now, whom it was not masked for.
+            return self.forget_attempt(group);
+        };
         let participant = Participant::resume(record, &self.groups.key());
-        let until = self.env.now().plus(RESUMED_MS);
         let part = Part { group, coordinator, plan: None, stop, until };
         self.drive(&part, participant).await.map(|_| ())
     }
@@ -251,7 +260,7 @@ impl<L: Link> Node<L> {
         let last = seen.plan_of(coordinator);
         if let Task::Evaluate { of } = plan.plan().task
             && plan.cost().is_none()
-            && seen.evaluated == Some(of.digest)
+            && seen.has_evaluated(&of.digest)
             && last != Some((plan.plan().round, plan.digest()))
         {
             // A second sum of the same numbers, over others, could give them away by difference.
@@ -345,14 +354,16 @@ impl<L: Link> Node<L> {
             return Err(refused(&"the person has decided otherwise since"));
         }
         let paid = self.pay(part.group, plan, &participant.terms(), &trained.collections)?;
+        let mut seen = self.learning.seen(part.group)?;
+        let followed = seen.begin(part.coordinator, plan.plan().round, plan.digest())?;
+        followed.masked = Some((participant.terms(), part.until));
         if paid.is_none() {
-            let mut seen = self.learning.seen(part.group)?;
-            seen.given = true;
+            followed.given = true;
             if let Task::Evaluate { of } = plan.plan().task {
-                seen.evaluated = Some(of.digest);
+                seen.evaluate(of.digest);
             }
-            self.learning.note(part.group, &seen)?;
         }
+        self.learning.note(part.group, &seen)?;
         let secret = self.env.with_rng(|rng| {
             let mut seed = [0; 32];
             rng.fill_bytes(&mut seed);

@@ -11,10 +11,9 @@ use super::ask::Tries;
 use super::prepare::{self, Told, Trained};
 use super::schedule::{Pace, Waits};
 use super::take_part::training_ends;
-use crate::api::{ApiError, ErrorCode, OptIn, TrainedInfo};
-use crate::background;
+use crate::api::{ApiError, OptIn, TrainedInfo};
+use crate::background::quietly;
 use crate::cancel::CancelFlag;
-use crate::env::Compute;
 use crate::node::Node;
 
 impl<L: Link> Node<L> {
@@ -41,6 +40,7 @@ impl<L: Link> Node<L> {
         let (collections, models, env) =
             (self.collections.clone(), self.models.clone(), self.env.clone());
         let (sources, opened) = (choice.clone(), self.opened.list()?);
+        let evaluates = candidate.is_some();
         let (begun, round) = (self.env.now(), plan.plan().round);
         let (plan, stop, seed) = (plan.clone(), stop.clone(), self.env.next_u64());
         let (learning, first) = (self.learning.clone(), choice.schedule.clone());
@@ -57,19 +57,23 @@ impl<L: Link> Node<L> {
             let ended = || stop.is_cancelled() || env.now().0 >= end;
             let tell = |waits: Option<Waits>| match waits {
                 Some(waits) => learning.set_doing(group, &waits.to_string()),
-                None => learning.set_doing(group, TRAINING),
+                None => learning.set_doing(group, doing),
+            };
+            let rest = || {
+                let worked = pace.borrow().worked();
+                collections.let_searches_pass(ended);
+                pace.borrow_mut().rest(worked, &ended, &tell);
+                ended()
             };
             let mut trained = match candidate {
-                Some(of) => prepare::evaluate(&*models, &plan, values, of, &pairs)?,
+                Some(of) => prepare::evaluate(&*models, &plan, values, of, &pairs, &mut || rest())?,
                 None => prepare::train(&*models, &plan, values, &pairs, seed, &|step, of| {
                     if step > 0 {
                         learning.meter.steps.inc();
                     }
                     learning.set_training(group, step, of);
                     if step < of {
-                        let worked = pace.borrow().worked();
-                        collections.let_searches_pass(ended);
-                        pace.borrow_mut().rest(worked, &ended, &tell);
+                        rest();
                         learning.set_training(group, step, of);
                     }
                     ended()
@@ -79,32 +83,15 @@ impl<L: Link> Node<L> {
             trained.collections = keys;
             Ok(trained)
         };
-        let trained = self.quietly(work).await?;
+        let trained = quietly(&self.env, work).await?;
+        if evaluates {
+            return Ok(trained);
+        }
         let Told { pairs, steps, norm } = trained.told;
         let (pairs, steps) = (pairs as u64, steps as u64);
         let ms = self.env.now().0.saturating_sub(begun.0);
         let told = TrainedInfo { round, pairs, steps, ms, norm };
         self.learning.state().trained.insert(group, told);
         Ok(trained)
-    }
-
-    /// Does `work` on threads of the lowest priority.
-    pub(crate) async fn quietly<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        let inline = self.env.computes() == Compute::Inline;
-        self.env
-            .compute(move || {
-                if inline {
-                    return work();
-                }
-                let threads = background::threads().map_err(|error| {
-                    let message = format!("cannot start threads to compute on: {error}");
-                    ApiError::new(ErrorCode::Internal, message)
-                })?;
-                threads.install(work)
-            })
-            .await
     }
 }

@@ -9,7 +9,7 @@ mod file;
 mod train;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use covey_embedder::adapter::QueryAdapter;
 use covey_net::Link;
@@ -19,6 +19,7 @@ use crate::api::{
     ApiError, ErrorCode, PersonalAdapter, PersonalInfo, PersonalLearnt, PersonalTrain, Progress,
     Reply,
 };
+use crate::background::quietly;
 use crate::cancel::CancelFlag;
 use crate::models::ModelHandle;
 use crate::node::{Node, metered};
@@ -40,6 +41,8 @@ enum State {
 pub(crate) struct Personal {
     blobs: Arc<dyn Blobs>,
     state: RwLock<State>,
+    /// One change at a time, from reading to writing.
+    changing: Mutex<()>,
     /// One training at a time.
     training: tokio::sync::Mutex<()>,
 }
@@ -58,7 +61,7 @@ impl Personal {
             },
         };
         let (state, training) = (RwLock::new(state), tokio::sync::Mutex::new(()));
-        Ok(Self { blobs, state, training })
+        Ok(Self { blobs, state, changing: Mutex::new(()), training })
     }
 
     fn state(&self) -> State {
@@ -82,12 +85,22 @@ impl Personal {
         self.kept().is_some_and(|kept| kept.about.on && models.contains(&kept.about.model))
     }
 
-    fn keep(&self, kept: Kept) -> Result<(), ApiError> {
+    /// Keeps what `change` makes of what is kept, if it makes anything.
+    fn change(&self, change: impl FnOnce(Option<&Kept>) -> Option<Kept>) -> Result<(), ApiError> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(kept) = change(self.kept().as_deref()) else { return Ok(()) };
         let bytes = kept.to_bytes().map_err(|error| {
             ApiError::new(ErrorCode::Internal, format!("the adapter cannot be written: {error}"))
         })?;
         self.blobs.put(FILE, &bytes)?;
         self.set(State::Kept(Arc::new(kept)));
+        Ok(())
+    }
+
+    fn remove(&self) -> Result<(), StoreError> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.blobs.remove(FILE)?;
+        self.set(State::None);
         Ok(())
     }
 
@@ -187,17 +200,16 @@ impl<L: Link> Node<L> {
                 watch(at)
             };
             let (adapter, learnt) = train::learn(&model, pairs, watch)?;
-            let before = node.personal.kept();
-            let wanted = asked || before.as_ref().is_some_and(|before| before.about.on);
-            if learnt.does_better() && wanted {
-                let sources = (from.collections, from.pairs);
-                let now = node.env.now();
-                node.personal.keep(Kept::new(adapter, model.dim, now, sources, learnt))?;
-            } else if let Some(before) = before {
-                let mut kept = Kept::clone(&before);
+            let (sources, now) = ((from.collections, from.pairs), node.env.now());
+            node.personal.change(|before| {
+                let wanted = asked || before.is_some_and(|before| before.about.on);
+                if learnt.does_better() && wanted {
+                    return Some(Kept::new(adapter, model.dim, now, sources, learnt));
+                }
+                let mut kept = before?.clone();
                 kept.about.tried = model.id;
-                node.personal.keep(kept)?;
-            }
+                Some(kept)
+            })?;
             Ok(learnt)
         })
     }
@@ -216,7 +228,7 @@ impl<L: Link> Node<L> {
         let (collections, pairs) = (kept.about.collections.clone(), kept.about.files.clone());
         let from = PersonalTrain { collections, pairs };
         let trained = match self.trainer(from, false, cancel.clone()) {
-            Ok(train) => self.quietly(move || train(&mut |_| Ok(()))).await,
+            Ok(train) => quietly(&self.env, move || train(&mut |_| Ok(()))).await,
             Err(error) => Err(error),
         };
         match trained {
@@ -230,24 +242,26 @@ impl<L: Link> Node<L> {
 
     /// Says whether questions are asked with it.
     pub(crate) async fn personal_use(&self, on: bool) -> Result<Reply, ApiError> {
-        let Some(kept) = self.personal.kept() else {
+        let mut there = false;
+        self.personal.change(|kept| {
+            let mut kept = kept?.clone();
+            (kept.about.on, there) = (on, true);
+            Some(kept)
+        })?;
+        if !there {
             let message = match self.personal.state() {
                 State::Damaged(why) => format!("the personal adapter is damaged: {why}"),
                 State::None | State::Kept(_) => "there is no personal adapter".to_owned(),
             };
             return Err(ApiError::new(ErrorCode::NotFound, message)
                 .hint("`covey model personal train` makes one"));
-        };
-        let mut kept = Kept::clone(&kept);
-        kept.about.on = on;
-        self.personal.keep(kept)?;
+        }
         self.personal_info(None).await
     }
 
     /// Deletes it.
     pub(crate) fn personal_remove(&self) -> Result<Reply, ApiError> {
-        self.personal.blobs.remove(FILE)?;
-        self.personal.set(State::None);
+        self.personal.remove()?;
         Ok(Reply::Ok)
     }
 }

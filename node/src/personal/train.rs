@@ -1,20 +1,24 @@
 //! Training of a person's own adapter: from pairs of their texts to what a question's vector becomes.
 
+use std::collections::BTreeSet;
+use std::mem::take;
 use std::ops::ControlFlow;
 
 use covey_embedder::adapter::{HeadConfig, QueryAdapter};
 use covey_embedder::eval::compare;
-use covey_embedder::train::{Example, Examples, Pair, QueryLearner, TrainOptions, Trainer};
+use covey_embedder::train::{
+    Example, Examples, Learner, Pair, QueryLearner, TrainOptions, Trainer,
+};
 
 use crate::api::{ApiError, ErrorCode, PersonalLearnt, Progress};
-use crate::learn::{examples, keep_some};
+use crate::held_out::{examples, keep_some};
 use crate::models::{ModelHandle, embedder_id};
 
 /// Most pairs that are learnt from with a static model, which embeds them in a second, and with a transformer, which takes minutes.
 const MOST_PAIRS: (usize, usize) = (20_000, 4_000);
 /// Fewer pairs say nothing of others.
 const LEAST_PAIRS: usize = 32;
-/// Fewer held-out pairs say nothing of whether anything was learnt.
+/// Fewer held-out pairs say nothing of when to stop, and as many others of whether anything was learnt.
 const LEAST_HELD_OUT: usize = 8;
 /// Most held-out pairs that places are looked up of.
 const MOST_RANKED: usize = 500;
@@ -34,12 +38,20 @@ pub(super) fn learn(
 ) -> Result<(QueryAdapter, PersonalLearnt), ApiError> {
     let fast = model.cheap_recompute().is_some();
     keep_some(&mut pairs, if fast { MOST_PAIRS.0 } else { MOST_PAIRS.1 });
-    let examples = examples(&pairs);
-    let (count, held_out) = (examples.train.len(), examples.held_out.len());
-    if count < LEAST_PAIRS || held_out < LEAST_HELD_OUT {
+    let mut examples = examples(&pairs, 2 * LEAST_HELD_OUT);
+    // Pairs of a document follow each other; one half says when to stop, the other what that is worth.
+    let documents: BTreeSet<usize> = examples.held_out.iter().map(|it| it.document).collect();
+    let every_second: BTreeSet<usize> = documents.into_iter().step_by(2).collect();
+    let (stop_by, judged) = take(&mut examples.held_out)
+        .into_iter()
+        .partition(|it| every_second.contains(&it.document));
+    let judged: Vec<Example> = judged;
+    examples.held_out = stop_by;
+    let (count, held_out) = (examples.train.len(), judged.len());
+    if count < LEAST_PAIRS || held_out.min(examples.held_out.len()) < LEAST_HELD_OUT {
         let message = format!(
             "there are {} pairs of texts to learn from, too few to learn anything that holds for other questions",
-            count + held_out
+            count + held_out + examples.held_out.len()
         );
         return Err(ApiError::new(ErrorCode::NotFound, message).hint(
             "pairs come of titles, headings, comments in code, and results opened by `covey open`; add folders with more of those, or name a \
@@ -58,7 +70,7 @@ pub(super) fn learn(
         patience: 4,
         ..TrainOptions::default()
     };
-    let mut trainer = Trainer::new(&learner, &examples, options, None).map_err(failed)?;
+    let mut trainer = Trainer::new(&learner, &examples, options.clone(), None).map_err(failed)?;
     let mut ended = Ok(());
     let outcome = trainer.run(&mut |_, step| {
         ended = watch(progress("training", step.step, step.steps));
@@ -68,7 +80,13 @@ pub(super) fn learn(
     let outcome = outcome.map_err(failed)?;
     let adapter = learner.query_adapter(&outcome.values);
     let adapter = adapter.map_err(|error| internal(&error))?;
-    let loss = |loss: Option<f64>| loss.unwrap_or(f64::MAX);
+    examples.held_out = judged;
+    let loss = |values: Vec<f32>| -> Result<f64, ApiError> {
+        let trainer = Trainer::new(&learner, &examples, options.clone(), Some(values));
+        let loss = trainer.and_then(|trainer| trainer.held_out_loss()).map_err(failed)?;
+        loss.ok_or_else(|| internal(&"held-out pairs are all alike"))
+    };
+    let loss = (loss(learner.start())?, loss(outcome.values)?);
     let before = reciprocal_ranks(&learner, &examples, None);
     let after = reciprocal_ranks(&learner, &examples, Some(&adapter));
     let differences: Vec<f64> = after.iter().zip(&before).map(|(a, b)| a - b).collect();
@@ -76,7 +94,7 @@ pub(super) fn learn(
     let learnt = PersonalLearnt {
         pairs: count as u64,
         held_out_pairs: held_out as u64,
-        loss: (loss(outcome.held_out_before), loss(outcome.held_out)),
+        loss,
         reciprocal_rank: (mean(&before), mean(&after)),
         p: compare(&differences).map_or(1.0, |it| it.p),
     };

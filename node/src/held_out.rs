@@ -1,0 +1,62 @@
+//! What is learnt from, and what is held out to judge by.
+
+use covey_embedder::train::{Examples, Pair, PairRules};
+
+/// Most pairs of one document.
+const PER_DOCUMENT: usize = 16;
+/// Share of documents whose pairs are held out: the first of these that gives enough. The documents of a smaller share are among those of a
+/// larger one.
+const HELD_OUT: [f64; 4] = [0.1, 0.2, 0.3, 0.5];
+/// No more are held out than leave so many to learn from.
+const LEAST_LEARNT: usize = 8;
+
+/// What is learnt from, and what is held out: always the same pairs, so that none that was learnt from is ever judged by.
+/// `enough` says how many held-out pairs are worth holding out a larger share.
+pub(crate) fn examples(pairs: &[Pair], enough: usize) -> Examples {
+    let split = |held_out| {
+        let rules = PairRules { per_document: PER_DOCUMENT, held_out, seed: 0 };
+        Examples::new(pairs, &rules)
+    };
+    let mut all = split(HELD_OUT[0]);
+    for held_out in &HELD_OUT[1..] {
+        if all.held_out.len() >= enough {
+            break;
+        }
+        let more = split(*held_out);
+        if more.train.len() < LEAST_LEARNT {
+            break;
+        }
+        all = more;
+    }
+    all
+}
+
+/// Keeps `most` of `some`, evenly spread.
+pub(crate) fn keep_some<T>(some: &mut Vec<T>, most: usize) {
+    let count = some.len();
+    if count > most {
+        let mut place = 0;
+        // Of every `count / most`, the first.
+        some.retain(|_| {
+            let (before, after) = (place * most / count, (place + 1) * most / count);
+            place += 1;
+            after > before
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_spread_over_all() {
+        for (count, most) in [(0, 3), (3, 3), (10, 3), (1_000, 64), (7, 0)] {
+            let mut some: Vec<usize> = (0..count).collect();
+            keep_some(&mut some, most);
+            assert_eq!(some.len(), count.min(most), "{count} and {most}");
+            let gaps = some.windows(2).map(|pair| pair[1] - pair[0]);
+            assert!(gaps.into_iter().all(|gap| gap <= count / most.max(1) + 1), "{some:?}");
+        }
+    }
+}
