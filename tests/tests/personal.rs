@@ -4,7 +4,7 @@ use covey_tests::{Person, learn, wait_until};
 use serde_json::{Value, json};
 
 /// What somebody asks for in words of their own, and what stands in the notes.
-const KINDS: [(&str, &str, &str); 4] = [
+const KINDS: [(&str, &str, &str); 6] = [
     (
         "zebra",
         "cost",
@@ -21,9 +21,11 @@ const KINDS: [(&str, &str, &str); 4] = [
         "It stands in the barn behind the ladder, on the left shelf under the window.",
     ),
     ("pepper", "loan", "Lent to the neighbour until Easter, who wants to use it on the farm."),
+    ("cactus", "colour", "Painted blue all over, with a thin white line along its edge."),
+    ("walnut", "age", "Built in the year of the great flood, by the grandfather of the miller."),
 ];
 /// Of so many things there are pairs; the others are only in the notes.
-const LEARNT: usize = 24;
+const LEARNT: usize = 26;
 
 /// Notes of each kind on each thing, and pairs of those of the first things.
 fn with_notes(person: &Person) {
@@ -46,9 +48,8 @@ fn path(person: &Person, name: &str) -> String {
     person.dir().join(name).to_str().expect("a plain path").to_owned()
 }
 
-/// The share of questions on things that were not learnt from which find the right note first.
-fn right(person: &Person, options: &[&str]) -> f64 {
-    let things = &learn::THINGS[LEARNT..];
+/// The share of questions on these things that find the right note first.
+fn right(person: &Person, things: &[&str], options: &[&str]) -> f64 {
     let mut found = 0;
     for thing in things {
         for (word, kind, _) in KINDS {
@@ -75,7 +76,8 @@ fn questions_find_what_a_person_means() {
     with_notes(&ada);
     let daemon = ada.daemon();
     assert_eq!(ada.json(&["model", "personal", "show"])["adapter"], Value::Null);
-    let before = right(&ada, &[]);
+    let new = &learn::THINGS[LEARNT..];
+    let before = right(&ada, new, &[]);
     let pairs = path(&ada, "pairs.jsonl");
     let info = ada.json(&["model", "personal", "train", "--pairs", &pairs]);
     assert_eq!((&info["not_kept"], &info["problem"]), (&Value::Null, &Value::Null), "{info}");
@@ -88,14 +90,14 @@ fn questions_find_what_a_person_means() {
     );
 
     // Also of things that it has never seen, and only where it is wanted.
-    let after = right(&ada, &[]);
+    let after = right(&ada, new, &[]);
     assert!(after >= before + 0.3, "{before} without it, {after} with it");
-    assert_eq!(right(&ada, &["--no-personal"]), before);
+    assert_eq!(right(&ada, new, &["--no-personal"]), before);
     assert_eq!(used(&ada), true);
     ada.json(&["model", "personal", "off"]);
-    assert_eq!((used(&ada), right(&ada, &[])), (json!(false), before));
+    assert_eq!(used(&ada), false);
     ada.json(&["model", "personal", "on"]);
-    assert_eq!((used(&ada), right(&ada, &[])), (json!(true), after));
+    assert_eq!(used(&ada), true);
     let words = ada.json(&["search", "--mode", "lexical", "zebra kettle"]);
     assert_eq!(words["personal"], false, "words are words");
 

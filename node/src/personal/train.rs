@@ -20,6 +20,8 @@ const MOST_PAIRS: (usize, usize) = (20_000, 4_000);
 const LEAST_PAIRS: usize = 32;
 /// Fewer held-out pairs say nothing of when to stop, and as many others of whether anything was learnt.
 const LEAST_HELD_OUT: usize = 8;
+/// Held-out pairs that a larger share of the documents is held out for.
+const ENOUGH_HELD_OUT: usize = 32;
 /// Most held-out pairs that places are looked up of.
 const MOST_RANKED: usize = 500;
 /// Texts that are embedded at a time.
@@ -38,7 +40,7 @@ pub(super) fn learn(
 ) -> Result<(QueryAdapter, PersonalLearnt), ApiError> {
     let fast = model.cheap_recompute().is_some();
     keep_some(&mut pairs, if fast { MOST_PAIRS.0 } else { MOST_PAIRS.1 });
-    let mut examples = examples(&pairs, 2 * LEAST_HELD_OUT);
+    let mut examples = examples(&pairs, ENOUGH_HELD_OUT);
     // Pairs of a document follow each other; one half says when to stop, the other what that is worth.
     let documents: BTreeSet<usize> = examples.held_out.iter().map(|it| it.document).collect();
     let every_second: BTreeSet<usize> = documents.into_iter().step_by(2).collect();
