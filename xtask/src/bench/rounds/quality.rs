@@ -47,13 +47,14 @@ impl Algorithm {
 
 /// Settings found on the development questions.
 fn settings(model: &str, algorithm: Algorithm) -> Settings {
-    let (rounds, rank, steps) = if model == BUILTIN_NAME { (8, None, 20) } else { (3, Some(8), 6) };
+    let (rounds, rank, steps, rate) =
+        if model == BUILTIN_NAME { (8, None, 20, 1e-3) } else { (5, Some(8), 8, 2e-4) };
     let base = Settings {
         rounds,
         rank,
         epochs: 1,
         steps,
-        rate: 1e-3,
+        rate,
         proximal: 0.0,
         clip: 20.0,
         rule: "average".to_owned(),
