@@ -59,7 +59,10 @@ pub enum CoordinatorError {
     )]
     Damaged,
     /// What it kept is of another version.
-    #[error("what the coordinator kept has version {0}, which this Covey does not read: update it")]
+    #[error(
+        "what the coordinator kept has version {0}, which this Covey does not read: use the one that wrote it, or have the group's owner name another \
+         coordinator (`covey group coordinator`)"
+    )]
     Version(u8),
     /// The campaign gives no plan.
     #[error(transparent)]

@@ -243,10 +243,10 @@ fn a14_a26_openings_of_what_was_not_dealt() {
     unmasking.open(&id, own).expect("opened");
 }
 
-/// A round of ten of whom `answering` open, and `silent` of those no share of seat 0's.
-fn withheld(answering: usize, silent: usize) -> (NodeId, Fault) {
-    let terms = terms(Topology::Complete, 10, ENTRIES, Bounds::default());
-    let (mut cohort, sharing, enrolled) = enrol(seat(&terms, 10, 1), anybody).expect("enrols");
+/// A round of so many of whom `answering` open, and `silent` of those no share of seat 0's.
+fn withheld(cohort: usize, answering: usize, silent: usize) -> (NodeId, Fault) {
+    let terms = terms(Topology::Complete, cohort as u32, ENTRIES, Bounds::default());
+    let (mut cohort, sharing, enrolled) = enrol(seat(&terms, cohort, 1), anybody).expect("enrols");
     let (summing, dealt) = deal(&mut cohort, sharing, enrolled, anybody).expect("deals");
     let vectors = dealt.keys().map(|id| (*id, vec![1; ENTRIES as usize])).collect();
     let masking = take_inbox(&summing, dealt).expect("taken");
@@ -266,12 +266,22 @@ fn withheld(answering: usize, silent: usize) -> (NodeId, Fault) {
 #[test]
 fn a29_a_few_that_open_nothing_of_a_dealer_do_not_put_the_blame_on_it() {
     for (answering, silent) in [(6, 1), (7, 2), (5, 1), (9, 4)] {
-        let (dealer, fault) = withheld(answering, silent);
+        let (dealer, fault) = withheld(10, answering, silent);
         let (check, culprit) = match (answering, silent) {
             (..6, _) => (Check::TooFew, Culprit::Nobody),
             (_, ..2) => (Check::Withheld, Culprit::Disputed(dealer)),
             _ => (Check::Withheld, Culprit::Client(dealer)),
         };
         assert_eq!((fault.check, fault.culprit), (check, culprit), "{answering} {silent}");
+    }
+}
+
+/// Where a threshold is nearly all, more than may collude are still enough to know that the dealer dealt badly.
+#[test]
+fn a29_more_than_may_collude_are_believed_in_small_cohorts_too() {
+    for (cohort, silent, named) in [(3, 1, false), (3, 2, true), (5, 2, true)] {
+        let (dealer, fault) = withheld(cohort, cohort, silent);
+        let culprit = if named { Culprit::Client(dealer) } else { Culprit::Disputed(dealer) };
+        assert_eq!((fault.check, fault.culprit), (Check::Withheld, culprit), "{cohort} {silent}");
     }
 }

@@ -176,7 +176,7 @@ impl Unmasking {
 
     /// Why there are too few shares of a dealer: too few of its shareholders answered, or it dealt
     /// them shares that do not open, or they say so. Fewer than 2t - k of an honest dealer's k shareholders
-    /// collude, so if more say so, it dealt badly.
+    /// collude, and no more than all colluders, so if more say so, it dealt badly.
     fn missing(&self, dealer: Seat, threshold: usize) -> Fault {
         let holders = self.round.graph.shareholders.get(&dealer).map_or(&[][..], Vec::as_slice);
         let answered = holders.iter().filter(|holder| self.answered.contains(**holder)).count();
@@ -185,7 +185,8 @@ impl Unmasking {
         }
         let silent = answered - self.opened.get(&dealer).map_or(0, BTreeMap::len);
         let client = self.round.cohort.client(dealer);
-        let culprit = if silent >= 2 * threshold - holders.len() {
+        let colluders = self.round.cohort.thresholds.colluders as usize;
+        let culprit = if silent >= (2 * threshold - holders.len()).min(colluders + 1) {
             Culprit::Client(client)
         } else {
             Culprit::Disputed(client)
