@@ -14,7 +14,7 @@ use covey_privacy::ledger::Unit;
 use covey_privacy::{Delta, Rho};
 use covey_protocol::group::CurrentRelease;
 use covey_protocol::ids::{Epoch, GroupId, ModelId, NodeId, UnixMillis};
-use covey_protocol::round::{Check, Checked, Measure, Phase, Start};
+use covey_protocol::round::{Check, Checked, Phase, Start};
 use covey_protocol::secagg::{Fault, Members};
 use covey_protocol::wire::v1::round::{
     Announced, RoundAnswer, RoundRefusal, RoundReply, RoundRequest,
@@ -122,8 +122,6 @@ pub struct Status {
     pub release_every_ms: Option<u64>,
     /// How far the next release has come, for people: what it does, after "the next release".
     pub candidate: Option<String>,
-    /// Means over the last round's participants.
-    pub measured: Vec<(Measure, f64)>,
     /// The last release made here, and whether it has the checkpoint's values.
     pub released: Option<(u32, bool)>,
 }
@@ -311,7 +309,6 @@ impl Coordinator {
             delta: checkpoint.map(|checkpoint| checkpoint.delta),
             release_every_ms: state.promotion.as_ref().and_then(|it| it.every_ms),
             candidate: state.candidate.as_ref().map(|candidate| candidate.stage.to_string()),
-            measured: checkpoint.map(|it| it.measured.clone()).unwrap_or_default(),
             released: state
                 .releases
                 .first()

@@ -22,11 +22,11 @@ pub trait ServerRule: Send {
     fn memory(&self) -> &[f32];
 }
 
-/// The rule of a plan, with what it remembered: nothing at first. A memory of another length is forgotten.
+/// The rule of a plan, with what one of its kind remembered: nothing at first. A memory of another length is forgotten.
 pub fn of(rule: Rule, memory: Vec<f32>) -> Box<dyn ServerRule> {
     match rule {
         Rule::Average { rate } => Box::new(Average { rate }),
-        Rule::Momentum { rate, beta } => Box::new(Momentum { rate, beta, mean: memory }),
+        Rule::Momentum { rate, beta } => Box::new(Momentum { rate, beta, sum: memory }),
         Rule::Adagrad { rate, tau } => {
             Box::new(Adaptive::new(rate, 0.0, tau, Squares::Sum, memory))
         }

@@ -5,12 +5,12 @@ use covey_privacy::ledger::Unit;
 use covey_privacy::{Delta, Rho};
 use covey_protocol::group;
 use covey_protocol::ids::{ModelId, NodeId, UnixMillis};
-use covey_protocol::round::{Evaluation, Measure, SignedPlan, Start};
+use covey_protocol::round::{Evaluation, Measure, Rule, SignedPlan, Start};
 use covey_protocol::wire::v1::round::Over;
 use serde::{Deserialize, Serialize};
 
 use crate::Campaign;
-use crate::coordinator::CoordinatorError;
+use crate::coordinator::{CoordinatorError, GroupView};
 use crate::store::{Key, Store};
 
 /// Releases whose values are kept.
@@ -45,8 +45,8 @@ pub(crate) struct Checkpoint {
     pub values: Start,
     /// The values that the first of its rounds started from.
     pub origin: Start,
-    /// What the rule remembers, by its digest.
-    pub memory: Option<Digest>,
+    /// What the rule remembers.
+    pub memory: Option<Memory>,
     pub model: ModelId,
     pub adapter: Vec<u8>,
     /// Rounds that went into it.
@@ -63,6 +63,22 @@ pub(crate) struct Checkpoint {
     /// The smallest delta that one of them told epsilons for.
     pub delta: Delta,
     pub measured: Vec<(Measure, f64)>,
+}
+
+/// What a rule remembers from round to round. It means nothing to another one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    /// The rule that made it, with its numbers of then.
+    pub rule: Rule,
+    /// Names it among the values that are kept.
+    pub digest: Digest,
+}
+
+impl Memory {
+    /// Whether this rule is of the same kind as the one that made it, so that it can go on from it.
+    pub(crate) fn is_of(&self, rule: &Rule) -> bool {
+        std::mem::discriminant(&self.rule) == std::mem::discriminant(rule)
+    }
 }
 
 /// How what was learnt becomes releases: terms of the last campaign, which outlive it.
@@ -135,6 +151,14 @@ pub(crate) struct Released {
     pub manifest: Digest,
 }
 
+impl Current {
+    /// The first attempt at a plan, open to those who are members now.
+    pub(crate) fn new(plan: SignedPlan, view: &GroupView, now: UnixMillis) -> Self {
+        let members = view.members.iter().copied().collect();
+        Self { plan, members, attempt: 0, opened: now, sit_out: Vec::new() }
+    }
+}
+
 impl Checkpoint {
     /// Names model and adapter, which values belong to.
     pub(crate) fn lineage(&self) -> Digest {
@@ -148,8 +172,9 @@ impl State {
     /// Values that are still needed.
     pub(crate) fn kept(&self) -> Vec<Digest> {
         let checkpoint = self.checkpoint.iter();
-        let checkpoint =
-            checkpoint.flat_map(|it| [Some(it.values.digest), Some(it.origin.digest), it.memory]);
+        let checkpoint = checkpoint.flat_map(|it| {
+            [Some(it.values.digest), Some(it.origin.digest), it.memory.map(|it| it.digest)]
+        });
         let candidate = self.candidate.iter();
         let candidate = candidate.flat_map(|it| [it.checkpoint.values.digest, it.before.digest]);
         let releases = self.releases.iter().map(|it| it.values.digest);

@@ -1,8 +1,9 @@
 //! What members learn of each other, what a restart changes (nothing), what a failed attempt leaves (its record).
 
 use covey_coordinator::store::Store;
-use covey_coordinator::{Came, CoordinatorError};
+use covey_coordinator::{Came, Campaign, CoordinatorError, rule};
 use covey_crypto::Digest;
+use covey_protocol::round::Rule;
 use covey_protocol::wire::v1::round::{ClientMessage, RoundAnswer, RoundAsk, RoundRefusal};
 
 use crate::world::{NOW, World, campaign, id, target, view};
@@ -62,6 +63,31 @@ fn rounds_move_the_values_as_the_rule_says_restarted_or_not() {
     }
     let apart = checkpoints[0].iter().zip(&checkpoints[1]).map(|(a, b)| (a - b).abs());
     assert!(apart.fold(0.0, f32::max) < 1e-4);
+}
+
+#[test]
+fn a_rule_goes_on_from_what_one_of_its_kind_remembers_and_from_nothing_else() {
+    let adam = |rate| Rule::Adam { rate, beta1: 0.9, beta2: 0.5, tau: 1e-3 };
+    let yogi = Rule::Yogi { rate: 0.1, beta1: 0.9, beta2: 0.5, tau: 1e-3 };
+    let mut world = World::new(4, false);
+    let (mut values, mut memory) = (vec![0.25_f32; 50], Vec::new());
+    let who = [0, 1, 2, 3];
+    // As long as Yogi's is what Adam remembers.
+    for (rule, goes_on) in [(adam(0.1), false), (adam(0.2), true), (yogi, false)] {
+        world.begin(Campaign { rule, ..campaign(1) }, &values);
+        world.attempt(&who, &[]);
+        world.wait(5_000);
+        let mean: Vec<f32> = mean(&who, &values).into_iter().map(|it| it as f32).collect();
+        let mut by = rule::of(rule, if goes_on { memory } else { Vec::new() });
+        by.apply(&mut values, &mean);
+        memory = by.memory().to_vec();
+        assert_eq!(memory.len(), 100);
+        let (_, _, found) = world.coordinator.checkpoint().expect("a checkpoint");
+        for (found, expected) in found.iter().zip(&values) {
+            assert!((found - expected).abs() < 1e-3, "{rule:?}: {found}, {expected}");
+        }
+        values = found;
+    }
 }
 
 #[test]

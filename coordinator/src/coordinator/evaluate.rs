@@ -36,9 +36,7 @@ impl Coordinator {
         };
         let plan = SignedPlan::sign(&plan, &self.key).map_err(CoordinatorError::Plan)?;
         next.round += 1;
-        let members = view.members.iter().copied().collect();
-        next.current =
-            Some(Current { plan, members, attempt: 0, opened: now, sit_out: Vec::new() });
+        next.current = Some(Current::new(plan, view, now));
         self.open_attempt(inner, next)?;
         Ok(true)
     }

@@ -10,7 +10,7 @@ use covey_protocol::wire::v1::round::Over;
 use super::{Coordinator, CoordinatorError, GroupView, Inner, evaluate, failed, record};
 use crate::record::Came;
 use crate::rule;
-use crate::state::{Current, State};
+use crate::state::{Current, Memory, State};
 
 /// A mean weight below this is noise: dividing by it would blow the update up.
 const LEAST_WEIGHT: f64 = 0.01;
@@ -55,9 +55,7 @@ impl Coordinator {
         };
         let plan = SignedPlan::sign(&plan, &self.key).map_err(CoordinatorError::Plan)?;
         next.round += 1;
-        let members = view.members.iter().copied().collect();
-        let sit_out = Vec::new();
-        next.current = Some(Current { plan, members, attempt: 0, opened: now, sit_out });
+        next.current = Some(Current::new(plan, view, now));
         self.open_attempt(inner, next)
     }
 
@@ -150,11 +148,14 @@ impl Coordinator {
             let (found, expected) = (values.len(), mean.len());
             return Err(CoordinatorError::Values { found, expected }.into());
         }
-        let memory = match &checkpoint.memory {
-            Some(digest) => self.store.values(digest)?.ok_or(CoordinatorError::Damaged)?,
+        let by = plan.plan().rule;
+        let memory = match checkpoint.memory.filter(|memory| memory.is_of(&by)) {
+            Some(Memory { digest, .. }) => {
+                self.store.values(&digest)?.ok_or(CoordinatorError::Damaged)?
+            }
             None => Vec::new(),
         };
-        let mut rule = rule::of(plan.plan().rule, memory);
+        let mut rule = rule::of(by, memory);
         rule.apply(&mut values, &mean);
         if !values.iter().all(|value| value.is_finite()) {
             let why = "the rule made values that are no numbers; take a lower server rate";
@@ -167,7 +168,7 @@ impl Coordinator {
             memory => {
                 let digest = Start::digest(memory);
                 self.store.put_values(&digest, memory)?;
-                Some(digest)
+                Some(Memory { rule: by, digest })
             }
         };
         checkpoint.values = start;
