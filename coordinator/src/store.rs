@@ -21,8 +21,8 @@ pub enum Key {
     Manifest(Digest),
 }
 
-/// The disk, or a simulator's memory. What a call has returned from survives the process being killed; what concerns values, records and
-/// [`Key`]s also a loss of power.
+/// The disk, or a simulator's memory. What a call has returned from survives the process being killed. A loss of power may undo the
+/// last calls.
 pub trait Store: Send + Sync {
     /// What is kept under `key`.
     ///

@@ -9,21 +9,21 @@ pub struct Momentum {
     /// How much of it stays.
     pub beta: f64,
     /// The running sum.
-    pub mean: Vec<f32>,
+    pub sum: Vec<f32>,
 }
 
 impl ServerRule for Momentum {
     fn apply(&mut self, values: &mut [f32], mean: &[f32]) {
-        if self.mean.len() != mean.len() {
-            self.mean = vec![0.0; mean.len()];
+        if self.sum.len() != mean.len() {
+            self.sum = vec![0.0; mean.len()];
         }
-        for ((value, running), mean) in values.iter_mut().zip(&mut self.mean).zip(mean) {
+        for ((value, running), mean) in values.iter_mut().zip(&mut self.sum).zip(mean) {
             *running = (self.beta * f64::from(*running) + f64::from(*mean)) as f32;
             *value += (self.rate * f64::from(*running)) as f32;
         }
     }
 
     fn memory(&self) -> &[f32] {
-        &self.mean
+        &self.sum
     }
 }
