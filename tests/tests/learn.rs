@@ -27,6 +27,9 @@ fn members_learn_together_and_whoever_did_not_ask_to_takes_no_part() {
     }
     let failure = lab.person(1).fails(&["train", "start", "lab", "--without-noise"]);
     assert_eq!(failure.kind, "forbidden", "{failure:?}");
+    // Nor does who coordinates nothing end anything.
+    let failure = lab.person(1).fails(&["train", "stop", "lab"]);
+    assert_eq!(failure.kind, "forbidden", "{failure:?}");
     for person in &lab.people[..4] {
         opt_in(person, &["--without-noise", "--min-honest", "2", "--adopt", "ask"]);
     }
@@ -82,6 +85,19 @@ fn released(lab: &Lab) {
     ben.json(&["model", "rollback", "lab"]);
     let releases = ben.json(&["model", "releases", "lab"]);
     assert_eq!(releases["releases"][0]["used"], false, "{releases}");
+}
+
+#[test]
+fn whoever_coordinated_ends_its_own_rounds() {
+    let lab = lab(4);
+    let (ada, ben) = (lab.person(0), lab.person(1));
+    start(ada, "1", &["--without-noise"]);
+    ada.json(&["group", "coordinator", "lab", "ben"]);
+    wait_until("ben to hear of it", || status(ben)["coordinates"] == true);
+    ada.json(&["train", "stop", "lab"]);
+    // Once.
+    assert_eq!(ada.fails(&["train", "stop", "lab"]).kind, "forbidden");
+    ben.json(&["train", "stop", "lab"]);
 }
 
 #[test]

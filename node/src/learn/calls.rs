@@ -99,13 +99,7 @@ impl<L: Link> Node<L> {
 
     pub(crate) async fn rounds_start(&self, call: StartRounds) -> Result<Reply, ApiError> {
         let id = self.groups.find(&call.group)?;
-        let view = self.group_view(id).ok_or_else(|| {
-            let message = format!("this node does not coordinate {}", call.group);
-            ApiError::new(ErrorCode::Forbidden, message).hint(format!(
-                "the group's owner names it: covey group coordinator {} MEMBER",
-                call.group
-            ))
-        })?;
+        let view = self.group_view(id).ok_or_else(|| not_the_coordinator(&call.group))?;
         let coordinator = self.coordinator(id).await?;
         let (models, now) = (self.models.clone(), self.env.now());
         let bases = self.bases(id)?;
@@ -154,6 +148,10 @@ impl<L: Link> Node<L> {
 
     pub(crate) async fn rounds_stop(&self, group: &Name) -> Result<Reply, ApiError> {
         let id = self.groups.find(group)?;
+        // Who does not coordinate any more may end what it began.
+        if self.group_view(id).is_none() && !self.has_rounds(id).await? {
+            return Err(not_the_coordinator(group));
+        }
         let coordinator = self.coordinator(id).await?;
         coordinator.stop(self.env.now()).map_err(|error| failed(&error))?;
         self.learning.woken.notify_one();
@@ -237,6 +235,12 @@ pub(super) fn number<T>(checked: Result<T, covey_privacy::OutOfRange>) -> Result
 
 fn usage(error: &dyn std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::Usage, error.to_string())
+}
+
+pub(super) fn not_the_coordinator(group: &Name) -> ApiError {
+    let message = format!("this node does not coordinate {group}");
+    ApiError::new(ErrorCode::Forbidden, message)
+        .hint(format!("the group's owner names it: covey group coordinator {group} MEMBER"))
 }
 
 pub(super) fn failed(error: &CoordinatorError) -> ApiError {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use covey_coordinator::store::{Key, Store};
 use covey_coordinator::{Coordinator, GroupView};
 use covey_net::Link;
 use covey_protocol::group::Log;
@@ -15,6 +16,7 @@ use covey_protocol::wire;
 use covey_protocol::wire::v1::round::{RoundAnswer, RoundRefusal, RoundReply, RoundRequest};
 use tokio::time::sleep;
 
+use super::calls::failed;
 use super::meter::Piece;
 use super::store::RoundStore;
 use crate::api::{ApiError, ErrorCode};
@@ -111,6 +113,17 @@ impl<L: Link> Node<L> {
                 Err(ApiError::new(ErrorCode::Corrupt, error.to_string()))
             }
         }
+    }
+
+    /// Whether rounds of a group are under way here, coordinated by this node now or until somebody else was named.
+    pub(super) async fn has_rounds(&self, group: GroupId) -> Result<bool, ApiError> {
+        let store = RoundStore::new(self.kv.clone(), self.learning.blobs.clone(), group);
+        // Nothing is begun where nothing is kept.
+        if store.get(Key::State).map_err(|error| failed(&error.into()))?.is_none() {
+            return Ok(false);
+        }
+        let coordinator = self.coordinator(group).await?;
+        Ok(coordinator.at().is_some() || coordinator.status().left.is_some())
     }
 
     /// A group as its log has it now, for its coordinator.

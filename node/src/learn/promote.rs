@@ -11,11 +11,11 @@ use covey_protocol::ids::{GroupId, Name};
 use covey_protocol::round::Start;
 use tokio::time::{Instant, sleep};
 
-use super::calls::failed;
+use super::calls::{failed, not_the_coordinator};
 use super::held::Held;
 use super::prepare::{adapter, is_as_good};
 use super::releases::model_name;
-use crate::api::{ApiError, ErrorCode, Reply};
+use crate::api::{ApiError, Reply};
 use crate::node::Node;
 
 /// The longest that it is not looked whether a release is due.
@@ -35,8 +35,7 @@ impl<L: Link> Node<L> {
     pub(crate) async fn model_release(&self, name: &Name) -> Result<Reply, ApiError> {
         let id = self.groups.find(name)?;
         if self.group_view(id).is_none() {
-            let message = format!("this node does not coordinate {name}");
-            return Err(ApiError::new(ErrorCode::Forbidden, message));
+            return Err(not_the_coordinator(name));
         }
         self.promote(id, true).await?;
         self.release_list(id).await
