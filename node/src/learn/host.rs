@@ -158,8 +158,11 @@ impl<L: Link> Node<L> {
                 self.learning.meter.phase(group, phase_of(&coordinator), now);
                 match ticked {
                     Ok(()) => {
-                        self.learning.state().problems.remove(&group);
                         let at = coordinator.at();
+                        // Between two tries nothing is done, and what is wrong stays wrong.
+                        if at.is_some() || coordinator.status().left.is_none() {
+                            self.learning.state().problems.remove(&group);
+                        }
                         if last.insert(group, at) != Some(at) {
                             self.learning.moved.notify_waiters();
                         }
