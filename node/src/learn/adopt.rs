@@ -53,22 +53,23 @@ impl<L: Link> Node<L> {
         let id = self.groups.find(name)?;
         let _one = self.learning.adopting.lock().await;
         let [current, _] = self.releases(id);
-        let back = |shelf: &mut Shelf| {
-            let before = shelf.before.take()?;
-            let last = shelf.adopted.into_iter();
-            let all: BTreeSet<_> = last.chain(current.map(|it| it.release.manifest)).collect();
-            for manifest in all {
-                shelf.decline(manifest, "you went back from it".to_owned());
-            }
-            Some(before)
-        };
-        let used = self.learning.shelve(id, back)?.ok_or_else(|| {
+        let before = self.learning.shelf(id)?.before.ok_or_else(|| {
             let message =
                 format!("no release of {name} was adopted here, so there is nothing to go back to");
             ApiError::new(ErrorCode::NotFound, message)
                 .hint("`covey model list` shows what is here, `covey model use` chooses")
         })?;
-        self.model_use(used).await
+        // If that fails, there is still somewhere to go back to.
+        let used = self.model_use(before).await?;
+        self.learning.shelve(id, |shelf| {
+            shelf.before = None;
+            let last = shelf.adopted.into_iter();
+            let all: BTreeSet<_> = last.chain(current.map(|it| it.release.manifest)).collect();
+            for manifest in all {
+                shelf.decline(manifest, "you went back from it".to_owned());
+            }
+        })?;
+        Ok(used)
     }
 
     /// Says what becomes of new releases.
@@ -295,19 +296,45 @@ impl<L: Link> Node<L> {
     }
 
     fn tidy_now(&self, id: GroupId) -> Result<(), ApiError> {
-        let mut used: BTreeSet<ModelId> = self.collections.releases();
-        used.insert(self.models.current()?.id);
+        let mut used = self.models_in_use()?;
         used.extend(self.releases(id)[0].map(|current| current.release.model));
+        let others = self.gone_back_to(id)?;
         let spare = self.learning.shelve(id, |shelf| {
-            let spare = shelf.spare(|held| used.contains(&held.model));
+            // Who keeps no old ones goes back to none either.
+            let before = shelf.before.clone().filter(|_| shelf.keep() > 0);
+            let named = |held: &Held| {
+                others.contains(&held.name) || before.as_ref() == Some(&held.name)
+            };
+            let spare = shelf.spare(|held| used.contains(&held.model) || named(held));
             if spare.iter().any(|held| shelf.before.as_ref() == Some(&held.name)) {
                 shelf.before = None;
             }
             spare
         })?;
+        for held in &spare {
+            self.learning.drop_release(id, held)?;
+        }
+        self.remove_models(&spare)
+    }
+
+    /// The models that questions and collections are served with.
+    pub(super) fn models_in_use(&self) -> Result<BTreeSet<ModelId>, ApiError> {
+        let mut used = self.collections.releases();
+        used.insert(self.models.current()?.id);
+        Ok(used)
+    }
+
+    /// What other groups' rollbacks go back to: a release of one group may have taken the place of another's.
+    pub(super) fn gone_back_to(&self, from: GroupId) -> Result<BTreeSet<String>, ApiError> {
+        let groups = self.groups.names().into_iter().map(|(_, id)| id);
+        let shelves = groups.filter(|id| *id != from).map(|id| self.learning.shelf(id));
+        shelves.filter_map(|shelf| shelf.map(|shelf| shelf.before).transpose()).collect()
+    }
+
+    /// Deletes the models of releases, those that are here still what they were.
+    pub(super) fn remove_models(&self, spare: &[Held]) -> Result<(), ApiError> {
         let here = self.models.list()?;
         for held in spare {
-            self.learning.drop_release(id, &held)?;
             if here.iter().any(|entry| entry.name == held.name && entry.id == held.model) {
                 self.models.remove(&held.name)?;
             }
