@@ -38,15 +38,12 @@ fn learning(it: &LearnInfo, out: &mut dyn Write, style: Style) -> io::Result<()>
     match &it.taking_part {
         None => writeln!(out, "  This node takes no part (`covey train opt-in {}`).", it.group)?,
         Some(choice) => {
-            let names = choice.collections.iter().map(|name| name.as_str().to_owned());
-            let files = choice.pairs.iter().map(|file| clean(&file.to_string_lossy()));
-            let names: Vec<String> = names.chain(files).collect();
             let bound = match choice.epsilon {
                 Some(epsilon) => format!("up to epsilon {epsilon} at delta {}", choice.delta),
                 None => "without noise, and without a bound".to_owned(),
             };
             let rounds = count(it.rounds, "round");
-            writeln!(out, "  Takes part with {}, {bound}; {rounds} so far.", names.join(", "))?;
+            writeln!(out, "  Takes part with {}, {bound}; {rounds} so far.", sources(choice))?;
         }
     }
     if let Some(doing) = &it.doing {
@@ -211,11 +208,17 @@ fn noise(it: &NoiseInfo, out: &mut dyn Write, style: Style) -> io::Result<()> {
     Ok(())
 }
 
+/// The collections and files of pairs that are learnt from.
+fn sources(it: &OptIn) -> String {
+    let names = it.collections.iter().map(|name| name.as_str().to_owned());
+    let files = it.pairs.iter().map(|file| clean(&file.to_string_lossy()));
+    names.chain(files).collect::<Vec<_>>().join(", ")
+}
+
 /// The terms on which this node takes part.
 pub fn limits(it: &OptIn, out: &mut dyn Write, style: Style) -> io::Result<()> {
     let mut line = |what: &str, is: String| writeln!(out, "  {what:<11} {is}");
-    let names: Vec<&str> = it.collections.iter().map(|name| name.as_str()).collect();
-    line("learns from", names.join(", "))?;
+    line("learns from", sources(it))?;
     match it.epsilon {
         Some(epsilon) => {
             line("epsilon", format!("{epsilon} for all rounds, at delta {}", it.delta))?;
