@@ -84,9 +84,9 @@ pub struct OptInArgs {
     /// Fewest honest members whose updates are summed, yours included
     #[arg(long, default_value_t = 3)]
     min_honest: u32,
-    /// Share of the members that may collude with the coordinator without harm
-    #[arg(long, default_value_t = 0.1)]
-    collusion: f64,
+    /// Share of the members that may collude with the coordinator without harm, from 0 to below 0.5
+    #[arg(long, default_value = "0.1", value_parser = parse_share, value_name = "SHARE")]
+    collusion: Permille,
     /// Count towards --min-honest only members who have been in the group so long, and whom the coordinator did not invite
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     known_for: Option<u64>,
@@ -99,7 +99,7 @@ pub struct OptInArgs {
     #[command(flatten)]
     schedule: ScheduleArgs,
     /// What becomes of new releases of the model: auto checks them, tries them on your own pairs and uses them; ask leaves it to you
-    /// (auto by default)
+    /// (by default what `covey model follow` said last, else auto)
     #[arg(long, value_parser = super::model::ADOPT)]
     adopt: Option<String>,
 }
@@ -160,15 +160,15 @@ pub struct StartArgs {
     /// Fewest participants of a round
     #[arg(long, default_value_t = 4)]
     min_cohort: u32,
-    /// Most participants of a round, which begins as soon as so many have checked in (as many as a sum takes by default)
+    /// Most participants of a round, which begins as soon as so many have checked in: 100 at most, and by default
     #[arg(long)]
     max_cohort: Option<u32>,
-    /// Share of them that may collude with the coordinator without harm
-    #[arg(long, default_value_t = 0.1)]
-    collusion: f64,
-    /// Share of them that may drop out
-    #[arg(long, default_value_t = 0.1)]
-    dropout: f64,
+    /// Share of them that may collude with the coordinator without harm, from 0 to below 0.5
+    #[arg(long, default_value = "0.1", value_parser = parse_share, value_name = "SHARE")]
+    collusion: Permille,
+    /// Share of them that may drop out, from 0 to below 0.5
+    #[arg(long, default_value = "0.1", value_parser = parse_share, value_name = "SHARE")]
+    dropout: Permille,
     /// Time to train, until participants check in: 90s, 15m, 2h or 7d
     #[arg(long, default_value = "1h", value_parser = parse_seconds)]
     window: u64,
@@ -214,7 +214,7 @@ impl Train {
                     delta: args.delta,
                     round_epsilon: args.round_epsilon,
                     min_honest: args.min_honest,
-                    collusion_permille: permille(args.collusion),
+                    collusion_permille: args.collusion.0,
                     known_for_s: args.known_for,
                     max_steps: args.max_steps,
                     max_bytes: args.max_bytes.unwrap_or(DEFAULT_MAX_BYTES),
@@ -252,8 +252,8 @@ impl Train {
                     server_rate: args.server_rate,
                     min_cohort: args.min_cohort,
                     max_cohort: args.max_cohort,
-                    collusion_permille: permille(args.collusion),
-                    dropout_permille: permille(args.dropout),
+                    collusion_permille: args.collusion.0,
+                    dropout_permille: args.dropout.0,
                     window_s: args.window,
                     phase_s: whole(args.phase),
                     upload_s: args.upload.map(whole),
@@ -276,7 +276,53 @@ fn whole(seconds: u64) -> u32 {
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
-/// A share in thousandths, rounded up: what is to be withstood is never less than asked for.
-fn permille(share: f64) -> u16 {
-    (share * 1_000.0).ceil() as u16
+/// A share of the members below a half, in thousandths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Permille(u16);
+
+/// Rounds up: what is to be withstood is never less than asked for.
+fn parse_share(text: &str) -> Result<Permille, String> {
+    let wrong = || format!("`{text}` is no share from 0 to below 0.5, such as 0.1");
+    let share: f64 = text.parse().map_err(|_| wrong())?;
+    if !(0.0..0.5).contains(&share) {
+        return Err(wrong());
+    }
+    // What is a whole number of thousandths as it was typed is that number, whatever its nearest float comes to.
+    let (all, whole) = (share * 1_000.0, (share * 1_000.0).round());
+    let permille = if (all - whole).abs() < 1e-9 { whole } else { all.ceil() };
+    if permille < 500.0 { Ok(Permille(permille as u16)) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_whole_thousandths_rounded_up() {
+        let cases = [
+            ("0", Some(0)),
+            ("0.07", Some(70)),
+            ("0.1", Some(100)),
+            ("0.29", Some(290)),
+            ("0.0701", Some(71)),
+            ("0.00000001", Some(1)),
+            ("0.499", Some(499)),
+            ("0.4991", None),
+            ("0.5", None),
+            ("1", None),
+            ("-1", None),
+            ("-0.1", None),
+            ("NaN", None),
+            ("inf", None),
+            ("10%", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_share(text).ok(), expected.map(Permille), "{text}");
+        }
+        for thousandths in 0..500 {
+            let typed = format!("{}", f64::from(thousandths) / 1_000.0);
+            assert_eq!(parse_share(&typed), Ok(Permille(thousandths)), "{typed}");
+        }
+    }
 }

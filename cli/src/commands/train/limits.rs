@@ -4,7 +4,7 @@ use clap::Args;
 use covey_node::api::{ApiError, Call, ChangeLimits, Condition, Hours, Schedule};
 use covey_protocol::ids::Name;
 
-use super::permille;
+use super::{Permille, parse_share};
 use crate::session::Session;
 use crate::text::{parse_seconds, parse_size};
 
@@ -35,9 +35,9 @@ pub struct LimitsArgs {
     /// Fewest honest members whose updates are summed, yours included
     #[arg(long)]
     min_honest: Option<u32>,
-    /// Share of the members that may collude with the coordinator without harm
-    #[arg(long)]
-    collusion: Option<f64>,
+    /// Share of the members that may collude with the coordinator without harm, from 0 to below 0.5
+    #[arg(long, value_parser = parse_share, value_name = "SHARE")]
+    collusion: Option<Permille>,
     /// Count towards --min-honest only members who have been in the group so long, and whom the coordinator did not invite; any to
     /// count all
     #[arg(long, value_name = "TIME", value_parser = parse_known_for)]
@@ -97,7 +97,7 @@ impl LimitsArgs {
             delta: self.delta,
             round_epsilon: self.round_epsilon,
             min_honest: self.min_honest,
-            collusion_permille: self.collusion.map(permille),
+            collusion_permille: self.collusion.map(|Permille(share)| share),
             known_for_s: self.known_for,
             max_steps: self.max_steps,
             max_bytes: self.max_bytes,
