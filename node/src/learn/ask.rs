@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use covey_net::{Link, LinkError, Protocol};
+use covey_protocol::group::Log;
 use covey_protocol::ids::{GroupId, NodeId, RequestId};
 use covey_protocol::limits::{MAX_ENTRIES, MAX_PIECE, MAX_ROUND_REPLY};
 use covey_protocol::round::{Check, Start, values_from_bytes};
@@ -57,7 +58,7 @@ impl<L: Link> Node<L> {
                 {
                     bytes.extend(next);
                 }
-                other => return Err(unexpected(&other)),
+                other => return Err(self.unexpected(group, from, &other)),
             }
         }
         let values = values_from_bytes(&bytes);
@@ -98,22 +99,21 @@ impl<L: Link> Node<L> {
     pub(super) async fn ask_member(
         &self,
         group: GroupId,
-        coordinator: NodeId,
+        member: NodeId,
         ask: RoundAsk,
         tries: Tries,
     ) -> Result<RoundAnswer, ApiError> {
         let id = RequestId(self.env.next_u64());
         let request = RoundRequest { id, group, ask };
-        if coordinator == self.id() {
-            return Ok(self.answer_round(coordinator, request).await.answer);
+        if member == self.id() {
+            return Ok(self.answer_round(member, request).await.answer);
         }
         let body = wire::encode(&request);
         drop(request);
         let (started, mut pause) = (Instant::now(), RETRY.0);
         let over = || tries == Tries::Once || started.elapsed() > 10 * PATIENCE;
         loop {
-            let sent =
-                self.link.request(coordinator, Protocol::Round, body.clone(), PATIENCE).await;
+            let sent = self.link.request(member, Protocol::Round, body.clone(), PATIENCE).await;
             let reply = sent.and_then(|reply| {
                 let reply: Result<RoundReply, _> = wire::decode(&reply, MAX_ROUND_REPLY);
                 let bad = LinkError::Bad { reason: "its reply cannot be read" };
@@ -123,36 +123,59 @@ impl<L: Link> Node<L> {
                 Ok(RoundReply {
                     answer: answer @ RoundAnswer::Refused(RoundRefusal::Busy),
                     ..
-                }) if over() => return Err(unexpected(&answer)),
+                }) if over() => return Err(self.unexpected(group, member, &answer)),
                 Ok(RoundReply { answer: RoundAnswer::Refused(RoundRefusal::Busy), .. }) => {}
                 Ok(reply) => return Ok(reply.answer),
                 Err(error @ (LinkError::TooLarge { .. } | LinkError::Bad { .. })) => {
-                    return Err(unreachable(&error));
+                    return Err(self.unreachable(group, member, &error));
                 }
-                Err(error) if over() => return Err(unreachable(&error)),
+                Err(error) if over() => return Err(self.unreachable(group, member, &error)),
                 Err(error) => {
-                    tracing::debug!(%error, "the coordinator is asked again");
-                    self.look_for(group, coordinator);
+                    tracing::debug!(%error, %member, "a member is asked again");
+                    self.look_for(group, member);
                 }
             }
             sleep(pause).await;
             pause = (2 * pause).min(RETRY.1);
         }
     }
+
+    /// What it means that a member answered this.
+    pub(super) fn unexpected(
+        &self,
+        group: GroupId,
+        member: NodeId,
+        answer: &RoundAnswer,
+    ) -> ApiError {
+        unexpected_of(&self.whom(group, member), answer)
+    }
+
+    fn unreachable(&self, group: GroupId, member: NodeId, error: &LinkError) -> ApiError {
+        let whom = self.whom(group, member);
+        let message = format!("{whom} cannot be reached: {}", why_failed(error));
+        ApiError::new(ErrorCode::Unreachable, message)
+    }
+
+    /// A member, and whether it coordinates.
+    fn whom(&self, group: GroupId, member: NodeId) -> String {
+        let name = self.member_name(group, member);
+        let named = self.groups.view(group, Log::coordinator).flatten();
+        if named == Some(member) { format!("the coordinator ({name})") } else { name }
+    }
 }
 
+/// What it means that the coordinator answered this.
 pub(super) fn unexpected(answer: &RoundAnswer) -> ApiError {
+    unexpected_of("the coordinator", answer)
+}
+
+fn unexpected_of(whom: &str, answer: &RoundAnswer) -> ApiError {
     let why = match answer {
-        RoundAnswer::Refused(refusal) => format!("the coordinator refused: {refusal}"),
+        RoundAnswer::Refused(refusal) => format!("{whom} refused: {refusal}"),
         RoundAnswer::Status(_)
         | RoundAnswer::Values { .. }
         | RoundAnswer::Manifest(_)
-        | RoundAnswer::Step(_) => "the coordinator answered something else".to_owned(),
+        | RoundAnswer::Step(_) => format!("{whom} answered something else"),
     };
     ApiError::new(ErrorCode::Unreachable, why)
-}
-
-fn unreachable(error: &LinkError) -> ApiError {
-    let message = format!("the coordinator cannot be reached: {}", why_failed(error));
-    ApiError::new(ErrorCode::Unreachable, message)
 }

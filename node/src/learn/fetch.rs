@@ -9,7 +9,7 @@ use covey_protocol::round::{Check, Manifest, SignedManifest};
 use covey_protocol::wire::v1::round::{RoundAnswer, RoundAsk};
 use tokio::time::timeout;
 
-use super::ask::{Tries, unexpected};
+use super::ask::Tries;
 use super::prepare::adapter;
 use super::take_part::refused;
 use crate::api::{ApiError, ErrorCode};
@@ -72,7 +72,11 @@ impl<L: Link> Node<L> {
                 Ok(Ok(fetched)) => return Ok(fetched),
                 Ok(Err(NotUsed::Failed(error))) => error,
                 Ok(Err(declined @ NotUsed::Declined(_))) => return Err(declined),
-                Err(_) => ApiError::new(ErrorCode::Timeout, "it took too long"),
+                Err(_) => {
+                    let whom = self.member_name(group, source);
+                    let message = format!("{whom} took too long to give the release");
+                    ApiError::new(ErrorCode::Timeout, message)
+                }
             };
             tracing::debug!(%failed, member = %source, "a release cannot be fetched from a member");
             first.get_or_insert(failed);
@@ -104,7 +108,7 @@ impl<L: Link> Node<L> {
         let ask = RoundAsk::Manifest { of: current.release.manifest };
         let signed = match self.ask_member(group, source, ask, Tries::Once).await? {
             RoundAnswer::Manifest(signed) => signed,
-            other => return Err(unexpected(&other).into()),
+            other => return Err(self.unexpected(group, source, &other).into()),
         };
         let manifest = verified(&signed, group, current)?;
         look(&manifest)?;

@@ -192,7 +192,7 @@ pub enum Over {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum RoundRefusal {
     /// The bytes are no request of this version.
-    #[error("the coordinator could not read the request; its version differs")]
+    #[error("it could not read the request; its version differs")]
     BadRequest,
     /// The asker is no member, or this node coordinates nothing for the group.
     #[error("it does not coordinate that group's rounds, or this node is no member of it")]
