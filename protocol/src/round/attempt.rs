@@ -199,11 +199,6 @@ impl Attempt {
         self.phase() != Phase::Over && now >= self.deadline
     }
 
-    /// Ends the attempt, for a reason outside of it.
-    pub fn give_up(&mut self) {
-        self.state = State::Over(Over::Failed);
-    }
-
     /// Enters phases for as long as the one before has all that it waits for, or is out of time.
     fn settle(&mut self, key: &SecretKey, now: UnixMillis, effects: &mut Vec<Effect>) {
         loop {

@@ -101,11 +101,6 @@ impl Company {
         among(&self.known) - self.brought.iter().map(among).max().unwrap_or(0)
     }
 
-    /// How many it takes.
-    pub const fn least(&self) -> u32 {
-        self.least
-    }
-
     /// Whether a sum of this cohort is sure to hold enough who count: all that may drop out, be cut off or collude taken to be of them.
     ///
     /// # Errors
