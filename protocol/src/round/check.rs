@@ -4,10 +4,10 @@ use crate::checks::checks;
 
 checks! {
     "docs/spec/round.md":
-    /// Bytes that are no plan of this version.
-    Form = "R1" "the plan is damaged or of another version",
+    /// Bytes that are no plan, or no manifest, of this version.
+    Form = "R1" "the plan or manifest is damaged or of another version, or says something else than the log",
     /// The signature does not verify, or the group names another coordinator.
-    Signature = "R2" "the plan is not signed by the coordinator that the group names",
+    Signature = "R2" "the plan or manifest is not signed by the coordinator that it should be, or is another one",
     /// The plan is of another group, or of members that this node does not know.
     Members = "R3" "the plan is for another group or for other members than this node knows",
     /// Sizes that do not belong together, or numbers that no plan may have.
@@ -25,9 +25,9 @@ checks! {
     /// The time for checking in is over, or lies too far ahead.
     Time = "R10" "the plan's time is over, or too far ahead",
     /// The adapter does not fit the model, or the model is not here.
-    Model = "R11" "the plan is for a model or an adapter that this node does not have",
-    /// The values to start from are not those that the plan names.
-    Start = "R12" "the values to start from are not those that the plan names",
+    Model = "R11" "the model that it is for is not here, or the adapter does not fit it",
+    /// The values are not those that the plan or the manifest names.
+    Start = "R12" "the values are not those that the plan or the manifest names",
     /// Too few members whom the coordinator can hardly have enrolled itself.
     Company = "R13" "the cohort has too few members of long standing whom the coordinator did not enrol",
     /// A release that fewer members evaluated than the group wants, or that most of them do worse with.

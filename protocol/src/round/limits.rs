@@ -43,7 +43,7 @@ impl Limits {
     /// Whether to take part in what a plan says.
     ///
     /// # Errors
-    /// R3 and R5 to R10; the others were checked when it was verified.
+    /// R3 and R5 to R10. R1, R2 and R4 were checked when it was verified; R9's attempt number and R11 to R13 are for the node to check later.
     pub fn check(&self, checked: &Checked, known: &Known<'_>) -> Result<(), Refused> {
         let plan = checked.plan();
         if !plan.is_for(known.group, known.members) {

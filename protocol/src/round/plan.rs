@@ -177,11 +177,11 @@ pub enum Rule {
         /// The rate; one for plain averaging.
         rate: f64,
     },
-    /// Adds a running mean of it.
+    /// Adds a running sum of it (FedAvgM, Hsu et al. 2019).
     Momentum {
         /// The rate.
         rate: f64,
-        /// How much of the running mean stays.
+        /// How much of the running sum stays.
         beta: f64,
     },
     /// FedAdagrad.
