@@ -168,9 +168,12 @@ impl Learning {
         Ok(values.map(|values| (signed, values)))
     }
 
+    /// A release's manifest, if it is here and whole.
     fn manifest(&self, group: GroupId, of: &Digest) -> Result<Option<SignedManifest>, ApiError> {
         let bytes = self.blobs.get(&file(group, 'm', of))?;
-        Ok(bytes.and_then(|bytes| wire::decode(&bytes, MAX_ROUND_REQUEST).ok()))
+        let signed = bytes.and_then(|bytes| wire::decode(&bytes, MAX_ROUND_REQUEST).ok());
+        let whole = |it: &SignedManifest| it.digest() == *of && it.verify().is_ok();
+        Ok(signed.filter(whole))
     }
 
     /// What the manifest of a release says, if it is here and whole.
