@@ -95,6 +95,49 @@ fn a_release_is_made_and_adopted_by_itself() {
 }
 
 #[test]
+fn whoever_left_and_comes_back_takes_no_part_until_it_opts_in() {
+    let lab = lab(4);
+    let (ada, ben) = (lab.person(0), lab.person(1));
+    for person in &lab.people {
+        opt_in(person, &["--adopt", "ask"]);
+    }
+    learn_once(ada, "4", &["--release", "never"]);
+    ada.json(&["model", "release", "lab"]);
+    wait_for_release(ben, 1);
+    let adopted = ben.json(&["model", "adopt", "lab"]);
+    wait_until("ben to have heard of the end", || status(ben)["rounds"] == 1);
+    assert!(!kept(ben).is_empty());
+    ben.json(&["group", "leave", "lab"]);
+    assert_eq!(kept(ben), Vec::<String>::new());
+    // It is in use.
+    let models = ben.json(&["model", "list"])["models"].clone();
+    let used = models.as_array().and_then(|all| all.iter().find(|it| it["current"] == true));
+    assert_eq!(used.map(|it| &it["name"]), Some(&adopted["model"]), "{models}");
+
+    ben.json(&["join", ada.json(&["invite", "lab"])["code"].as_str().expect("a code")]);
+    let back = status(ben);
+    assert!(back["taking_part"].is_null() && back["trained"].is_null(), "{back}");
+    // What was seen of plans is not forgotten.
+    assert_eq!(back["rounds"], 1, "{back}");
+    assert_eq!(releases(ben)["adopt"], "ask");
+    assert_eq!(ben.fails(&["model", "rollback", "lab"]).kind, "not_found");
+    learn_once(ada, "3", &["--min-cohort", "3", "--release", "never"]);
+    assert_eq!(status(ben)["rounds"], 1);
+    opt_in(ben, &[]);
+    learn_once(ada, "4", &["--release", "never"]);
+    wait_until("ben to be summed again", || status(ben)["rounds"] == 2);
+}
+
+/// Names of the files that are kept of a group's rounds and releases.
+fn kept(person: &Person) -> Vec<String> {
+    let folder = std::fs::read_dir(person.home().join("state/node/blobs")).expect("a folder");
+    let names = folder.map(|it| it.expect("reads").file_name().to_string_lossy().into_owned());
+    let kinds = ["-record", "-masked"];
+    let kept = |name: &String| name.starts_with('h') || kinds.iter().any(|it| name.ends_with(it));
+    names.filter(kept).collect()
+}
+
+#[test]
 fn a_release_that_does_worse_is_declined_once_and_for_all() {
     // Three learn from notes that are mixed up; Ada coordinates and learns from nothing; Eve's notes are in order.
     let lab = lab_where(5, |number| if (1..=3).contains(&number) { 5 } else { 0 });

@@ -13,7 +13,7 @@ use super::{Condition, Hours, Schedule, lossy};
 pub struct OptIn {
     /// The group.
     pub group: Name,
-    /// The collections that are learnt from; none if there are files of pairs.
+    /// The collections that are learnt from; may be empty if there are files of pairs.
     #[serde(default)]
     pub collections: Vec<Name>,
     /// What all rounds together may cost, at `delta`; null to take part without noise, and without any promise.
@@ -142,7 +142,7 @@ pub struct StartRounds {
     pub server_rate: f64,
     /// Fewest participants.
     pub min_cohort: u32,
-    /// Most participants: the first so many that check in; as many as a sum takes by default.
+    /// Most participants: the first so many that check in; at most 100, and by default.
     #[serde(default)]
     pub max_cohort: Option<u32>,
     /// Share of a cohort that may collude, in thousandths.

@@ -94,7 +94,7 @@ impl<L: Link> Node<L> {
             Err(error) if error.code == ErrorCode::Corrupt => {
                 // Nothing can be done with a damaged log but to make room for a new invite.
                 let id = self.groups.find_damaged(group).ok_or(error)?;
-                self.forget(id)?;
+                self.forget(id).await?;
                 return Ok(Reply::Ok);
             }
             found => found?,
@@ -116,7 +116,7 @@ impl<L: Link> Node<L> {
             }
             Some(_) | None => {}
         }
-        self.forget(id)?;
+        self.forget(id).await?;
         Ok(Reply::Ok)
     }
 
@@ -228,7 +228,8 @@ impl<L: Link> Node<L> {
         self.group_info(id).map(Reply::Group).ok_or_else(errors::gone)
     }
 
-    fn forget(&self, id: GroupId) -> Result<(), ApiError> {
+    async fn forget(&self, id: GroupId) -> Result<(), ApiError> {
+        self.forget_learning(id).await?;
         self.shares.remove(|group, _| group == id)?;
         self.groups.forget(id)?;
         self.members_changed();

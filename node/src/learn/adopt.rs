@@ -201,7 +201,8 @@ impl<L: Link> Node<L> {
     ) -> Result<AdoptedRelease, NotUsed> {
         let fetched = self.fetch(id, current, look).await?;
         let _one = self.learning.adopting.lock().await;
-        // Fetching may have taken long.
+        // Fetching may have taken long, and the group may have been left since.
+        self.groups.name_of(id).ok_or_else(crate::groups::gone)?;
         look(&fetched.manifest)?;
         let number = current.release.number;
         let judged = self.judge(id, &fetched).await?;
@@ -302,9 +303,8 @@ impl<L: Link> Node<L> {
         let spare = self.learning.shelve(id, |shelf| {
             // Who keeps no old ones goes back to none either.
             let before = shelf.before.clone().filter(|_| shelf.keep() > 0);
-            let named = |held: &Held| {
-                others.contains(&held.name) || before.as_ref() == Some(&held.name)
-            };
+            let named =
+                |held: &Held| others.contains(&held.name) || before.as_ref() == Some(&held.name);
             let spare = shelf.spare(|held| used.contains(&held.model) || named(held));
             if spare.iter().any(|held| shelf.before.as_ref() == Some(&held.name)) {
                 shelf.before = None;

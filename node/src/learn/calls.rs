@@ -1,45 +1,20 @@
 //! What the person asks of learning together.
 
-use std::path::PathBuf;
-
-use covey_coordinator::{Came, Campaign, CoordinatorError, GroupView, RoundRecord, Status};
-use covey_embedder::adapter::{AdapterConfig, HeadConfig, LoraConfig};
+use covey_coordinator::{Came, CoordinatorError, RoundRecord, Status};
 use covey_net::Link;
 use covey_privacy::accountant::{Rounds, zcdp};
-use covey_privacy::ledger::{Account, CollectionKey, Unit};
 use covey_privacy::plan::ledger_noise;
-use covey_privacy::{ClipNorm, Delta, Epsilon, NoiseMultiplier, Rho};
+use covey_privacy::{Delta, Epsilon, NoiseMultiplier, Rho};
 use covey_protocol::group::{Change, Log};
 use covey_protocol::ids::{GroupId, Name, UnixMillis};
-use covey_protocol::limits::MAX_COHORT;
-use covey_protocol::round::{Contribution, Learning, Measure, Rule, Start, Weighting};
-use covey_protocol::secagg::{Bounds, Parameters, Topology};
+use covey_protocol::round::{Measure, Start};
 
-use super::ledger::Standing;
+use super::campaign::{adapter, campaign, evaluations};
 use super::noise;
 use crate::api::{
-    ApiError, CampaignInfo, ErrorCode, LearnInfo, OptIn, PastRound, PrivacyAccount, Reply,
-    RoundInfo, StartRounds,
+    ApiError, CampaignInfo, ErrorCode, LearnInfo, OptIn, PastRound, Reply, RoundInfo, StartRounds,
 };
-use crate::collections::key_of_pairs;
-use crate::models::ModelHandle;
 use crate::node::Node;
-
-/// How often a round is tried.
-const ATTEMPTS: u32 = 3;
-/// Groups up to here share with everybody.
-const MOST_COMPLETE: u32 = 100;
-/// Pairs beyond which a participant counts no more.
-const PAIRS_CAP: u32 = 1_000;
-/// Fewest pairs to take part with.
-const MIN_PAIRS: u32 = 8;
-/// Rank of a small adapter.
-const RANK: usize = 8;
-/// Longest update where noise is as long as a multiple of it, and where it only bounds what one member can do.
-const CLIP: f64 = 1.0;
-const CLIP_WITHOUT_NOISE: f64 = 20.0;
-/// Tokens of a text that count in training.
-const TOKENS: u16 = 128;
 
 impl<L: Link> Node<L> {
     pub(crate) async fn group_coordinator(
@@ -152,27 +127,15 @@ impl<L: Link> Node<L> {
         if self.group_view(id).is_none() && !self.has_rounds(id).await? {
             return Err(not_the_coordinator(group));
         }
-        let coordinator = self.coordinator(id).await?;
-        coordinator.stop(self.env.now()).map_err(|error| failed(&error))?;
-        self.learning.woken.notify_one();
+        self.stop_rounds(id).await?;
         Ok(Reply::Ok)
     }
 
-    pub(crate) fn privacy_report(&self) -> Result<Reply, ApiError> {
-        let mut named: Vec<(CollectionKey, Name)> = Vec::new();
-        for name in self.collections.names() {
-            let keys = self.collections.keys_of(&name)?;
-            named.extend(keys.into_iter().map(|key| (key, name.clone())));
-        }
-        let mut files: Vec<(CollectionKey, PathBuf)> = Vec::new();
-        for group in self.groups.active() {
-            let choice = self.learning.choice(group)?;
-            let pairs = choice.into_iter().flat_map(|choice| choice.pairs);
-            files.extend(pairs.map(|file| (key_of_pairs(&file), file)));
-        }
-        let accounts = self.learning.ledger.standings()?;
-        let accounts = accounts.iter().map(|standing| account(standing, &named, &files)).collect();
-        Ok(Reply::Privacy { accounts })
+    pub(super) async fn stop_rounds(&self, id: GroupId) -> Result<(), ApiError> {
+        let coordinator = self.coordinator(id).await?;
+        coordinator.stop(self.env.now()).map_err(|error| failed(&error))?;
+        self.learning.woken.notify_one();
+        Ok(())
     }
 
     fn learn_info(&self, id: GroupId) -> Result<LearnInfo, ApiError> {
@@ -233,7 +196,7 @@ pub(super) fn number<T>(checked: Result<T, covey_privacy::OutOfRange>) -> Result
     checked.map_err(|error| usage(&error))
 }
 
-fn usage(error: &dyn std::fmt::Display) -> ApiError {
+pub(super) fn usage(error: &dyn std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::Usage, error.to_string())
 }
 
@@ -255,102 +218,6 @@ pub(super) fn failed(error: &CoordinatorError) -> ApiError {
         CoordinatorError::Plan(_) | CoordinatorError::Fault(_) => ErrorCode::Internal,
     };
     ApiError::new(code, error.to_string())
-}
-
-/// A small adapter, or a full map behind a static model. With noise it is small in any case, as noise grows with the number of values, and
-/// only one factor moves: a mean of updates is then the update of the mean, and noise is not multiplied with itself (FFA-LoRA).
-fn adapter(model: &ModelHandle, call: &StartRounds) -> AdapterConfig {
-    let (asked, noise) = (call.rank.map(|rank| usize::from(rank.max(1))), call.epsilon.is_some());
-    let small = asked.unwrap_or(RANK);
-    if model.family == "static" {
-        let rank = if noise { Some(small) } else { asked };
-        AdapterConfig::Head(HeadConfig { rank, freeze_a: noise, ..HeadConfig::default() })
-    } else {
-        let (rank, alpha) = (small, 2.0 * small as f32);
-        AdapterConfig::Lora(LoraConfig { rank, alpha, freeze_a: noise, ..LoraConfig::default() })
-    }
-}
-
-fn campaign(
-    model: &ModelHandle,
-    adapter: &AdapterConfig,
-    call: &StartRounds,
-) -> Result<Campaign, ApiError> {
-    let (batch, rate) = if model.family == "static" { (256, 1e-3) } else { (32, 2e-4) };
-    let (rate_of, tau) = (call.server_rate, 1e-3);
-    let rule = match call.rule.as_str() {
-        "average" => Rule::Average { rate: rate_of },
-        "momentum" => Rule::Momentum { rate: rate_of, beta: 0.9 },
-        "adagrad" => Rule::Adagrad { rate: rate_of, tau },
-        "adam" => Rule::Adam { rate: rate_of, beta1: 0.9, beta2: 0.99, tau },
-        "yogi" => Rule::Yogi { rate: rate_of, beta1: 0.9, beta2: 0.99, tau },
-        other => {
-            let message = format!(
-                "there is no rule called {other}: average, momentum, adagrad, adam or yogi"
-            );
-            return Err(ApiError::new(ErrorCode::Usage, message));
-        }
-    };
-    let seconds = |seconds: u32| seconds.saturating_mul(1_000);
-    Ok(Campaign {
-        rounds: call.rounds,
-        attempts: ATTEMPTS,
-        model: model.id,
-        adapter: serde_json::to_vec(adapter).map_err(|error| usage(&error))?,
-        learning: Learning {
-            epochs: call.epochs,
-            batch,
-            max_steps: call.max_steps,
-            rate: call.rate.unwrap_or(rate),
-            proximal: call.proximal,
-            max_tokens: TOKENS,
-            min_pairs: MIN_PAIRS,
-        },
-        contribution: Contribution {
-            clip: number(ClipNorm::new(call.clip.unwrap_or(match call.epsilon {
-                Some(_) => CLIP,
-                None => CLIP_WITHOUT_NOISE,
-            })))?,
-            noise: None,
-            unit: Unit::Peer,
-            delta: number(Delta::new(call.delta))?,
-            rotate: false,
-            // Weights and losses would cost noise of their own.
-            weighting: match call.epsilon {
-                Some(_) => Weighting::Uniform,
-                None => Weighting::Pairs { cap: PAIRS_CAP },
-            },
-            measures: match call.epsilon {
-                Some(_) => vec![],
-                None => vec![Measure::LossBefore, Measure::LossAfter, Measure::Clipped],
-            },
-        },
-        sum: Parameters {
-            topology: Topology::Complete,
-            entries: 1,
-            min_cohort: call.min_cohort,
-            max_cohort: call.max_cohort.unwrap_or(MAX_COHORT).min(MAX_COHORT).min(MOST_COMPLETE),
-            bounds: Bounds {
-                collusion_permille: call.collusion_permille,
-                dropout_permille: call.dropout_permille,
-                ..Bounds::default()
-            },
-        },
-        rule,
-        window_ms: call.window_s.saturating_mul(1_000),
-        phase_ms: seconds(call.phase_s),
-        upload_ms: seconds(call.upload_s.unwrap_or(call.phase_s.saturating_mul(4))),
-        pause_ms: call.pause_s.saturating_mul(1_000),
-        release_every_ms: call.release_every_s.map(|every| every.saturating_mul(1_000)),
-    })
-}
-
-/// Evaluations that a campaign may come to, each of which costs what a round does: none where the group wants none.
-fn evaluations(view: &GroupView, campaign: &Campaign) -> u32 {
-    let Some(every) = campaign.release_every_ms.filter(|_| view.quorum > 0) else { return 0 };
-    let round = campaign.window_ms.saturating_add(campaign.pause_ms);
-    let during = round.saturating_mul(campaign.rounds.into()) / every.max(1);
-    u32::try_from(during).unwrap_or(u32::MAX).min(campaign.rounds).saturating_add(1)
 }
 
 fn campaign_info(
@@ -409,36 +276,5 @@ fn campaign_info(
         next_release: None,
         problem,
         history: records.iter().map(past).collect(),
-    }
-}
-
-pub(super) fn account(
-    standing: &Standing,
-    named: &[(CollectionKey, Name)],
-    files: &[(CollectionKey, PathBuf)],
-) -> PrivacyAccount {
-    let delta = standing.budget.map_or(1e-5, |budget| budget.delta.get());
-    let at = Delta::new(delta).expect("checked before");
-    let spent = standing.spent.rho();
-    let epsilon = |rho: Rho| zcdp::epsilon(rho, at).ok().map(Epsilon::get);
-    let four = Rho::new(4.0 * spent.get()).ok();
-    let (unit, collection, pairs) = match standing.account {
-        Account::Peer => ("peer".to_owned(), None, None),
-        Account::Collection { unit, collection } => {
-            let name = named.iter().find(|(key, _)| *key == collection);
-            let file = files.iter().find(|(key, _)| *key == collection);
-            let (name, file) = (name.map(|it| it.1.clone()), file.map(|it| it.1.clone()));
-            (unit.to_string(), name, file)
-        }
-    };
-    PrivacyAccount {
-        account: standing.account.to_string(),
-        collection,
-        pairs,
-        unit,
-        epsilon: epsilon(spent),
-        replace_one_epsilon: four.and_then(epsilon),
-        delta,
-        budget: standing.budget.map(|budget| budget.epsilon.get()),
     }
 }

@@ -110,7 +110,12 @@ fn key(group: GroupId) -> Vec<u8> {
 }
 
 fn file(group: GroupId, kind: char, of: &Digest) -> String {
-    format!("h{}-{kind}-{of}", &group.to_string()[..16])
+    format!("{}{kind}-{of}", files(group))
+}
+
+/// What the names of a group's files begin with.
+fn files(group: GroupId) -> String {
+    format!("h{}-", &group.to_string()[..16])
 }
 
 fn damaged(_: serde_json::Error) -> ApiError {
@@ -140,6 +145,16 @@ impl Learning {
             self.kv.write(vec![Write::Put(Table::Rounds, key(group), bytes)])?;
         }
         Ok(done)
+    }
+
+    /// Forgets all that is remembered and kept of a group's releases, and returns which there were.
+    pub(super) fn drop_shelf(&self, group: GroupId) -> Result<Vec<Held>, ApiError> {
+        let _one = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of one that is damaged the models are not known.
+        let held = self.shelf(group).map(|shelf| shelf.held).unwrap_or_default();
+        self.kv.write(vec![Write::Delete(Table::Rounds, key(group))])?;
+        self.blobs.remove(&files(group))?;
+        Ok(held)
     }
 
     /// Keeps manifest and values of a release, to go back to and to give to others.

@@ -19,7 +19,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
-use super::calls::{account, failed};
+use super::calls::failed;
+use super::report::account;
 use crate::api::ApiError;
 use crate::metrics::Label;
 use crate::node::Node;

@@ -2,14 +2,16 @@
 //!
 //! [`Learning`] holds the state. `host` serves the coordinators of groups whose log names this node, `take_part` follows other
 //! coordinators' plans, `prepare` trains, and `ledger` has the last word on what leaves. `promote` makes releases of what was learnt, `fetch` and
-//! `adopt` bring them here, `held` keeps them. Nothing is learnt from unless the person has opted in.
+//! `adopt` bring them here, `held` keeps them, `forget` ends all that when a group is left. Nothing is learnt from unless the person has opted in.
 
 mod adopt;
 mod ask;
 mod calls;
+mod campaign;
 mod choice;
 mod company;
 mod fetch;
+mod forget;
 mod held;
 mod hold;
 mod host;
@@ -20,6 +22,7 @@ mod noise;
 mod prepare;
 mod promote;
 mod releases;
+mod report;
 mod schedule;
 mod store;
 mod take_part;

@@ -1,0 +1,132 @@
+//! What the person who coordinates asks for, as a campaign: sizes and times that suit the model.
+
+use covey_coordinator::{Campaign, GroupView};
+use covey_embedder::adapter::{AdapterConfig, HeadConfig, LoraConfig};
+use covey_privacy::ledger::Unit;
+use covey_privacy::{ClipNorm, Delta};
+use covey_protocol::round::{Contribution, Learning, Measure, Rule, Weighting};
+use covey_protocol::secagg::{Bounds, Parameters, Topology};
+
+use super::calls::{number, usage};
+use crate::api::{ApiError, ErrorCode, StartRounds};
+use crate::models::ModelHandle;
+
+/// How often a round is tried.
+const ATTEMPTS: u32 = 3;
+/// Most participants of a round: each shares with all others.
+const MOST_COMPLETE: u32 = 100;
+/// Pairs beyond which a participant counts no more.
+const PAIRS_CAP: u32 = 1_000;
+/// Fewest pairs to take part with.
+const MIN_PAIRS: u32 = 8;
+/// Rank of a small adapter.
+const RANK: usize = 8;
+/// Longest update where noise is as long as a multiple of it, and where it only bounds what one member can do.
+const CLIP: f64 = 1.0;
+const CLIP_WITHOUT_NOISE: f64 = 20.0;
+/// Tokens of a text that count in training.
+const TOKENS: u16 = 128;
+
+/// A small adapter, or a full map behind a static model. With noise it is small in any case, as noise grows with the number of values, and
+/// only one factor moves: a mean of updates is then the update of the mean, and noise is not multiplied with itself (FFA-LoRA).
+pub(super) fn adapter(model: &ModelHandle, call: &StartRounds) -> AdapterConfig {
+    let (asked, noise) = (call.rank.map(|rank| usize::from(rank.max(1))), call.epsilon.is_some());
+    let small = asked.unwrap_or(RANK);
+    if model.family == "static" {
+        let rank = if noise { Some(small) } else { asked };
+        AdapterConfig::Head(HeadConfig { rank, freeze_a: noise, ..HeadConfig::default() })
+    } else {
+        let (rank, alpha) = (small, 2.0 * small as f32);
+        AdapterConfig::Lora(LoraConfig { rank, alpha, freeze_a: noise, ..LoraConfig::default() })
+    }
+}
+
+pub(super) fn campaign(
+    model: &ModelHandle,
+    adapter: &AdapterConfig,
+    call: &StartRounds,
+) -> Result<Campaign, ApiError> {
+    let (batch, rate) = if model.family == "static" { (256, 1e-3) } else { (32, 2e-4) };
+    let (rate_of, tau) = (call.server_rate, 1e-3);
+    let rule = match call.rule.as_str() {
+        "average" => Rule::Average { rate: rate_of },
+        "momentum" => Rule::Momentum { rate: rate_of, beta: 0.9 },
+        "adagrad" => Rule::Adagrad { rate: rate_of, tau },
+        "adam" => Rule::Adam { rate: rate_of, beta1: 0.9, beta2: 0.99, tau },
+        "yogi" => Rule::Yogi { rate: rate_of, beta1: 0.9, beta2: 0.99, tau },
+        other => {
+            let message = format!(
+                "there is no rule called {other}: average, momentum, adagrad, adam or yogi"
+            );
+            return Err(ApiError::new(ErrorCode::Usage, message));
+        }
+    };
+    let most = call.max_cohort.unwrap_or(MOST_COMPLETE);
+    if call.min_cohort.max(most) > MOST_COMPLETE {
+        let message = format!(
+            "a round has {MOST_COMPLETE} participants at most, as each of them shares with all others"
+        );
+        return Err(ApiError::new(ErrorCode::Usage, message)
+            .hint(format!("take --min-cohort and --max-cohort of up to {MOST_COMPLETE}")));
+    }
+    let seconds = |seconds: u32| seconds.saturating_mul(1_000);
+    Ok(Campaign {
+        rounds: call.rounds,
+        attempts: ATTEMPTS,
+        model: model.id,
+        adapter: serde_json::to_vec(adapter).map_err(|error| usage(&error))?,
+        learning: Learning {
+            epochs: call.epochs,
+            batch,
+            max_steps: call.max_steps,
+            rate: call.rate.unwrap_or(rate),
+            proximal: call.proximal,
+            max_tokens: TOKENS,
+            min_pairs: MIN_PAIRS,
+        },
+        contribution: Contribution {
+            clip: number(ClipNorm::new(call.clip.unwrap_or(match call.epsilon {
+                Some(_) => CLIP,
+                None => CLIP_WITHOUT_NOISE,
+            })))?,
+            noise: None,
+            unit: Unit::Peer,
+            delta: number(Delta::new(call.delta))?,
+            rotate: false,
+            // Weights and losses would cost noise of their own.
+            weighting: match call.epsilon {
+                Some(_) => Weighting::Uniform,
+                None => Weighting::Pairs { cap: PAIRS_CAP },
+            },
+            measures: match call.epsilon {
+                Some(_) => vec![],
+                None => vec![Measure::LossBefore, Measure::LossAfter, Measure::Clipped],
+            },
+        },
+        sum: Parameters {
+            topology: Topology::Complete,
+            entries: 1,
+            min_cohort: call.min_cohort,
+            max_cohort: most,
+            bounds: Bounds {
+                collusion_permille: call.collusion_permille,
+                dropout_permille: call.dropout_permille,
+                ..Bounds::default()
+            },
+        },
+        rule,
+        window_ms: call.window_s.saturating_mul(1_000),
+        phase_ms: seconds(call.phase_s),
+        upload_ms: seconds(call.upload_s.unwrap_or(call.phase_s.saturating_mul(4))),
+        pause_ms: call.pause_s.saturating_mul(1_000),
+        release_every_ms: call.release_every_s.map(|every| every.saturating_mul(1_000)),
+    })
+}
+
+/// Evaluations that a campaign may come to, each of which costs what a round does: none where the group wants none.
+pub(super) fn evaluations(view: &GroupView, campaign: &Campaign) -> u32 {
+    let Some(every) = campaign.release_every_ms.filter(|_| view.quorum > 0) else { return 0 };
+    let round = campaign.window_ms.saturating_add(campaign.pause_ms);
+    let during = round.saturating_mul(campaign.rounds.into()) / every.max(1);
+    u32::try_from(during).unwrap_or(u32::MAX).min(campaign.rounds).saturating_add(1)
+}
