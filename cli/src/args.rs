@@ -148,4 +148,50 @@ mod tests {
         command.clone().debug_assert();
         check(&command);
     }
+
+    /// The lines of a help text's examples: what begins with `covey`, without what a note in parentheses or after several
+    /// spaces says of it; each command of several that are joined.
+    fn examples(help: &str) -> Vec<String> {
+        let Some(at) = help.find("Example") else { return vec![] };
+        let lines = help[at..].lines().map(|line| {
+            let line = line.trim_start_matches("Examples:").trim_start_matches("Example:").trim();
+            line.split("  ").next().unwrap_or(line).split(" (").next().unwrap_or(line).to_owned()
+        });
+        let commands = lines
+            .flat_map(|line| line.split(" && ").map(|it| it.trim().to_owned()).collect::<Vec<_>>());
+        commands.filter(|line| line.starts_with("covey ")).collect()
+    }
+
+    /// Words as a shell would see them, as far as examples go: double and single quotes.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+        for c in line.chars() {
+            match (quote, c) {
+                (None, ' ') => words.push(std::mem::take(&mut word)),
+                (None, '"' | '\'') => quote = Some(c),
+                (Some(open), c) if open == c => quote = None,
+                (_, c) => word.push(c),
+            }
+        }
+        assert_eq!(quote, None, "{line}");
+        words.push(word);
+        words
+    }
+
+    #[test]
+    fn every_example_is_a_command_that_parses() {
+        fn check(command: &clap::Command, seen: &mut usize) {
+            let help = [command.get_after_help(), command.get_after_long_help()];
+            for example in help.into_iter().flatten().flat_map(|it| examples(&it.to_string())) {
+                *seen += 1;
+                let parsed = Cli::try_parse_from(words(&example));
+                assert!(parsed.is_ok(), "{}: `{example}`: {parsed:?}", command.get_name());
+            }
+            command.get_subcommands().for_each(|command| check(command, seen));
+        }
+        let mut seen = 0;
+        check(&Cli::command(), &mut seen);
+        assert!(seen > 50, "{seen} examples");
+        assert_eq!(words("covey search \"a b\" c"), ["covey", "search", "a b", "c"]);
+    }
 }

@@ -195,6 +195,25 @@ pub fn rounded_up(value: f64, decimals: u8) -> String {
     format!("{:.1$}", (value * tens).ceil() / tens, usize::from(decimals))
 }
 
+/// A number with at least three significant digits, never below what it is, and with an exponent where it would have many zeros.
+pub fn three_digits_up(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    let exponent = value.abs().log10().floor() as i32;
+    let shown = |value: f64| match exponent {
+        -4..6 => format!("{value:.0$}", (2 - exponent).max(0) as usize),
+        _ => format!("{value:.2e}"),
+    };
+    let nearest = shown(value);
+    if nearest.parse().is_ok_and(|nearest: f64| nearest >= value) {
+        return nearest;
+    }
+    // It was rounded down, so with half a place more it is rounded up.
+    let place = if (2..6).contains(&exponent) { 1.0 } else { 10_f64.powi(exponent - 2) };
+    shown(value + place / 2.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,6 +271,30 @@ mod tests {
         assert_eq!(time(0), "1970-01-01 00:00:00Z");
         assert_eq!(time(1_709_210_096_000), "2024-02-29 12:34:56Z");
         assert_eq!(time(1_795_368_701_000), "2026-11-22 17:31:41Z");
+    }
+
+    #[test]
+    fn what_is_rounded_up_is_never_less() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (0.000_961_2, "0.000962"),
+            (0.002, "0.00200"),
+            (0.9995, "1.000"),
+            (8.0, "8.00"),
+            (10.861, "10.9"),
+            (12_345.2, "12346"),
+            (999_999.5, "1000000"),
+            (1.2341e9, "1.24e9"),
+            (3.001e-7, "3.01e-7"),
+        ] {
+            assert_eq!(three_digits_up(value), expected);
+        }
+        for exponent in -300..300 {
+            let value = 1.234_567 * 10_f64.powi(exponent);
+            let shown = three_digits_up(value);
+            let read: f64 = shown.parse().expect("a number");
+            assert!(read >= value && read < value * 1.01 && shown.len() < 10, "{shown} {value:e}");
+        }
     }
 
     #[test]

@@ -58,7 +58,7 @@ const CALLS: [&str; 50] = [
     "tune_off",
     "unshare",
 ];
-const REPLIES: [&str; 39] = [
+const REPLIES: [&str; 40] = [
     "added",
     "adopted",
     "audit",
@@ -89,6 +89,7 @@ const REPLIES: [&str; 39] = [
     "opened",
     "peers",
     "privacy",
+    "privacy_plan",
     "reindexed",
     "releases",
     "restored",

@@ -5,6 +5,11 @@
 //! deviations of noise, fit in 32 bits. A client's way is `Encoding::encode` -> [`Encoded`] ->
 //! [`Noised`], and only a [`Noised`] gives its words away. The coordinator's is [`Sum`] ->
 //! [`Decoded`]. docs/spec/noise.md numbers the checks.
+//!
+//! Distributed noise keeps its promise only if the secure sum makes those it counts on certain (N14). A round of
+//! `covey_protocol` checks that; whoever uses its secure sum alone has to take the layout's [`Sharers`](crate::Sharers) from
+//! `Parameters::sharers` of `covey_protocol::secagg`, or to hold a plan's against them with
+//! [`Sharers::within`](crate::Sharers::within), as `protocol/examples/secure_sum.rs` does.
 
 mod client;
 mod rotate;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::ClipNorm;
+use crate::types::{ClipNorm, Shown};
 
 /// Sums are taken modulo 2^32 and read as signed: what they hold lies under this.
 pub const SIGNED_LIMIT: f64 = (1_u32 << 31) as f64;
@@ -26,8 +26,8 @@ pub enum ScaleError {
     Exponent(i8),
     /// N6: clients and noise fill the 32 bits before one update has a single grid point.
     #[error(
-        "{clients} clients with clip norm {clip} and noise of standard deviation {sigma} leave no room in \
-         32 bits; take fewer clients or less noise"
+        "{clients} clients with clip norm {} and noise of standard deviation {} leave no room in \
+         32 bits; take fewer clients or less noise", Shown(*.clip), Shown(*.sigma)
     )]
     NoRoom {
         /// Clients in the sum.
@@ -36,6 +36,21 @@ pub enum ScaleError {
         clip: f64,
         /// The noise's standard deviation, if every client adds its share.
         sigma: f64,
+    },
+    /// N6: no scale holds such updates, whatever the noise.
+    #[error(
+        "a clip norm of {} is too {} for the sum of {clients} clients in 32 bits: it must be at least {} and less than about {}",
+        Shown(*.clip), if *.clip < 1.0 { "small" } else { "large" }, Shown(*.least), Shown(*.most)
+    )]
+    Clip {
+        /// Clients in the sum.
+        clients: u32,
+        /// The clip norm.
+        clip: f64,
+        /// One grid point on the finest scale.
+        least: f64,
+        /// What is beyond 32 bits on the coarsest one.
+        most: f64,
     },
 }
 
@@ -57,7 +72,8 @@ impl Scale {
     /// scale < 2^31, and still so when every entry is rounded up.
     ///
     /// # Errors
-    /// [`ScaleError::NoRoom`] if a clipped update would be shorter than one grid point.
+    /// [`ScaleError::Clip`] if the clip norm fits no scale, [`ScaleError::NoRoom`] if with this noise a clipped update would be
+    /// shorter than one grid point.
     pub fn finest(clients: u32, clip: ClipNorm, sigma: f64) -> Result<Self, ScaleError> {
         let fits = |scale: &Self| {
             let entry = (clip.get() * scale.get()).ceil();
@@ -69,7 +85,16 @@ impl Scale {
             .map(Self)
             .find(fits)
             .filter(|scale| clip.get() * scale.get() >= 1.0)
-            .ok_or(ScaleError::NoRoom { clients, clip: clip.get(), sigma })
+            .ok_or_else(|| {
+                let clip = clip.get();
+                let least = Self(FINEST).get().recip();
+                let most = SIGNED_LIMIT / f64::from(clients) / Self(COARSEST).get();
+                if (least..most).contains(&clip) {
+                    ScaleError::NoRoom { clients, clip, sigma }
+                } else {
+                    ScaleError::Clip { clients, clip, least, most }
+                }
+            })
     }
 
     /// The exponent of two.
@@ -154,11 +179,18 @@ mod tests {
             (496, 1.0, 2.0, 21), // 496 + 16 = 2^9: not under 2^31 at 2^22
             (495, 1.0, 2.0, 22),
             (1_000, 1024.0, 2048.0, 11),
-            (1_000, 1e30, 2e30, -79),
+            (1_000, 1.0, 2e30, -79),
+            (1_000, 1e30, 2e30, -80),
+            (1_000, 1e-10, 0.0, -80),
         ] {
             let found = finest(clients, clip, sigma);
-            if exponent < COARSEST {
+            if exponent == -79 {
                 assert!(matches!(found, Err(ScaleError::NoRoom { .. })));
+            } else if exponent < COARSEST {
+                let error = found.unwrap_err();
+                assert!(matches!(error, ScaleError::Clip { .. }), "{error}");
+                let text = error.to_string();
+                assert!(text.contains("a clip norm of 1e") && text.len() < 150, "{text}");
             } else {
                 assert_eq!(found, Ok(exponent), "{clients} {clip} {sigma}");
             }

@@ -27,4 +27,4 @@ mod testing;
 pub mod types;
 
 pub use sharers::Sharers;
-pub use types::{ClipNorm, Delta, Epsilon, NoiseMultiplier, OutOfRange, Rho};
+pub use types::{ClipNorm, Delta, Epsilon, NoiseMultiplier, OutOfRange, Rho, Shown};

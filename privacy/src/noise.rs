@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::grid::{Scale, Sensitivity};
 use crate::sample::Variance;
 use crate::sharers::Sharers;
-use crate::types::{ClipNorm, NoiseMultiplier, Rho};
+use crate::types::{ClipNorm, NoiseMultiplier, Rho, Shown};
 
 /// Most clients in one sum.
 pub const MAX_CLIENTS: u32 = 1 << 20;
@@ -55,8 +55,8 @@ pub enum NoiseError {
     },
     /// N3: a standard deviation that the sampler or the accounting does not take.
     #[error(
-        "a share of noise would have a standard deviation of {0} grid points, and needs from 1/2 to 2^40; \
-         take a finer scale or more noise"
+        "a share of noise would have a standard deviation of {} grid points, and needs from 1/2 to 2^40; \
+         take a finer scale or more noise", Shown(*.0)
     )]
     OutOfRange(f64),
 }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::accountant::{AccountingError, Mu, Rounds, calibrate, zcdp};
 use crate::encode::{Layout, LayoutError, MAX_WORDS};
-use crate::ledger::{Budget, Charge, Unit};
+use crate::ledger::{Budget, Charge, Unit, Up};
 use crate::noise::NoiseMode;
 use crate::sharers::Sharers;
 use crate::statement::Statement;
@@ -26,8 +26,11 @@ pub struct Goal {
     pub delta: Delta,
     /// Over how many rounds.
     pub rounds: Rounds,
-    /// How many contributions a round's sum has, each with its share of noise; at least one.
+    /// How many contributions a round's sum has at most, each with its share of noise; at least one.
     pub cohort: u32,
+    /// Whose noise may be counted on: the fewest who stay, and how many of them count for nothing. For a secure sum,
+    /// `Parameters::sharers` of `covey_protocol::secagg`.
+    pub sharers: Sharers,
     /// How many parameters move.
     pub parameters: u64,
     /// Each contribution's largest L2 norm.
@@ -35,7 +38,7 @@ pub struct Goal {
 }
 
 /// Epsilon after so many rounds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// How many rounds.
     pub rounds: Rounds,
@@ -53,20 +56,24 @@ pub struct Plan {
     pub noise: NoiseMultiplier,
     /// What would do by exact accounting of a continuous Gaussian.
     pub gaussian_noise: NoiseMultiplier,
-    /// Standard deviation of the noise on each coordinate of the sum, in the clip norm's units.
+    /// Standard deviation of the noise on each coordinate of the sum, in the clip norm's units, with the fewest shares that
+    /// may be counted on.
     pub deviation: f64,
+    /// The same if the whole cohort stays, each with its share.
+    pub deviation_of_all: f64,
     /// Epsilon after the first round, the last, and at most [`MAX_POINTS`] in all.
     pub curve: Vec<Point>,
     /// What may be said after the last round.
     pub statement: Statement,
-    /// The noise's L2 norm on the mean over that of the mean itself, if all contributions pointed the same way at full length.
+    /// The noise's L2 norm on the mean over that of the mean itself, if the whole cohort stays, each with its share of noise, and all
+    /// contributions point the same way at full length.
     pub noise_over_signal: f64,
     /// Where that is above one.
     pub drowned: Option<Drowned>,
 }
 
 /// Noise that is larger than the best that could be learnt in a round.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Drowned {
     /// The noise over the signal.
     pub noise_over_signal: f64,
@@ -79,33 +86,33 @@ pub struct Drowned {
 impl fmt::Display for Drowned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ratio = self.noise_over_signal;
-        write!(f, "the noise is {ratio:.1} times as large as the best a round can learn; ")?;
+        let ratio = Up(ratio);
+        write!(f, "the noise is {ratio} times as large as the best a round can learn; ")?;
         // Of a handful of parameters nobody makes an adapter.
         if self.parameters >= 64 {
             write!(f, "train no more than {} parameters, or ", self.parameters)?;
         }
-        write!(f, "sum {} peers, or plan fewer rounds or a larger epsilon", self.cohort)
+        write!(f, "sum about {} peers, or plan fewer rounds or a larger epsilon", self.cohort)
     }
 }
 
 impl Goal {
-    /// The rounds that a plan is for, but for the noise: all of the cohort shares it and stays, nothing is sent beyond the update,
-    /// and that is rotated if a sum can hold it so. What a round has beyond that (extras, drop-outs, colluders) costs more: its
-    /// own layout, given to [`ledger_noise`], says how much noise it needs.
+    /// The rounds that a plan is for, but for how much noise: nothing is sent beyond the update, and that is rotated if a sum can hold
+    /// it so. What a round has beyond that (extra entries) costs more: its own layout, given to [`ledger_noise`], says how much
+    /// noise it needs.
     ///
     /// # Errors
-    /// If there are more parameters than a number of entries can say, or a larger cohort than a sum takes.
+    /// If there are more parameters than a number of entries can say.
     pub fn layout(&self) -> Result<Layout, LayoutError> {
         let most = usize::MAX;
         let dimension =
             usize::try_from(self.parameters).map_err(|_| LayoutError::Dimension(most))?;
         let rotated = dimension.checked_next_power_of_two().is_some_and(|it| it <= MAX_WORDS);
-        let clients = self.cohort.max(1);
-        let mode = NoiseMode::Distributed(Sharers::new(clients, 0)?);
+        let mode = NoiseMode::Distributed(self.sharers);
         Ok(Layout {
             dimension,
             clip: self.clip,
-            clients,
+            clients: self.cohort.max(1),
             noise: Some((NoiseMultiplier::ONE, mode)),
             rotation: rotated.then_some([0; 32]),
             extras: vec![],
@@ -122,21 +129,25 @@ pub fn plan(goal: &Goal) -> Result<Plan, AccountingError> {
     let noise = ledger_noise(goal.epsilon, goal.delta, goal.rounds, &layout)?;
     let each = charge(&layout, noise)?;
     let all = each.times(goal.rounds.get().into());
-    let ratio = noise_over_signal(noise, goal.parameters, goal.cohort);
+    // Each adds the share that so few would have to add; those beyond them make it louder.
+    let louder = (f64::from(goal.cohort.max(1)) / f64::from(goal.sharers.honest())).sqrt();
+    let ratio = noise_over_signal(noise, goal.parameters, goal.cohort) * louder;
     let drowned = (ratio > 1.0).then(|| {
         let cohort = f64::from(goal.cohort.max(1));
         Drowned {
             noise_over_signal: ratio,
             cohort: (cohort * ratio).ceil() as u64,
-            parameters: (cohort / noise.get()).powi(2).floor() as u64,
+            parameters: (cohort / (noise.get() * louder)).powi(2).floor() as u64,
         }
     });
     Ok(Plan {
         noise,
         gaussian_noise: calibrate(goal.epsilon, goal.delta, goal.rounds)?,
         deviation: noise.get() * goal.clip.get(),
+        deviation_of_all: noise.get() * louder * goal.clip.get(),
         curve: curve(noise, each, goal.rounds, goal.delta)?,
-        statement: Statement::charged(goal.unit, all, goal.rounds, goal.delta)?,
+        statement: Statement::charged(goal.unit, all, goal.rounds, goal.delta)?
+            .shared_by(goal.sharers),
         noise_over_signal: ratio,
         drowned,
     })
@@ -225,6 +236,7 @@ mod tests {
             delta: Delta::new(1e-5).unwrap(),
             rounds: Rounds::new(rounds).unwrap(),
             cohort,
+            sharers: Sharers::new(cohort, 0).unwrap(),
             parameters,
             clip: ClipNorm::new(0.5).unwrap(),
         }
@@ -315,7 +327,47 @@ mod tests {
             let layout = AccountingError::Layout(LayoutError::Dimension(parameters as usize));
             assert_eq!(error, layout, "{error}");
         }
-        assert!(plan(&goal(10, u32::MAX, 10)).is_err());
+        let too_many = Goal { cohort: u32::MAX, ..goal(10, 50, 10) };
+        assert!(plan(&too_many).is_err());
+        let more_stay = Goal { cohort: 40, ..goal(10, 50, 10) };
+        assert!(plan(&more_stay).is_err());
+        for clip in [1e-10, 1e300] {
+            let goal = Goal { clip: ClipNorm::new(clip).unwrap(), ..goal(10, 50, 9216) };
+            let error = plan(&goal).unwrap_err().to_string();
+            assert!(error.contains("a clip norm of 1e"), "{error}");
+        }
+    }
+
+    /// Of 50 with their shares 45 stay, 5 of whom count for nothing: the promise stays, and those beyond 40 make it louder.
+    #[test]
+    fn a_plan_counts_on_its_sharers_only() {
+        let all = plan(&goal(10, 50, 9216)).unwrap();
+        let sharers = Sharers::new(45, 5).unwrap();
+        let few = plan(&Goal { sharers, ..goal(10, 50, 9216) }).unwrap();
+        assert!((few.noise.get() / all.noise.get() - 1.0).abs() < 1e-5);
+        let louder = (50.0_f64 / 40.0).sqrt();
+        assert!((few.noise_over_signal / all.noise_over_signal / louder - 1.0).abs() < 1e-5);
+        assert!((few.deviation_of_all / few.deviation / louder - 1.0).abs() < 1e-12);
+        // What is drawn: a fortieth of the variance each.
+        let layout = goal(10, 50, 9216).layout().unwrap();
+        let mode = NoiseMode::Distributed(sharers);
+        let encoding = Encoding::new(Layout { noise: Some((few.noise, mode)), ..layout }).unwrap();
+        let grid = encoding.scale().get();
+        let (drawn, shares) = (encoding.noise().unwrap(), [40, 50]);
+        for (shares, deviation) in shares.into_iter().zip([few.deviation, few.deviation_of_all]) {
+            assert!((drawn.deviation(shares) / grid / deviation - 1.0).abs() < 1e-6, "{shares}");
+        }
+        let text = few.statement.to_string();
+        assert!(text.contains("at least 40 of the 45 or more"), "{text}");
+    }
+
+    #[test]
+    fn small_promises_have_plans() {
+        for (epsilon, rounds) in [(1e-6, 10), (0.002, 1), (1e-3, 3)] {
+            let epsilon = Epsilon::new(epsilon).unwrap();
+            let found = plan(&Goal { epsilon, ..goal(rounds, 50, 9216) }).unwrap();
+            assert!(found.statement.zero_out().epsilon <= epsilon, "{epsilon} {rounds}");
+        }
     }
 
     #[test]

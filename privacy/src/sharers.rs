@@ -38,8 +38,7 @@ impl Sharers {
     }
 
     /// Those of a secure sum that is of at least `survivors` clients, `honest` of them honest and never apart:
-    /// `Parameters::fewest_survivors` and `Parameters::fewest_honest` of `covey_protocol::secagg`, for every cohort
-    /// that the round may have.
+    /// `Parameters::sharers` of `covey_protocol::secagg` has them, for every cohort that the round may have.
     ///
     /// # Errors
     /// N2, N4, or N14 if more are honest than survive.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::accountant::{AccountingError, Mu, PoissonRate, Rounds, SampledRounds, pld, zcdp};
 use crate::ledger::{Charge, Unit, Up};
-use crate::{Delta, Epsilon, NoiseMultiplier, Rho};
+use crate::{Delta, Epsilon, NoiseMultiplier, Rho, Sharers};
 
 /// What two neighbouring inputs differ in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +78,8 @@ pub struct Claim {
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rounds = self.rounds.get();
-        let rounds_of = if rounds == 1 { "1 round".to_owned() } else { format!("{rounds} rounds") };
+        let rounds_of =
+            if rounds == 1 { "1 round hides".to_owned() } else { format!("{rounds} rounds hide") };
         let who = match self.unit {
             Unit::Peer => "everything one peer holds",
             Unit::Document => "all pairs of one document",
@@ -86,17 +87,19 @@ impl fmt::Display for Claim {
         let (epsilon, delta) = (Up(self.epsilon.get()), self.delta);
         write!(
             f,
-            "{rounds_of} hide {who} up to epsilon {epsilon} at delta {delta}, {}, {}",
+            "{rounds_of} {who} up to epsilon {epsilon} at delta {delta}, {}, {}",
             self.adjacency, self.assumption
         )
     }
 }
 
-/// What holds against everybody, for rounds that were joined.
+/// What holds against everybody, for rounds that were joined, on a condition that its text says.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Statement {
     zero_out: Claim,
     replace_one: Claim,
+    /// Whose noise it counts on, where that is known.
+    sharers: Option<Sharers>,
 }
 
 impl Statement {
@@ -113,7 +116,8 @@ impl Statement {
         let mu = Mu::of(noise, rounds);
         let by = |adjacency, rho| concentrated(unit, adjacency, rho, rounds, delta);
         let zero_out = by(Adjacency::ZeroOut, mu.rho()?)?;
-        Ok(Self { zero_out, replace_one: by(Adjacency::ReplaceOne, mu.doubled().rho()?)? })
+        let replace_one = by(Adjacency::ReplaceOne, mu.doubled().rho()?)?;
+        Ok(Self { zero_out, replace_one, sharers: None })
     }
 
     /// For what a ledger has charged over `rounds` joined rounds. Twice the distance is four times the rho.
@@ -136,7 +140,14 @@ impl Statement {
         Ok(Self {
             zero_out: by(Adjacency::ZeroOut, rho)?,
             replace_one: by(Adjacency::ReplaceOne, four)?,
+            sharers: None,
         })
+    }
+
+    /// The same, for rounds whose noise is made by these.
+    #[must_use]
+    pub const fn shared_by(self, sharers: Sharers) -> Self {
+        Self { sharers: Some(sharers), ..self }
     }
 
     /// The figure to quote.
@@ -153,11 +164,19 @@ impl Statement {
 impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let other = Up(self.replace_one.epsilon.get());
-        write!(
-            f,
-            "Against everybody, the coordinator included: {} (epsilon {other} {}).",
-            self.zero_out, self.replace_one.adjacency
-        )
+        f.write_str("Against everybody, the coordinator included, as long as ")?;
+        match self.sharers {
+            Some(sharers) => write!(
+                f,
+                "at least {} of the {} or more in each sum add their share of its noise and keep it to themselves",
+                sharers.honest(),
+                sharers.survivors()
+            )?,
+            None => f.write_str(
+                "each sum carries at least its noise, of which whoever reads it knows nothing",
+            )?,
+        }
+        write!(f, ": {} (epsilon {other} {}).", self.zero_out, self.replace_one.adjacency)
     }
 }
 
@@ -221,10 +240,16 @@ mod tests {
         let statement = Statement::joined(Unit::Peer, noise, rounds, delta).unwrap();
         assert_eq!(
             statement.to_string(),
-            "Against everybody, the coordinator included: 10 rounds hide everything one peer holds up to epsilon 8.08 at \
-             delta 0.00001, with its contribution replaced by zero, by zero-concentrated DP, for Gaussian noise, discrete or \
+            "Against everybody, the coordinator included, as long as each sum carries at least its noise, of which whoever reads \
+             it knows nothing: 10 rounds hide everything one peer holds up to epsilon 8.08 at delta 1e-5, with its contribution replaced by zero, by zero-concentrated DP, for Gaussian noise, discrete or \
              not (epsilon 19.05 with its contribution replaced by any other)."
         );
+        let sharers = Sharers::new(45, 5).unwrap();
+        let text = statement.shared_by(sharers).to_string();
+        let condition = "as long as at least 40 of the 45 or more in each sum add their share of its noise and keep it to themselves: 10";
+        assert!(text.contains(condition), "{text}");
+        let one = Statement::joined(Unit::Peer, noise, Rounds::ONE, delta).unwrap();
+        assert!(one.to_string().contains(": 1 round hides everything"), "{one}");
         let rate = PoissonRate::new(0.1).unwrap();
         let outsider =
             OutsiderStatement::sampled(Unit::Document, rate, noise, rounds, delta).unwrap();

@@ -1,8 +1,28 @@
 //! Epsilon, delta and their relatives as numbers that were checked when they were made.
 
+use std::fmt;
+
+/// A number for people, as it is: with an exponent where it would have many zeros.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shown(pub f64);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.0.abs();
+        if f.precision().is_none()
+            && size != 0.0
+            && size.is_finite()
+            && !(1e-4..1e6).contains(&size)
+        {
+            return write!(f, "{:e}", self.0);
+        }
+        self.0.fmt(f)
+    }
+}
+
 /// A number that is outside of what its type allows.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[error("{what} is {value}, and must be {range}")]
+#[error("{what} is {}, and must be {range}", Shown(*.value))]
 pub struct OutOfRange {
     /// Which quantity.
     pub what: &'static str,
@@ -56,7 +76,7 @@ macro_rules! checked {
 
         impl ::std::fmt::Display for $name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                self.0.fmt(f)
+                $crate::types::Shown(self.0).fmt(f)
             }
         }
     };
@@ -104,6 +124,24 @@ impl Rho {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_shown_without_many_zeros() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (8.0, "8"),
+            (0.0001, "0.0001"),
+            (1e-5, "1e-5"),
+            (999_999.0, "999999"),
+            (-2.5e300, "-2.5e300"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(Shown(value).to_string(), expected);
+        }
+        assert_eq!(Delta::new(1e-5).unwrap().to_string(), "1e-5");
+        let error = ClipNorm::new(-1e300).unwrap_err().to_string();
+        assert_eq!(error, "the clip norm is -1e300, and must be finite and above 0");
+    }
 
     #[test]
     fn constructors_and_serde_refuse_the_same() {

@@ -6,7 +6,8 @@
 //!
 //! Start from [`group::Log`] (the signed membership log, docs/spec/group.md), [`search`] (the
 //! federated query, docs/spec/search.md), [`round`] (learning together, docs/spec/round.md) or [`secagg`] (the sums of
-//! vectors that nobody sees which a round is made of, docs/spec/secagg.md); [`wire`] has the encoding.
+//! vectors that nobody sees which a round is made of, docs/spec/secagg.md; `examples/secure_sum.rs` is one from its start to its end,
+//! with noise); [`wire`] has the encoding.
 #![forbid(unsafe_code)]
 
 mod checks;

@@ -12,12 +12,13 @@
 //! | --- | --- | --- |
 //! | keys | [`client::Joining`] | [`server::Gathering`] |
 //! | graph (sparse only) | [`client::Choosing`] | [`server::Seated`] |
-//! | shares | [`client::Enrolled`], [`client::Dealt`] | [`server::Seated`] |
+//! | shares | [`client::Enrolled`], [`client::Dealt`] | [`server::Sharing`] |
 //! | masked vectors | [`client::Masking`] | [`server::Summing`] |
 //! | survivors | [`client::Masked`] | [`server::Surviving`] |
 //! | unmasking | [`client::Agreed`] | [`server::Unmasking`] |
 //!
-//! Start from [`Terms`], which both roles are made of.
+//! Start from [`Terms`], which both roles are made of; `examples/secure_sum.rs` has a whole sum. What clients send has no noise but what they
+//! added before: it has to be made for [`Parameters::sharers`] (N14 of docs/spec/noise.md), which [`round`](crate::round) sees to.
 
 pub mod client;
 mod fault;
@@ -29,7 +30,7 @@ mod tails;
 mod terms;
 mod thresholds;
 
-pub use fault::{Check, Culprit, Fault};
+pub use fault::{Check, Culprit, Fault, Reason};
 pub use members::{Members, TooManyMembers};
 pub use seats::{Seat, SeatSet};
 pub use terms::{Bounds, Demands, Parameters, Terms, Topology};

@@ -148,7 +148,8 @@ fn noise_counts_on_those_whom_the_sum_makes_certain() {
         let (min_cohort, max_cohort) = (40, 90);
         let parameters = Parameters { topology, entries: 2, min_cohort, max_cohort, bounds };
         let honest = parameters.fewest_honest().expect("reachable");
-        let sum = Sharers::of_sum(parameters.fewest_survivors(), honest).expect("somebody");
+        let sum = parameters.sharers().expect("somebody");
+        assert_eq!((sum.survivors(), sum.honest()), (parameters.fewest_survivors(), honest));
         let mode = NoiseMode::Distributed(sum);
         let noise = Some((multiplier, mode));
         let encoding = Encoding::new(Layout { noise, ..layout(2, max_cohort) }).expect("a layout");

@@ -8,6 +8,8 @@ mod index;
 pub mod learn;
 mod mine;
 mod personal;
+mod plan;
+pub mod plot;
 mod search;
 mod status;
 mod train;
@@ -111,6 +113,7 @@ pub fn reply(reply: &Reply, out: &mut dyn Write, style: Style) -> io::Result<()>
         Reply::Releases(it) => learn::releases(it, out, style),
         Reply::Adopted(it) => learn::adopted(it, out, style),
         Reply::Privacy { accounts } => learn::privacy(accounts, out, style),
+        Reply::PrivacyPlan(it) => plan::plan(it, out),
         Reply::Service(it) => home::service(it, out),
         Reply::Log(it) => home::log(it, out),
         // The demo tells its story while it happens.

@@ -129,6 +129,8 @@ pub enum Reply {
     Evaluated(Box<EvalReport>),
     /// Printed by `covey model train`.
     Trained(Box<TrainReport>),
+    /// Printed by `covey privacy plan`.
+    PrivacyPlan(Box<super::PrivacyPlan>),
     /// Printed by `covey open`.
     Open(OpenInfo),
     /// Printed by `covey service`.

@@ -4,7 +4,6 @@
 //! running sum that stays below a limit is a privacy filter (Rogers et al. 2016; Feldman and Zrnic 2021). It
 //! becomes (epsilon, delta) by proposition 12 of Canonne, Kamath and Steinke 2020.
 
-use super::search::{first_true, minimise};
 use super::{AccountingError, Mu, Rounds};
 use crate::{Delta, Epsilon, NoiseMultiplier, Rho};
 
@@ -28,17 +27,48 @@ pub fn epsilon(rho: Rho, delta: Delta) -> Result<Epsilon, AccountingError> {
     Epsilon::new(bound).map_err(|_| AccountingError::Unbounded("so large a rho"))
 }
 
-/// The largest rho that keeps (`epsilon`, `delta`), rounded down.
+/// The orders that are tried: 1 + e^(k / 2^18). So fine that the best of them is the best of all but for a part in 10^11, and always the same
+/// ones, so that more of one quantity never comes to less of the other.
+const ORDER_STEPS: f64 = (1_u32 << 18) as f64;
+/// The first and the last of them, as logarithms of the order less one.
+const ORDERS: (f64, f64) = (-64.0, 700.0);
+/// What is beyond this is budgeted as this, where neighbouring orders still differ by more than rounding; no ledger holds as much.
+const LARGEST_BUDGET: f64 = (1_u32 << 30) as f64;
+
+/// The largest rho that keeps (`epsilon`, `delta`), rounded down; for an epsilon above 2^30, that of 2^30. A larger epsilon or delta
+/// never has a smaller one, and it is zero only where no double above zero keeps them.
 pub fn budget(epsilon: Epsilon, delta: Delta) -> Rho {
-    let kept = |rho: f64| best(rho, delta) <= epsilon.get();
-    if !kept(0.0) {
-        return Rho::ZERO;
+    let epsilon = epsilon.get().min(LARGEST_BUDGET);
+    let ln_delta = delta.get().ln();
+    let most = -least(|less_one| -kept(epsilon, ln_delta, less_one));
+    Rho::new(most.max(0.0)).unwrap_or(Rho::ZERO)
+}
+
+/// The least `cost` of an order, given less one, of a function that falls with it and then rises. Both that are sought do, as ln(delta)
+/// by proposition 12 is convex in the order: each pair of rho and epsilon is kept by the orders between two.
+fn least(cost: impl Fn(f64) -> f64) -> f64 {
+    let at = |k: i64| cost((k as f64 / ORDER_STEPS).exp());
+    let (mut low, mut high) = ((ORDERS.0 * ORDER_STEPS) as i64, (ORDERS.1 * ORDER_STEPS) as i64);
+    while low < high {
+        let middle = i64::midpoint(low, high);
+        if at(middle + 1) < at(middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
     }
-    // Rho alone already shows as epsilon, but for a delta close to one.
-    let high = epsilon.get().mul_add(4.0, 4.0).min(f64::MAX / 4.0);
-    let over = first_true(0.0, high, 200, |rho| !kept(rho));
-    let under = over * (1.0 - SLACK) - f64::MIN_POSITIVE;
-    Rho::new(under).ok().filter(|rho| kept(rho.get())).unwrap_or(Rho::ZERO)
+    // Rounding may have misled the search by a step or two where the bottom is flat.
+    (low - 16..=low + 16).map(at).fold(f64::INFINITY, f64::min)
+}
+
+/// The rho that keeps epsilon at the order 1 + `less_one`, rounded down by more than [`from_renyi`] rounds up.
+fn kept(epsilon: f64, ln_delta: f64, less_one: f64) -> f64 {
+    let ln_order = less_one.ln_1p();
+    // ln((a - 1) / a), in a form that nothing cancels in.
+    let first = -less_one.recip().ln_1p();
+    let second = (-ln_delta - ln_order) / less_one;
+    let size = epsilon + first.abs() + (ln_order - ln_delta) / less_one;
+    (epsilon - first - second - 8.0 * SLACK * size) / (1.0 + less_one)
 }
 
 /// The least over alpha of alpha rho + ln((alpha - 1)/alpha) + (ln(1/delta) - ln alpha)/(alpha - 1).
@@ -47,16 +77,15 @@ fn best(rho: f64, delta: Delta) -> f64 {
         return 0.0;
     }
     let ln_delta = delta.get().ln();
-    let at = |ln_order: f64| from_renyi(ln_order.exp(), (1.0 + ln_order.exp()) * rho, ln_delta);
-    // Without the logarithms the best alpha - 1 is sqrt(ln(1/delta)/rho); they move it by less than e^10.
-    let guess = (-ln_delta).max(1e-300).ln() / 2.0 - rho.ln() / 2.0;
-    minimise(guess - 10.0, guess + 10.0, 60, at).1
+    least(|less_one| from_renyi(less_one, (1.0 + less_one) * rho, ln_delta))
 }
 
 /// Epsilon from a Rényi divergence of order 1 + `less_one`, rounded up.
 pub(super) fn from_renyi(less_one: f64, divergence: f64, ln_delta: f64) -> f64 {
     let ln_order = less_one.ln_1p();
-    let (first, second) = (less_one.ln() - ln_order, (-ln_delta - ln_order) / less_one);
+    // ln((a - 1) / a), in a form that nothing cancels in.
+    let first = -less_one.recip().ln_1p();
+    let second = (-ln_delta - ln_order) / less_one;
     let epsilon = divergence + first + second;
     let size = divergence + first.abs() + (ln_order - ln_delta) / less_one;
     // `max` would turn NaN into no cost at all.
@@ -108,6 +137,33 @@ mod tests {
             let more = Rho::new(rho.get() * (1.0 + 1e-6) + 1e-12).unwrap();
             prop_assert!(epsilon(more, at).unwrap().get() > target - 1e-6);
         }
+    }
+
+    /// Budgets of a little more epsilon, and of a little more delta, over fifteen orders of magnitude of both.
+    #[test]
+    fn a_budget_is_never_zero_never_too_large_and_never_falls() {
+        let deltas: Vec<f64> =
+            (-150..0).step_by(5).map(|tenth| 10_f64.powf(f64::from(tenth) / 10.0)).collect();
+        let epsilons = (-600..130).map(|step| 10_f64.powf(f64::from(step) / 50.0));
+        let mut last = vec![0.0; deltas.len()];
+        for target in epsilons.chain((1..=200).map(|n| 4.0 + f64::from(n) * 1e-15)) {
+            let target = Epsilon::new(target).unwrap();
+            let mut smaller_delta = 0.0;
+            if target.get() == 4.000_000_000_000_001 {
+                last.fill(0.0);
+            }
+            for (last, at) in last.iter_mut().zip(&deltas) {
+                let rho = budget(target, delta(*at));
+                assert!(rho.get() > 0.0 && rho.get() >= *last, "{target} {at}: {rho} after {last}");
+                assert!(rho.get() >= smaller_delta, "{target} {at}: {rho} after {smaller_delta}");
+                (*last, smaller_delta) = (rho.get(), rho.get());
+                assert!(epsilon(rho, delta(*at)).unwrap() <= target, "{target} {at}: {rho}");
+                let more = Rho::new(rho.get() * (1.0 + 1e-9)).unwrap();
+                let spent = best(more.get(), delta(*at));
+                assert!(spent > target.get() || spent == 0.0, "{target} {at}: {rho} is too little");
+            }
+        }
+        assert!(budget(Epsilon::ZERO, delta(1e-5)) > Rho::ZERO, "some (0, delta) is kept");
     }
 
     #[test]

@@ -50,7 +50,7 @@ fn a_budget_of_eight_takes_what_it_promises_and_no_more() {
     let spent = ledger.spent_epsilon(account(1)).unwrap();
     assert!(spent.get() <= 8.0 && spent.get() > 7.9, "{spent}");
     let text = refusal.to_string();
-    assert!(text.contains("epsilon 7.96 of its budget of 8.00 at delta 0.00001"), "{text}");
+    assert!(text.contains("epsilon 7.96 of its budget of 8.00 at delta 1e-5"), "{text}");
     assert!(text.contains("to 8.08") && text.contains("more noise"), "{text}");
 }
 

@@ -264,5 +264,5 @@ enum Taken {
 
 /// A fault of a participant's, for sending what its part is not.
 const fn out_of_turn(from: &NodeId) -> Fault {
-    Fault { check: Check::OutOfTurn, culprit: crate::secagg::Culprit::Client(*from) }
+    Fault::new(Check::OutOfTurn, crate::secagg::Culprit::Client(*from))
 }

@@ -4,7 +4,7 @@ use covey_crypto::{Digest, SecretKey, Signature};
 use covey_privacy::encode::{Extra, Layout};
 use covey_privacy::ledger::Unit;
 use covey_privacy::noise::NoiseMode;
-use covey_privacy::{ClipNorm, Delta, NoiseMultiplier, Rho, Sharers};
+use covey_privacy::{ClipNorm, Delta, NoiseMultiplier, Rho};
 use serde::{Deserialize, Serialize};
 
 use super::{Check, Start};
@@ -381,9 +381,7 @@ impl Plan {
     /// the round's number: it protects nothing, and only has to be the same everywhere.
     fn layout(&self) -> Result<Layout, Check> {
         let Contribution { clip, noise, rotate, .. } = self.contribution;
-        let honest = self.sum.fewest_honest().map_err(|_| Check::Shape)?;
-        let sharers = Sharers::of_sum(self.sum.fewest_survivors(), honest);
-        let mode = NoiseMode::Distributed(sharers.map_err(|_| Check::Shape)?);
+        let mode = NoiseMode::Distributed(self.sum.sharers().map_err(|_| Check::Shape)?);
         let turned = || {
             let parts: [&[u8]; 2] = [self.start.digest.as_bytes(), &self.round.to_le_bytes()];
             *Digest::of("covey round rotation v1", &parts).as_bytes()

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::thresholds::Unreachable;
 use crate::checks::checks;
 use crate::ids::NodeId;
 
@@ -36,29 +37,67 @@ impl fmt::Display for Culprit {
 
 /// A failed check of docs/spec/secagg.md and whom it speaks against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{check} ({culprit})")]
+#[error("{check}{} ({culprit})", Because(*.reason))]
 pub struct Fault {
     /// What failed.
     pub check: Check,
     /// Who is to blame.
     pub culprit: Culprit,
+    /// By how much, where that is known.
+    pub reason: Option<Reason>,
+}
+
+/// What a failed check was about, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Reason {
+    /// A1: a cohort of this size cannot keep the bounds.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    /// A28: so many are left, and so many are needed.
+    #[error("{left} of the {needed} that this phase needs")]
+    Left {
+        /// Those who are left.
+        left: u32,
+        /// The fewest there may be.
+        needed: u32,
+    },
+}
+
+struct Because(Option<Reason>);
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |reason| write!(f, ": {reason}"))
+    }
 }
 
 impl Fault {
+    /// Without numbers.
+    pub(crate) const fn new(check: Check, culprit: Culprit) -> Self {
+        Self { check, culprit, reason: None }
+    }
+
     pub(super) const fn coordinator(check: Check) -> Self {
-        Self { check, culprit: Culprit::Coordinator }
+        Self::new(check, Culprit::Coordinator)
     }
 
     pub(super) const fn nobody(check: Check) -> Self {
-        Self { check, culprit: Culprit::Nobody }
+        Self::new(check, Culprit::Nobody)
     }
 
-    pub(super) const fn too_few() -> Self {
-        Self::nobody(Check::TooFew)
+    pub(super) const fn unreachable(reason: Unreachable) -> Self {
+        let reason = Some(Reason::Unreachable(reason));
+        Self { reason, ..Self::coordinator(Check::Parameters) }
+    }
+
+    pub(super) fn too_few(left: usize, needed: usize) -> Self {
+        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        let reason = Some(Reason::Left { left: count(left), needed: count(needed) });
+        Self { reason, ..Self::nobody(Check::TooFew) }
     }
 
     pub(super) const fn client(client: NodeId, check: Check) -> Self {
-        Self { check, culprit: Culprit::Client(client) }
+        Self::new(check, Culprit::Client(client))
     }
 }
 
@@ -135,6 +174,17 @@ mod tests {
             assert_eq!(check.number(), format!("A{n}"));
             assert!(check.to_string().starts_with(&format!("A{n}: ")));
         }
+    }
+
+    #[test]
+    fn numbers_are_said_where_they_are_known() {
+        let few = Fault::too_few(5, 7).to_string();
+        assert_eq!(
+            few,
+            "A28: too few clients are left: 5 of the 7 that this phase needs (nobody in particular)"
+        );
+        let bare = Fault::coordinator(Check::Demands).to_string();
+        assert!(bare.ends_with("demands (the coordinator)"), "{bare}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a round is about: everything that its keys, signatures and shares are bound to.
 
 use covey_crypto::Digest;
+use covey_privacy::Sharers;
 use serde::{Deserialize, Serialize};
 
 use super::fault::{Check, Fault};
@@ -119,6 +120,17 @@ impl Parameters {
         self.bounds.survivors(self.min_cohort)
     }
 
+    /// Those whose noise is in the sum of any cohort this round may have: what noise that clients share must be made for (N14 of
+    /// docs/spec/noise.md). A [`round`](crate::round) sees to it by itself.
+    ///
+    /// # Errors
+    /// A1 if the parameters are out of range, some cohort has no graph that keeps the bounds, or nobody honest is left.
+    pub fn sharers(&self) -> Result<Sharers, Fault> {
+        self.check()?;
+        Sharers::of_sum(self.fewest_survivors(), self.fewest_honest()?)
+            .map_err(|_| Fault::coordinator(Check::Parameters))
+    }
+
     /// Neighbours, threshold and fewest survivors for a cohort of `n`.
     ///
     /// # Errors
@@ -127,8 +139,7 @@ impl Parameters {
         if !(self.min_cohort..=self.max_cohort).contains(&n) {
             return Err(Fault::coordinator(Check::CohortSize));
         }
-        Thresholds::of(self.topology, &self.bounds, n)
-            .map_err(|_| Fault::coordinator(Check::Parameters))
+        Thresholds::of(self.topology, &self.bounds, n).map_err(Fault::unreachable)
     }
 }
 

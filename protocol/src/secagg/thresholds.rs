@@ -30,7 +30,7 @@ pub struct Thresholds {
 }
 
 /// No graph of this cohort keeps the bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("a cohort of {cohort} cannot keep these bounds{}", hint(*.topology))]
 pub struct Unreachable {
     /// Size of the cohort.

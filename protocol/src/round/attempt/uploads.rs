@@ -26,7 +26,7 @@ impl Uploads {
         let part =
             self.0.entry(*from).or_insert(Part { upload, have: 0, summed: false, bad: false });
         if part.upload != upload {
-            return Err(Fault { check: Check::Repeated, culprit: Culprit::Client(*from) });
+            return Err(Fault::new(Check::Repeated, Culprit::Client(*from)));
         }
         Ok(Taken::Answered(part.progress()))
     }
@@ -45,7 +45,7 @@ impl Uploads {
             return Ok(Taken::Answered(part.progress()));
         }
         if part.have + bytes.len() > 4 * entries {
-            return Err(Fault { check: Check::VectorLength, culprit: Culprit::Client(*from) });
+            return Err(Fault::new(Check::VectorLength, Culprit::Client(*from)));
         }
         part.have += bytes.len();
         effects.push(Effect::Store { from: *from, offset, bytes });

@@ -93,10 +93,12 @@ impl Dealt {
         if !dealers.is_subset(cohort) || !dealers.contains(*seat) {
             return Err(Fault::coordinator(Check::Dealers));
         }
-        let enough =
-            dealers.len() >= thresholds.survivors && shareholders >= thresholds.threshold as usize;
-        if !enough {
-            return Err(Fault::too_few());
+        let enough = [
+            (dealers.len() as usize, thresholds.survivors as usize),
+            (shareholders, thresholds.threshold as usize),
+        ];
+        if let Some((left, needed)) = enough.into_iter().find(|(left, needed)| left < needed) {
+            return Err(Fault::too_few(left, needed));
         }
         let expected = |delivery: &Delivery| {
             let from = delivery.shares.seat;
@@ -116,7 +118,7 @@ impl Dealt {
         let Own { transcript, seat, seal, .. } = &self.own;
         let from = delivery.shares.seat;
         let peer = self.peers.get(&from).ok_or(Fault::coordinator(Check::Delivery))?;
-        let unopened = Fault { check: Check::SealedShare, culprit: Culprit::Either(peer.client) };
+        let unopened = Fault::new(Check::SealedShare, Culprit::Either(peer.client));
         let shared = match self.agreed.get(&from) {
             Some(shared) => shared.clone(),
             None => seal.agree(&peer.seal),

@@ -72,7 +72,7 @@ impl Gathering {
         let Self { terms, members, parameters, advertised } = self;
         let count = advertised.len() as u32;
         if count < parameters.min_cohort {
-            return Err(Fault::too_few());
+            return Err(Fault::too_few(advertised.len(), parameters.min_cohort as usize));
         }
         let thresholds = parameters.thresholds(count)?;
         let (seats, keys): (Vec<Seat>, Vec<Advertisement>) =
@@ -209,8 +209,9 @@ impl Seated {
             Topology::Complete => everybody.iter().map(|seat| (*seat, everybody.clone())).collect(),
             Topology::Sparse => bearable(choices, cohort.thresholds.most_neighbours()),
         };
-        if shareholders.len() < cohort.thresholds.survivors as usize {
-            return Err(Fault::too_few());
+        let needed = cohort.thresholds.survivors as usize;
+        if shareholders.len() < needed {
+            return Err(Fault::too_few(shareholders.len(), needed));
         }
         Ok(Sharing::new(cohort, tree, shareholders))
     }

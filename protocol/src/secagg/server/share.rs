@@ -115,8 +115,9 @@ impl Sharing {
     /// A28 if they are too few.
     pub fn close(self) -> Result<Summing, Fault> {
         let Self { cohort, graph, dealings, .. } = self;
-        if dealings.len() < cohort.thresholds.survivors as usize {
-            return Err(Fault::too_few());
+        let needed = cohort.thresholds.survivors as usize;
+        if dealings.len() < needed {
+            return Err(Fault::too_few(dealings.len(), needed));
         }
         let mut dealers = cohort.nobody();
         dealers.extend(dealings.keys().copied());

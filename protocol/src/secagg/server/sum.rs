@@ -83,8 +83,9 @@ impl Summing {
     /// A28 if they are too few.
     pub fn close(self, identity: &SecretKey) -> Result<Surviving, Fault> {
         let Self { round, sum, received } = self;
-        if received.len() < round.cohort.thresholds.survivors {
-            return Err(Fault::too_few());
+        let needed = round.cohort.thresholds.survivors;
+        if received.len() < needed {
+            return Err(Fault::too_few(received.len() as usize, needed as usize));
         }
         let signature = identity.sign(SURVIVORS, &round.transcript.survivors(&received));
         Ok(Surviving::new(round, sum, Survivors { set: received, signature }))

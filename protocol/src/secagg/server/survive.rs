@@ -82,7 +82,7 @@ impl Surviving {
         let needed = self.round.cohort.thresholds.agreements as usize;
         let signatures: Vec<(Seat, Signature)> = self.witnessed().take(needed).collect();
         if signatures.len() < needed {
-            return Err(Fault::too_few());
+            return Err(Fault::too_few(signatures.len(), needed));
         }
         let Self { round, sum, survivors, .. } = self;
         Ok(Unmasking::new(round, sum, survivors.set, Agreements { signatures }))

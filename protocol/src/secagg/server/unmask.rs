@@ -167,7 +167,7 @@ impl Unmasking {
             let secret = recovery.secret(&shares).expect("as many shares as places");
             if secret.public() != self.public(dealer) {
                 let culprit = Culprit::Client(self.round.cohort.client(dealer));
-                return Err(Fault { check: Check::Recovered, culprit });
+                return Err(Fault::new(Check::Recovered, culprit));
             }
             secrets.push((dealer, secret));
         }
@@ -181,7 +181,7 @@ impl Unmasking {
         let holders = self.round.graph.shareholders.get(&dealer).map_or(&[][..], Vec::as_slice);
         let answered = holders.iter().filter(|holder| self.answered.contains(**holder)).count();
         if answered < threshold {
-            return Fault::too_few();
+            return Fault::too_few(answered, threshold);
         }
         let silent = answered - self.opened.get(&dealer).map_or(0, BTreeMap::len);
         let client = self.round.cohort.client(dealer);
@@ -191,7 +191,7 @@ impl Unmasking {
         } else {
             Culprit::Disputed(client)
         };
-        Fault { check: Check::Withheld, culprit }
+        Fault::new(Check::Withheld, culprit)
     }
 
     fn public(&self, dealer: Seat) -> RoundPublic {

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use covey_privacy::plan::Point;
 
+use crate::text::{count, three_digits_up};
+
 /// Columns and rows of the plot in a terminal.
 const COLUMNS: usize = 60;
 const ROWS: usize = 12;
@@ -30,11 +32,12 @@ pub fn text(curve: &[Point]) -> Vec<String> {
         .map(|(row, cells)| {
             let label = top * (ROWS - row) as f64 / ROWS as f64;
             let marks: String = cells.iter().collect();
-            format!("{label:>10.2} |{}", marks.trim_end())
+            format!("{:>10} |{}", three_digits_up(label), marks.trim_end())
         })
         .collect();
     lines.push(format!("{:>10} +{}", "", "-".repeat(COLUMNS)));
-    lines.push(format!("{:>12}1{:>width$}", "", last.rounds.get(), width = COLUMNS - 1));
+    let rounds = count(last.rounds.get().into(), "round");
+    lines.push(format!("{:>12}1{rounds:>width$}", "", width = COLUMNS - 1));
     lines.push(format!("{:>12}* charged   . exact for a continuous Gaussian", ""));
     lines
 }
@@ -58,6 +61,7 @@ pub fn svg(curve: &[Point]) -> String {
     let (charged, gaussian) = (path(|it| it.epsilon.get()), path(|it| it.gaussian.get()));
     let (right, bottom) = (WIDTH - MARGIN, HEIGHT - MARGIN);
     let (below, middle) = (bottom + 20.0, WIDTH / 2.0);
+    let (last, most) = (count(rounds as u64, "round"), three_digits_up(top));
     format!(
         r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="13">
 <rect width="100%" height="100%" fill="white"/>
@@ -65,8 +69,8 @@ pub fn svg(curve: &[Point]) -> String {
 <polyline points="{charged}" fill="none" stroke="#0b6e4f" stroke-width="2"/>
 <polyline points="{gaussian}" fill="none" stroke="#0b6e4f" stroke-dasharray="4 4"/>
 <text x="{MARGIN}" y="{below}">1</text>
-<text x="{right}" y="{below}" text-anchor="end">{rounds} rounds</text>
-<text x="{MARGIN}" y="40">epsilon {top:.2}</text>
+<text x="{right}" y="{below}" text-anchor="end">{last}</text>
+<text x="{MARGIN}" y="40">epsilon {most}</text>
 <text x="{middle}" y="{below}" text-anchor="middle">solid: charged, dashed: exact for a continuous Gaussian</text>
 </svg>
 "##
@@ -78,7 +82,7 @@ mod tests {
     use covey_privacy::accountant::Rounds;
     use covey_privacy::ledger::Unit;
     use covey_privacy::plan::{Goal, plan};
-    use covey_privacy::{ClipNorm, Delta, Epsilon};
+    use covey_privacy::{ClipNorm, Delta, Epsilon, Sharers};
 
     use super::*;
 
@@ -89,6 +93,7 @@ mod tests {
             delta: Delta::new(1e-5).expect("a valid delta"),
             rounds: Rounds::new(rounds).expect("a valid number"),
             cohort: 10,
+            sharers: Sharers::new(9, 1).expect("somebody"),
             parameters: 100,
             clip: ClipNorm::new(1.0).expect("a valid norm"),
         };
@@ -102,6 +107,8 @@ mod tests {
             assert_eq!(lines.len(), ROWS + 3);
             assert!(lines[0].ends_with('*') && lines[0].starts_with("      8.00"), "{}", lines[0]);
             assert!(lines.iter().all(|line| line.len() <= 80));
+            let axis = if rounds == 1 { " 1 round" } else { " rounds" };
+            assert!(lines[ROWS + 1].ends_with(axis), "{}", lines[ROWS + 1]);
             assert_eq!(svg(&curve(rounds)).matches("<polyline").count(), 2);
         }
         assert!(text(&[]).is_empty());
