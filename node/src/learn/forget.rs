@@ -14,7 +14,7 @@ impl Learning {
     fn forget(&self, group: GroupId) -> Result<Vec<Held>, ApiError> {
         self.choose(group, None)?;
         // What is done right now ends, and with it what is said of that.
-        self.stop(group);
+        self.leave(group);
         let held = self.drop_shelf(group)?;
         let mut state = self.state();
         state.hosted.remove(&group);
