@@ -214,6 +214,19 @@ pub fn three_digits_up(value: f64) -> String {
     shown(value + place / 2.0)
 }
 
+/// A share of a group's members below a half, in thousandths. Rounds up: what is to be withstood is never less than asked for.
+pub fn parse_permille(text: &str) -> Result<u16, String> {
+    let wrong = || format!("`{text}` is no share from 0 to below 0.5, such as 0.1");
+    let share: f64 = text.parse().map_err(|_| wrong())?;
+    if !(0.0..0.5).contains(&share) {
+        return Err(wrong());
+    }
+    // What is a whole number of thousandths as it was typed is that number, whatever its nearest float comes to.
+    let (all, whole) = (share * 1_000.0, (share * 1_000.0).round());
+    let permille = if (all - whole).abs() < 1e-9 { whole } else { all.ceil() };
+    if permille < 500.0 { Ok(permille as u16) } else { Err(wrong()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,6 +330,35 @@ mod tests {
         }
         for bad in ["", "5", "0ms", "-1s", "61s", "NaNs", "ms", "fast"] {
             assert!(parse_latency(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shares_are_whole_thousandths_rounded_up() {
+        let cases = [
+            ("0", Some(0)),
+            ("0.07", Some(70)),
+            ("0.1", Some(100)),
+            ("0.29", Some(290)),
+            ("0.0701", Some(71)),
+            ("0.00000001", Some(1)),
+            ("0.499", Some(499)),
+            ("0.4991", None),
+            ("0.5", None),
+            ("1", None),
+            ("-1", None),
+            ("-0.1", None),
+            ("NaN", None),
+            ("inf", None),
+            ("10%", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_permille(text).ok(), expected, "{text}");
+        }
+        for thousandths in 0..500 {
+            let typed = format!("{}", f64::from(thousandths) / 1_000.0);
+            assert_eq!(parse_permille(&typed), Ok(thousandths), "{typed}");
         }
     }
 }

@@ -14,6 +14,7 @@ use covey_protocol::secagg::{Bounds, Fault, Parameters, Reason, Topology};
 
 use crate::output::Output;
 use crate::show::plot;
+use crate::text::parse_permille;
 
 const EXAMPLES: &str = "\
 Example: covey privacy plan --epsilon 8 --rounds 10 --cohort 200 --parameters 9216
@@ -48,10 +49,10 @@ pub struct PlanArgs {
     #[arg(long, value_parser = cohort, allow_negative_numbers = true)]
     cohort: u32,
     /// Share of them that may drop out
-    #[arg(long, default_value = "0.1", value_parser = thousandths, allow_negative_numbers = true)]
+    #[arg(long, default_value = "0.1", value_parser = parse_permille, allow_negative_numbers = true)]
     dropout: u16,
     /// Share of them that may collude with the coordinator; at least one is taken to
-    #[arg(long, default_value = "0.1", value_parser = thousandths, allow_negative_numbers = true)]
+    #[arg(long, default_value = "0.1", value_parser = parse_permille, allow_negative_numbers = true)]
     collusion: u16,
     /// How many parameters are trained
     #[arg(long, value_parser = parameters, allow_negative_numbers = true)]
@@ -199,21 +200,6 @@ fn parameters(text: &str) -> Result<u32, String> {
             "from 1 to {MAX_ENTRIES} parameters fit into a sum: take as many as the adapter has (`covey train status` shows it, as values)"
         )
     })
-}
-
-/// A share in thousandths, rounded up: what is to be withstood is never less than asked for.
-fn thousandths(text: &str) -> Result<u16, String> {
-    let share: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    if !(0.0..0.5).contains(&share) {
-        return Err(
-            "take a share from 0 to below 0.5: a sum needs more than half of the cohort".to_owned()
-        );
-    }
-    // A thousandth of a thousandth less, so that 0.07 is 70 of them, whatever a double makes of it.
-    match (share * 1_000.0 - 1e-6).ceil().max(0.0) as u16 {
-        500.. => Err("take a share of at most 0.499".to_owned()),
-        permille => Ok(permille),
-    }
 }
 
 #[cfg(test)]

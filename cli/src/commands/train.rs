@@ -12,7 +12,7 @@ use self::limits::{LimitsArgs, ScheduleArgs};
 use self::watch::WatchArgs;
 use super::collections::{done, existing};
 use crate::session::Session;
-use crate::text::{parse_pause, parse_seconds, parse_size};
+use crate::text::{parse_pause, parse_permille, parse_seconds, parse_size};
 
 /// Learn together: take part in a group's rounds, or coordinate them
 ///
@@ -85,8 +85,8 @@ pub struct OptInArgs {
     #[arg(long, default_value_t = 3)]
     min_honest: u32,
     /// Share of the members that may collude with the coordinator without harm, from 0 to below 0.5
-    #[arg(long, default_value = "0.1", value_parser = parse_share, value_name = "SHARE")]
-    collusion: Permille,
+    #[arg(long, default_value = "0.1", value_parser = parse_permille, value_name = "SHARE")]
+    collusion: u16,
     /// Count towards --min-honest only members who have been in the group so long, and whom the coordinator did not invite
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     known_for: Option<u64>,
@@ -164,11 +164,11 @@ pub struct StartArgs {
     #[arg(long)]
     max_cohort: Option<u32>,
     /// Share of them that may collude with the coordinator without harm, from 0 to below 0.5
-    #[arg(long, default_value = "0.1", value_parser = parse_share, value_name = "SHARE")]
-    collusion: Permille,
+    #[arg(long, default_value = "0.1", value_parser = parse_permille, value_name = "SHARE")]
+    collusion: u16,
     /// Share of them that may drop out, from 0 to below 0.5
-    #[arg(long, default_value = "0.1", value_parser = parse_share, value_name = "SHARE")]
-    dropout: Permille,
+    #[arg(long, default_value = "0.1", value_parser = parse_permille, value_name = "SHARE")]
+    dropout: u16,
     /// Time to train, until participants check in: 90s, 15m, 2h or 7d
     #[arg(long, default_value = "1h", value_parser = parse_seconds)]
     window: u64,
@@ -214,7 +214,7 @@ impl Train {
                     delta: args.delta,
                     round_epsilon: args.round_epsilon,
                     min_honest: args.min_honest,
-                    collusion_permille: args.collusion.0,
+                    collusion_permille: args.collusion,
                     known_for_s: args.known_for,
                     max_steps: args.max_steps,
                     max_bytes: args.max_bytes.unwrap_or(DEFAULT_MAX_BYTES),
@@ -252,8 +252,8 @@ impl Train {
                     server_rate: args.server_rate,
                     min_cohort: args.min_cohort,
                     max_cohort: args.max_cohort,
-                    collusion_permille: args.collusion.0,
-                    dropout_permille: args.dropout.0,
+                    collusion_permille: args.collusion,
+                    dropout_permille: args.dropout,
                     window_s: args.window,
                     phase_s: whole(args.phase),
                     upload_s: args.upload.map(whole),
@@ -274,55 +274,4 @@ impl Train {
 
 fn whole(seconds: u64) -> u32 {
     u32::try_from(seconds).unwrap_or(u32::MAX)
-}
-
-/// A share of the members below a half, in thousandths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Permille(u16);
-
-/// Rounds up: what is to be withstood is never less than asked for.
-fn parse_share(text: &str) -> Result<Permille, String> {
-    let wrong = || format!("`{text}` is no share from 0 to below 0.5, such as 0.1");
-    let share: f64 = text.parse().map_err(|_| wrong())?;
-    if !(0.0..0.5).contains(&share) {
-        return Err(wrong());
-    }
-    // What is a whole number of thousandths as it was typed is that number, whatever its nearest float comes to.
-    let (all, whole) = (share * 1_000.0, (share * 1_000.0).round());
-    let permille = if (all - whole).abs() < 1e-9 { whole } else { all.ceil() };
-    if permille < 500.0 { Ok(Permille(permille as u16)) } else { Err(wrong()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_are_whole_thousandths_rounded_up() {
-        let cases = [
-            ("0", Some(0)),
-            ("0.07", Some(70)),
-            ("0.1", Some(100)),
-            ("0.29", Some(290)),
-            ("0.0701", Some(71)),
-            ("0.00000001", Some(1)),
-            ("0.499", Some(499)),
-            ("0.4991", None),
-            ("0.5", None),
-            ("1", None),
-            ("-1", None),
-            ("-0.1", None),
-            ("NaN", None),
-            ("inf", None),
-            ("10%", None),
-            ("", None),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(parse_share(text).ok(), expected.map(Permille), "{text}");
-        }
-        for thousandths in 0..500 {
-            let typed = format!("{}", f64::from(thousandths) / 1_000.0);
-            assert_eq!(parse_share(&typed), Ok(Permille(thousandths)), "{typed}");
-        }
-    }
 }

@@ -50,7 +50,8 @@ fn least(cost: impl Fn(f64) -> f64) -> f64 {
     let at = |k: i64| cost((k as f64 / ORDER_STEPS).exp());
     let (mut low, mut high) = ((ORDERS.0 * ORDER_STEPS) as i64, (ORDERS.1 * ORDER_STEPS) as i64);
     while low < high {
-        let middle = i64::midpoint(low, high);
+        // Not `midpoint`, which rounds towards zero: below zero it would never come to an end.
+        let middle = low + (high - low) / 2;
         if at(middle + 1) < at(middle) {
             low = middle + 1;
         } else {

@@ -4,9 +4,8 @@ use clap::Args;
 use covey_node::api::{ApiError, Call, ChangeLimits, Condition, Hours, Schedule};
 use covey_protocol::ids::Name;
 
-use super::{Permille, parse_share};
 use crate::session::Session;
-use crate::text::{parse_seconds, parse_size};
+use crate::text::{parse_permille, parse_seconds, parse_size};
 
 const EXAMPLES: &str = "\
 Examples: covey train limits lab                                (show them)
@@ -36,8 +35,8 @@ pub struct LimitsArgs {
     #[arg(long)]
     min_honest: Option<u32>,
     /// Share of the members that may collude with the coordinator without harm, from 0 to below 0.5
-    #[arg(long, value_parser = parse_share, value_name = "SHARE")]
-    collusion: Option<Permille>,
+    #[arg(long, value_parser = parse_permille, value_name = "SHARE")]
+    collusion: Option<u16>,
     /// Count towards --min-honest only members who have been in the group so long, and whom the coordinator did not invite; any to
     /// count all
     #[arg(long, value_name = "TIME", value_parser = parse_known_for)]
@@ -97,7 +96,7 @@ impl LimitsArgs {
             delta: self.delta,
             round_epsilon: self.round_epsilon,
             min_honest: self.min_honest,
-            collusion_permille: self.collusion.map(|Permille(share)| share),
+            collusion_permille: self.collusion,
             known_for_s: self.known_for,
             max_steps: self.max_steps,
             max_bytes: self.max_bytes,
