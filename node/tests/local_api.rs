@@ -6,7 +6,7 @@ use covey_node::api::{Call, Event};
 use serde_json::Value;
 
 /// Every call and every reply, as `the_lists_above_name_what_the_code_knows` makes sure.
-const CALLS: [&str; 50] = [
+const CALLS: [&str; 54] = [
     "add",
     "audit_list",
     "audit_verify",
@@ -40,6 +40,10 @@ const CALLS: [&str; 50] = [
     "opened_clear",
     "opened_list",
     "peers",
+    "personal_remove",
+    "personal_show",
+    "personal_train",
+    "personal_use",
     "privacy_report",
     "refresh",
     "reindex",
@@ -58,7 +62,7 @@ const CALLS: [&str; 50] = [
     "tune_off",
     "unshare",
 ];
-const REPLIES: [&str; 40] = [
+const REPLIES: [&str; 41] = [
     "added",
     "adopted",
     "audit",
@@ -88,6 +92,7 @@ const REPLIES: [&str; 40] = [
     "open",
     "opened",
     "peers",
+    "personal",
     "privacy",
     "privacy_plan",
     "reindexed",

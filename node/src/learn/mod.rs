@@ -15,6 +15,7 @@ mod forget;
 mod held;
 mod hold;
 mod host;
+mod kept;
 mod ledger;
 mod limits;
 mod meter;

@@ -19,6 +19,7 @@ use rand_core::Rng;
 use tokio::time::{Instant, sleep};
 
 use super::ask::unexpected;
+use super::kept::{masked_file, record_file};
 use super::prepare::Trained;
 use super::{noise, schedule};
 use crate::api::{ApiError, ErrorCode, OptIn, PlanInfo};
@@ -436,20 +437,6 @@ impl<L: Link> Node<L> {
             () = stop.cancelled() => stop.check(),
         }
     }
-
-    fn keep(&self, group: GroupId, participant: &Participant) -> Result<(), ApiError> {
-        match participant.record() {
-            Some(record) => Ok(self.learning.blobs.put(&record_file(group), &record)?),
-            None => Ok(()),
-        }
-    }
-
-    /// Deletes what is kept of an attempt: it goes on without this node.
-    pub(super) fn forget_attempt(&self, group: GroupId) -> Result<(), ApiError> {
-        // The record first: without it the masked vector is of no use.
-        self.learning.blobs.remove(&record_file(group))?;
-        Ok(self.learning.blobs.remove(&masked_file(group))?)
-    }
 }
 
 /// A part in an attempt; without a plan, in one that nothing is left to be masked for.
@@ -489,14 +476,6 @@ fn plan_info(plan: &Checked, attempt: u32) -> PlanInfo {
 fn longest(plan: &Checked) -> u64 {
     let timing = plan.plan().timing;
     timing.window_ms().unwrap_or(0) + 2 * timing.longest_ms() + MAX_CLOCK_SKEW_MS
-}
-
-fn record_file(group: GroupId) -> String {
-    format!("p{}-record", &group.to_string()[..16])
-}
-
-fn masked_file(group: GroupId) -> String {
-    format!("p{}-masked", &group.to_string()[..16])
 }
 
 pub(super) fn refused(why: &dyn std::fmt::Display) -> ApiError {

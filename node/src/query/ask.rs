@@ -26,9 +26,7 @@ use crate::api::{
     SearchReport, Source,
 };
 use crate::cancel::CancelFlag;
-use crate::collections::Collections;
-use crate::env::Env;
-use crate::models::{ModelHandle, Models};
+use crate::models::ModelHandle;
 use crate::node::{Job, Node};
 use crate::reach::why_unreachable;
 
@@ -37,7 +35,7 @@ const LIMIT: u16 = 10;
 const LINES: u16 = 100;
 const MAX_LINES: usize = 1_000;
 /// The soft and the hard deadline where the person names none.
-const PATIENCE_MS: [u32; 2] = [1_500, 10_000];
+pub(super) const PATIENCE_MS: [u32; 2] = [1_500, 10_000];
 /// The same with a transformer, which takes seconds to embed its candidates again.
 const PATIENCE_WITH_TRANSFORMER_MS: [u32; 2] = [20_000, MAX_HARD_MS];
 /// The longest that a person may let a question take.
@@ -350,21 +348,6 @@ impl<L: Link> Node<L> {
     }
 }
 
-/// Searches collections that belong to no node, where blocking is fine.
-pub(crate) fn search_alone(
-    call: &SearchCall,
-    collections: &Collections,
-    models: &dyn Models,
-    env: &Env,
-) -> Result<SearchReport, ApiError> {
-    let started = Instant::now();
-    let wish = Wish::check(call, env.now())?;
-    let own = wish.search(collections, models, &Asked::check(call, PATIENCE_MS)?, env)?;
-    let mut report = own.into_report(None);
-    report.elapsed_us = micros(started.elapsed());
-    Ok(report)
-}
-
 /// Refuses what a question to a group cannot have.
 fn check_for_group(call: &SearchCall) -> Result<(), ApiError> {
     let problem = if call.collection.is_some() {
@@ -382,7 +365,7 @@ fn check_for_group(call: &SearchCall) -> Result<(), ApiError> {
 }
 
 impl Asked {
-    fn check(call: &SearchCall, [soft_ms, hard_ms]: [u32; 2]) -> Result<Self, ApiError> {
+    pub(super) fn check(call: &SearchCall, [soft_ms, hard_ms]: [u32; 2]) -> Result<Self, ApiError> {
         let usage = |message: String| Err(ApiError::new(ErrorCode::Usage, message));
         if call.question.trim().is_empty() {
             return usage("the question is empty".to_owned());

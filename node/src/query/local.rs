@@ -11,8 +11,9 @@ use covey_index::{Filter, Grep, GrepOptions, SearchOptions, TimeLeft};
 use covey_protocol::ids::{Name, NodeId, UnixMillis};
 use covey_protocol::wire::PrivateText;
 use covey_protocol::wire::v1::search::{Found, Revealed, Score};
+use tokio::time::Instant;
 
-use super::ask::Asked;
+use super::ask::{Asked, PATIENCE_MS, micros};
 use crate::api::{
     ApiError, Coverage, ErrorCode, LineHit, SearchCall, SearchHit, SearchMode, SearchReport,
     Source, Stopped,
@@ -177,6 +178,21 @@ impl Wish {
         }
         Ok(OwnAnswer::new(found, limit, self.mode))
     }
+}
+
+/// Searches collections that belong to no node, where blocking is fine.
+pub(crate) fn search_alone(
+    call: &SearchCall,
+    collections: &Collections,
+    models: &dyn Models,
+    env: &Env,
+) -> Result<SearchReport, ApiError> {
+    let started = Instant::now();
+    let wish = Wish::check(call, env.now())?;
+    let own = wish.search(collections, models, &Asked::check(call, PATIENCE_MS)?, env)?;
+    let mut report = own.into_report(None);
+    report.elapsed_us = micros(started.elapsed());
+    Ok(report)
 }
 
 /// Most hits looked for where copies of a text stand before others.

@@ -13,7 +13,7 @@ mod rates;
 mod snippet;
 mod verify;
 
-pub(crate) use ask::search_alone;
 pub(crate) use ledger::Ledger;
+pub(crate) use local::search_alone;
 pub(crate) use meter::Meter;
 pub(crate) use rates::Rates;

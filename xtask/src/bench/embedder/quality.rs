@@ -184,8 +184,9 @@ pub fn goals(rows: &[Row]) -> Vec<Goal> {
 }
 
 /// How large the built-in model is.
-pub fn size(root: &Path) -> Result<Goal> {
-    let file = root.join(format!("embedder/assets/{BUILTIN_NAME}.cvst"));
+pub fn size() -> Result<Goal> {
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../embedder/assets");
+    let file = assets.join(format!("{BUILTIN_NAME}.cvst"));
     let bytes = file.metadata().with_context(|| file.display().to_string())?.len();
     let name = format!("{BUILTIN_NAME}: MiB, vocabulary included");
     Ok(Goal::at_most(name, bytes as f64 / f64::from(1 << 20), LARGEST_MIB))

@@ -36,7 +36,7 @@ pub fn write(root: &Path, command: &str, rows: &[Dated], missing: Option<&str>) 
     report.goals.extend(statics::goals(&bare));
     report.goals.extend(training::goals(&bare));
     report.goals.extend(quality::goals(&bare));
-    report.goals.push(quality::size(root)?);
+    report.goals.push(quality::size()?);
     report.write(root, command, &page(rows, &report.date, missing))?;
     Ok(report)
 }
