@@ -150,7 +150,14 @@ impl Coordinator {
     /// If it cannot be read.
     pub fn open(key: Arc<SecretKey>, store: Arc<dyn Store>) -> Result<Self, CoordinatorError> {
         let state = State::read(&*store)?;
-        let recent = records(&*store)?.into();
+        let recent = match records(&*store) {
+            // That the past cannot be told is no reason not to go on.
+            Err(CoordinatorError::Damaged) => {
+                tracing::error!("records of rounds are damaged, and past rounds are not shown");
+                VecDeque::new()
+            }
+            read => read?.into(),
+        };
         let mut inner = Inner { state, run: None, values: None, recent };
         inner.forget();
         match &inner.state.current {

@@ -91,7 +91,7 @@ fn differences(
 }
 
 /// A probability to as many digits as the test can tell.
-fn chance(p: f64, permutations: u64) -> String {
+pub(super) fn chance(p: f64, permutations: u64) -> String {
     let least = 1.0 / (permutations + 1) as f64;
     match p {
         p if p <= least * 1.5 => format!("≤{least:.5}"),

@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
+use covey_embedder::eval::PERMUTATIONS;
 use covey_node::api::{PersonalAdapter, PersonalInfo, PersonalLearnt};
 
 use super::Style;
+use super::eval::chance;
 use crate::text::{clean, count, time};
 
 /// Whether there is one, what it was learnt from, and how it does.
@@ -47,8 +49,8 @@ fn learnt(it: &PersonalLearnt, out: &mut dyn Write) -> io::Result<()> {
     let (before, after) = it.reciprocal_rank;
     writeln!(
         out,
-        "  reciprocal rank of held-out pairs {before:.3} without it, {after:.3} with it (p {:.5})",
-        it.p
+        "  reciprocal rank of held-out pairs {before:.3} without it, {after:.3} with it (p {})",
+        chance(it.p, PERMUTATIONS as u64)
     )?;
     let (before, after) = it.loss;
     writeln!(out, "  loss of held-out pairs {before:.4} without it, {after:.4} with it")
