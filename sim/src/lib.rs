@@ -8,6 +8,8 @@
 
 mod corpus;
 mod hour;
+pub mod metrics;
+pub mod scenario;
 mod world;
 
 use std::future::Future;

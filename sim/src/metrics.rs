@@ -1,0 +1,102 @@
+//! What a run measures, a line at a time. Everything here follows from scenario and seed; what the machine's clock says is in [`Timing`] alone.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One line of a run's results.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Metric {
+    /// A round is over; round 0 is what there was before the first.
+    Round(RoundMetric),
+    /// An hour of questions is over.
+    Search(SearchMetric),
+}
+
+/// What a round came to.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RoundMetric {
+    /// Of which repeat.
+    pub seed: u64,
+    /// Its number, from 1 on.
+    pub round: u32,
+    /// Virtual seconds since the beginning, at its end.
+    pub at_s: f64,
+    /// Attempts that it took.
+    pub attempts: u32,
+    /// Why it came to nothing, if it did.
+    pub failed: Option<String>,
+    /// Who had checked in for the last attempt.
+    pub cohort: u32,
+    /// Whose vectors are in the sum.
+    pub survivors: u32,
+    /// Quality of the model by what the learner measures itself by, larger is better.
+    pub quality: Option<f64>,
+    /// Mean quality of the tenth of the peers that it serves worst.
+    pub worst_decile: Option<f64>,
+    /// Mean loss of held-out examples.
+    pub loss: Option<f64>,
+    /// Length of the mean update.
+    pub norm: Option<f64>,
+    /// Share of participants whose update was clipped.
+    pub clipped: Option<f64>,
+    /// Epsilon spent so far by somebody who took part in all rounds, retries included; nothing without noise.
+    pub epsilon: Option<f64>,
+    /// Bytes that peers sent and received in the round, all together.
+    pub up_bytes: u64,
+    /// See `up_bytes`.
+    pub down_bytes: u64,
+    /// The most that one peer sent and received.
+    pub most_up_bytes: u64,
+    /// See `most_up_bytes`.
+    pub most_down_bytes: u64,
+    /// Virtual seconds of each phase of the last attempt, by its name, training included.
+    pub phases_s: BTreeMap<String, f64>,
+    /// How far an attack got, from 0 to 1, where the scenario has one.
+    pub attack: Option<f64>,
+}
+
+/// What an hour of questions came to.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SearchMetric {
+    /// Of which repeat.
+    pub seed: u64,
+    /// Which hour, from 1 on.
+    pub hour: u32,
+    /// Questions asked.
+    pub questions: u64,
+    /// Members that were asked, and what became of it.
+    pub asked: u64,
+    /// See `asked`.
+    pub answered: u64,
+    /// See `asked`.
+    pub refused: u64,
+    /// See `asked`.
+    pub timed_out: u64,
+    /// See `asked`.
+    pub offline: u64,
+    /// Share of the best ten passages of everybody in the group that were found.
+    pub recall: Option<f64>,
+    /// Virtual milliseconds until the answer, half and 95 of a hundred.
+    pub p50_ms: f64,
+    /// See `p50_ms`.
+    pub p95_ms: f64,
+    /// Bytes moved.
+    pub bytes: u64,
+    /// How far an attack got, from 0 to 1.
+    pub attack: Option<f64>,
+}
+
+/// What the machine took, kept apart as it is never the same twice.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Timing {
+    /// Seconds by the wall's clock.
+    pub wall_s: f64,
+    /// CPU seconds.
+    pub cpu_s: f64,
+    /// Most memory, in MiB.
+    pub peak_mib: f64,
+    /// Wall seconds of each round, by repeat.
+    pub rounds_s: Vec<f64>,
+}

@@ -1,0 +1,321 @@
+//! What is simulated: one TOML file, every field with a default.
+//!
+//! [`Scenario`] is the whole of it, checked; everything a run does follows from it and its seed.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A scenario. The same scenario gives the same results.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scenario {
+    /// What it is called, in reports and folders.
+    pub name: String,
+    /// What it is there to show, in a sentence.
+    pub about: String,
+    /// Where all randomness comes from.
+    pub seed: u64,
+    /// Runs with this seed and those that follow it; reports show a band over them.
+    pub repeats: u32,
+    /// How many peers there are.
+    pub peers: u32,
+    /// What they have.
+    pub data: Data,
+    /// What they train.
+    pub learner: Learner,
+    /// How they train it together.
+    pub training: Training,
+    /// How updates are summed.
+    pub sum: Sum,
+    /// What the sum hides.
+    pub privacy: Privacy,
+    /// What lies between peers.
+    pub network: Network,
+    /// Who is there, how fast, and who leaves.
+    pub availability: Availability,
+    /// Who does not play by the rules.
+    pub adversaries: Vec<Adversary>,
+    /// Questions that peers ask each other.
+    pub search: Search,
+}
+
+/// What peers have to learn from and to search.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Data {
+    /// A folder in BEIR's layout; without one, data with a known truth is made up.
+    pub folder: Option<PathBuf>,
+    /// Examples (pairs, or observations of the surrogate) in all, where they are made up.
+    pub examples: u32,
+    /// How they are dealt out.
+    pub partition: Partition,
+    /// Topics or labels, where they are made up.
+    pub topics: u32,
+    /// Of this concentration are each peer's shares of topics drawn (`dirichlet`).
+    pub alpha: f64,
+    /// Topics of each peer (`topics`).
+    pub topics_per_peer: u32,
+    /// Exponent of Zipf's law by which peers have more and less; 0 for all the same.
+    pub zipf: f64,
+    /// Share of each peer's examples that others have too.
+    pub overlap: f64,
+}
+
+/// How examples are dealt out to peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Partition {
+    /// At random.
+    #[default]
+    Iid,
+    /// Each peer has shares of the topics drawn from a Dirichlet distribution.
+    Dirichlet,
+    /// Each peer has a few topics and nothing of the others.
+    Topics,
+    /// By who wrote them: a field of the folder's `meta.jsonl`.
+    Author,
+}
+
+/// What is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Learner {
+    /// A task with a known optimum, which costs next to nothing: each peer's loss is a quadratic around an optimum of its own, drawn around a common one.
+    Surrogate {
+        /// How many numbers are learnt.
+        #[serde(default = "values")]
+        values: u32,
+        /// How far apart peers' optima lie, beside how far the common one is away from the start.
+        #[serde(default)]
+        heterogeneity: f64,
+    },
+    /// The embedder that nodes use.
+    Embedder {
+        /// A folder with a model; the built-in one without.
+        #[serde(default)]
+        model: Option<PathBuf>,
+        /// Rank of the adapter; a full map behind a static model without.
+        #[serde(default)]
+        rank: Option<u32>,
+    },
+}
+
+fn values() -> u32 {
+    1_000
+}
+
+impl Default for Learner {
+    fn default() -> Self {
+        Self::Surrogate { values: values(), heterogeneity: 0.0 }
+    }
+}
+
+/// How it is trained.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Training {
+    /// The algorithm.
+    pub algorithm: Algorithm,
+    /// Rounds; 0 where nothing is trained.
+    pub rounds: u32,
+    /// Most members that are asked to take part in a round, drawn anew each time; 0 for all.
+    pub cohort: u32,
+    /// Times that each peer looks at each of its examples in a round.
+    pub epochs: u32,
+    /// Most steps of a peer in a round.
+    pub steps: u32,
+    /// Examples of a step.
+    pub batch: u32,
+    /// Learning rate of peers.
+    pub rate: f64,
+    /// Weight of FedProx's term; FedAvg with 0.
+    pub mu: f64,
+    /// Learning rate of the server.
+    pub server_rate: f64,
+    /// Whether updates count by their examples rather than all alike.
+    pub weighted: bool,
+}
+
+/// How updates become a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    /// Averaging (McMahan et al. 2017); with `mu` above 0 FedProx (Li et al. 2020).
+    #[default]
+    Average,
+    /// Averaging with server momentum.
+    Momentum,
+    /// FedAdagrad (Reddi et al. 2021).
+    Adagrad,
+    /// FedAdam.
+    Adam,
+    /// FedYogi.
+    Yogi,
+    /// Each peer for itself.
+    Local,
+    /// All examples in one place.
+    Central,
+}
+
+/// How updates are summed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sum {
+    /// Whether with the cryptography of a real round. Without, the same encoded and noised words are added in the clear, which gives the same sum.
+    pub secure: bool,
+    /// Who shares with whom.
+    pub topology: Topology,
+    /// Fewest who take part in a round; 0 for what dropouts leave of all.
+    pub min_cohort: u32,
+    /// Largest share that may drop out and still leaves a sum.
+    pub dropout: f64,
+    /// Largest share that may collude with the coordinator.
+    pub collusion: f64,
+    /// Attempts at a round.
+    pub attempts: u32,
+    /// Seconds from a plan to the end of checking in.
+    pub window_s: u32,
+    /// Seconds that a phase waits for those who are missing.
+    pub phase_s: u32,
+    /// And for vectors.
+    pub upload_s: u32,
+}
+
+/// Who shares secrets and masks with whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Topology {
+    /// Everybody with everybody up to a hundred, with neighbours above.
+    #[default]
+    Auto,
+    /// Everybody with everybody.
+    Complete,
+    /// With neighbours.
+    Sparse,
+}
+
+/// What the sum hides.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Privacy {
+    /// Epsilon of all rounds together; no noise without this or `noise`.
+    pub epsilon: Option<f64>,
+    /// Noise on a round's sum as a multiple of the clip norm, in place of `epsilon`.
+    pub noise: Option<f64>,
+    /// Delta.
+    pub delta: f64,
+    /// Longest update of a peer, in L2.
+    pub clip: f64,
+}
+
+/// What lies between peers.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    /// One-way latency in milliseconds, drawn evenly between the two for each message.
+    pub latency_ms: [f64; 2],
+    /// Mbit/s of each peer, drawn evenly between the two for each peer; 0 for no limit.
+    pub bandwidth_mbit: [f64; 2],
+    /// Share of messages that are lost.
+    pub loss: f64,
+    /// Times at which a part of the peers is cut off from the others.
+    pub cuts: Vec<Cut>,
+}
+
+/// A split of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cut {
+    /// When it begins, in seconds.
+    pub at_s: f64,
+    /// How long it lasts.
+    pub for_s: f64,
+    /// What share of the peers, not the coordinator among them, is cut off.
+    pub share: f64,
+}
+
+/// Who is there.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Availability {
+    /// Shares of a round's participants that leave for good in each phase of it.
+    pub dropout: Dropout,
+    /// Milliseconds that a peer's step of training takes, drawn evenly between the two for each peer.
+    pub step_ms: [f64; 2],
+    /// Share of peers that are slow.
+    pub stragglers: f64,
+    /// How many times as long their steps and messages take.
+    pub slowdown: f64,
+    /// Share of each day that a peer is away, at hours of its own (0 for always there).
+    pub away: f64,
+    /// Share of peers that are replaced by new ones in an hour.
+    pub churn_per_hour: f64,
+}
+
+/// Shares of participants that leave in each phase.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dropout {
+    /// While they train.
+    pub training: f64,
+    /// After their keys are known.
+    pub keys: f64,
+    /// After they have dealt shares.
+    pub shares: f64,
+    /// In the middle of sending their vector.
+    pub upload: f64,
+    /// Before they agree to who survived.
+    pub survivors: f64,
+    /// Before they open shares.
+    pub opening: f64,
+}
+
+/// Peers that do not play by the rules, of one kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adversary {
+    /// What they do.
+    pub attack: Attack,
+    /// What share of the peers they are.
+    pub share: f64,
+    /// How hard: what each kind makes of it is said there.
+    #[serde(default = "one")]
+    pub strength: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// What adversaries do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attack {
+    /// Send an update `strength` times as long.
+    Scale,
+    /// Send `strength` times the negative of it.
+    SignFlip,
+    /// Send words that are no encoding of anything, `strength` times the clip norm long: what masking hides.
+    Garbage,
+    /// Learn from pairs whose answers are other pairs'.
+    Poison,
+    /// Answer questions with scores raised by `strength`.
+    ForgeScores,
+    /// Ask `strength` times as many questions as others.
+    Flood,
+}
+
+/// Questions that peers ask.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Search {
+    /// Hours of virtual time; 0 where nobody asks.
+    pub hours: f64,
+    /// Questions of a peer in an hour.
+    pub per_hour: f64,
+    /// Members of each group; peers are split into groups of so many.
+    pub group: u32,
+    /// Passages of each peer.
+    pub passages: u32,
+}
