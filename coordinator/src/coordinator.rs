@@ -4,6 +4,7 @@ mod answer;
 mod evaluate;
 mod promote;
 mod rounds;
+mod shown;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +27,7 @@ use crate::state::{Checkpoint, Promotion, State};
 use crate::store::{Store, StoreError};
 use crate::{Campaign, CampaignError};
 pub use promote::{Candidate, Promote};
+use shown::{Open, Shown};
 
 /// Attempts that [`Coordinator::recent`] tells of.
 pub const RECENT: usize = 100;
@@ -131,6 +133,8 @@ pub struct Coordinator {
     key: Arc<SecretKey>,
     store: Arc<dyn Store>,
     inner: Mutex<Inner>,
+    /// How it stood when `inner` was last let go, so that who only looks never waits for a vector to be added.
+    shown: Mutex<Shown>,
 }
 
 struct Inner {
@@ -140,7 +144,7 @@ struct Inner {
     /// The last values that somebody asked for.
     values: Option<(Digest, Arc<[f32]>)>,
     /// The last attempts that are over.
-    recent: VecDeque<RoundRecord>,
+    recent: VecDeque<Arc<RoundRecord>>,
 }
 
 impl Coordinator {
@@ -156,7 +160,7 @@ impl Coordinator {
                 tracing::error!("records of rounds are damaged, and past rounds are not shown");
                 VecDeque::new()
             }
-            read => read?.into(),
+            read => read?.into_iter().map(Arc::new).collect(),
         };
         let mut inner = Inner { state, run: None, values: None, recent };
         inner.forget();
@@ -165,7 +169,8 @@ impl Coordinator {
             // A crash may have come between the end of an attempt and that of its journal.
             None => store.clear()?,
         }
-        Ok(Self { key, store, inner: Mutex::new(inner) })
+        let shown = Mutex::new(inner.shown());
+        Ok(Self { key, store, inner: Mutex::new(inner), shown })
     }
 
     /// Begins rounds: from the last checkpoint if it is of the same model and adapter, else from `values`.
@@ -286,41 +291,17 @@ impl Coordinator {
 
     /// When [`Coordinator::tick`] is next due, if ever.
     pub fn wake_at(&self) -> Option<UnixMillis> {
-        self.inner().wake_at()
+        self.shown().wake_at
     }
 
     /// The round and attempt that are on and where that is, for who waits for it to change.
     pub fn at(&self) -> Option<(u64, u32, Phase)> {
-        let inner = self.inner();
-        let current = inner.state.current.as_ref()?;
-        let phase = inner.run.as_ref().map_or(Phase::Over, Run::phase);
-        Some((inner.state.round, current.attempt, phase))
+        self.shown().at
     }
 
     /// How it stands.
     pub fn status(&self) -> Status {
-        let inner = self.inner();
-        let state = &inner.state;
-        let checkpoint = state.checkpoint.as_ref();
-        let running = state.current.as_ref().zip(inner.run.as_ref());
-        let current = checkpoint.map(|checkpoint| checkpoint.values.digest);
-        Status {
-            left: state.campaign.as_ref().map(|(campaign, done)| campaign.rounds - done),
-            running: running.map(|(current, run)| {
-                let (all, done) = run.progress();
-                (state.round, current.attempt, run.phase(), all, done)
-            }),
-            rounds: checkpoint.map_or(0, |checkpoint| checkpoint.rounds),
-            participants: checkpoint.map_or(0, |checkpoint| checkpoint.participants),
-            cost: checkpoint.and_then(|checkpoint| checkpoint.cost),
-            delta: checkpoint.map(|checkpoint| checkpoint.delta),
-            release_every_ms: state.promotion.as_ref().and_then(|it| it.every_ms),
-            candidate: state.candidate.as_ref().map(|candidate| candidate.stage.to_string()),
-            released: state
-                .releases
-                .first()
-                .map(|it| (it.number, Some(it.values.digest) == current)),
-        }
+        self.shown().status.clone()
     }
 
     /// All attempts that are over, by round.
@@ -333,11 +314,16 @@ impl Coordinator {
 
     /// The last [`RECENT`] of them, without reading the store.
     pub fn recent(&self) -> Vec<RoundRecord> {
-        self.inner().recent.iter().cloned().collect()
+        self.shown().recent.iter().map(|record| (**record).clone()).collect()
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn inner(&self) -> Open<'_> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        Open { inner, shown: &self.shown }
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn record(&self, inner: &mut Inner, record: RoundRecord) -> Result<(), CoordinatorError> {
@@ -346,7 +332,7 @@ impl Coordinator {
         self.store.record(record.round, record.attempt, &bytes)?;
         // After a crash between this and what follows, it ends once more.
         inner.recent.retain(|it| (it.round, it.attempt) != (record.round, record.attempt));
-        inner.recent.push_back(record);
+        inner.recent.push_back(Arc::new(record));
         inner.forget();
         Ok(())
     }

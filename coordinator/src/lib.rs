@@ -7,6 +7,7 @@
 
 mod campaign;
 mod coordinator;
+mod learnt;
 mod record;
 pub mod rule;
 mod run;
@@ -17,4 +18,5 @@ pub use campaign::{Campaign, CampaignError};
 pub use coordinator::{
     Candidate, Coordinator, CoordinatorError, GroupView, Promote, RECENT, Status,
 };
+pub use learnt::{Learnt, Unlearnt};
 pub use record::{Came, RoundRecord};

@@ -3,7 +3,7 @@
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use crate::api::{ApiError, ErrorCode};
-use crate::env::{Compute, Env};
+use crate::env::Env;
 
 /// How much nicer than others the threads are; the most there is.
 const NICE: i32 = 19;
@@ -18,7 +18,7 @@ pub(crate) async fn quietly<T: Send + 'static>(
     env: &Env,
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let inline = env.computes() == Compute::Inline;
+    let inline = env.stands_still();
     env.compute(move || {
         if inline {
             return work();

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::machine::{Machine, Steady, Surroundings, ThisMachine};
+use crate::together::Together;
 
 /// Tells the time of day. Delays and deadlines use `tokio::time`, which the simulator pauses.
 pub trait Clock: Send + Sync {
@@ -45,12 +46,14 @@ impl Clock for TokioClock {
 }
 
 /// Where CPU-heavy work runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Compute {
     /// On tokio's blocking threads, so that the daemon keeps answering.
     Threads,
     /// On the calling thread, so that virtual time stands still meanwhile and order is fixed.
     Inline,
+    /// With what others ask for at the same instant of virtual time, which stands still, on all processors; order is fixed as well.
+    Together(Arc<Together>),
 }
 
 /// The time, randomness and place to compute of one node. Cheap to clone.
@@ -91,9 +94,12 @@ impl Env {
         self.machine.look(self.now())
     }
 
-    /// Where this node computes.
-    pub const fn computes(&self) -> Compute {
-        self.compute
+    /// Whether time stands still while this node computes.
+    pub const fn stands_still(&self) -> bool {
+        match self.compute {
+            Compute::Threads => false,
+            Compute::Inline | Compute::Together(_) => true,
+        }
     }
 
     /// The time of day.
@@ -106,6 +112,15 @@ impl Env {
         use_it(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// A generator of its own, seeded from the node's.
+    pub fn fork_rng(&self) -> ChaCha20Rng {
+        self.with_rng(|rng| {
+            let mut seed = zeroize::Zeroizing::new([0; 32]);
+            rng.fill_bytes(&mut *seed);
+            ChaCha20Rng::from_seed(*seed)
+        })
+    }
+
     /// A fresh 64-bit number, for request ids.
     pub fn next_u64(&self) -> u64 {
         self.with_rng(Rng::next_u64)
@@ -113,8 +128,9 @@ impl Env {
 
     /// Runs CPU-heavy `work` where this node computes. A panic in `work` is passed on.
     pub async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        match self.compute {
+        match &self.compute {
             Compute::Inline => work(),
+            Compute::Together(together) => together.compute(work).await,
             Compute::Threads => match tokio::task::spawn_blocking(work).await {
                 Ok(value) => value,
                 Err(error) => std::panic::resume_unwind(error.into_panic()),

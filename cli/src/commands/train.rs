@@ -160,7 +160,8 @@ pub struct StartArgs {
     /// Fewest participants of a round
     #[arg(long, default_value_t = 4)]
     min_cohort: u32,
-    /// Most participants of a round, which begins as soon as so many have checked in: 100 at most, and by default
+    /// Most participants of a round, which begins as soon as so many have checked in (100 by default). In larger ones each shares with some
+    /// of the others instead of with all
     #[arg(long)]
     max_cohort: Option<u32>,
     /// Share of them that may collude with the coordinator without harm, from 0 to below 0.5

@@ -1,19 +1,15 @@
 //! What is due: plans, attempts, and what becomes of their sums.
 
-use covey_privacy::encode::{Encoding, Sum};
 use covey_protocol::ids::UnixMillis;
-use covey_protocol::round::{Checked, Measure, SignedPlan, Start, Task, Weighting};
+use covey_protocol::round::{Checked, SignedPlan, Start, Task};
 use covey_protocol::secagg::server::Summed;
 use covey_protocol::secagg::{Culprit, Fault};
 use covey_protocol::wire::v1::round::Over;
 
 use super::{Coordinator, CoordinatorError, GroupView, Inner, evaluate, failed, record};
+use crate::learnt::{Learnt, Unlearnt};
 use crate::record::Came;
-use crate::rule;
 use crate::state::{Current, Memory, State};
-
-/// A mean weight below this is noise: dividing by it would blow the update up.
-const LEAST_WEIGHT: f64 = 0.01;
 
 impl Coordinator {
     pub(super) fn due(
@@ -127,27 +123,8 @@ impl Coordinator {
     /// What becomes of a sum.
     fn take(&self, next: &mut State, plan: &Checked, summed: Summed) -> Result<Came, Taking> {
         let participants = summed.survivors.len() as u32;
-        let rejected = |error: &dyn std::fmt::Display| Taking::Rejected(error.to_string());
-        let encoding = Encoding::new(plan.layout().clone()).map_err(|error| rejected(&error))?;
-        let sum =
-            Sum::new(&encoding, summed.sum, participants).map_err(|error| rejected(&error))?;
-        let decoded = sum.decode().map_err(|error| rejected(&error))?;
-        let (mut mean, mut extras) = (decoded.mean, decoded.extras);
-        let contribution = &plan.plan().contribution;
-        if let Weighting::Pairs { .. } = contribution.weighting {
-            let weight = extras.remove(0).clamp(LEAST_WEIGHT, 1.0);
-            mean.iter_mut().for_each(|value| *value = (f64::from(*value) / weight) as f32);
-        }
-        let measured: Vec<(Measure, f64)> =
-            contribution.measures.iter().copied().zip(extras).collect();
-        let norm = mean.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
-
         let checkpoint = next.checkpoint.as_mut().ok_or(CoordinatorError::NoCheckpoint)?;
-        let mut values = self.kept(&checkpoint.values)?;
-        if values.len() != mean.len() {
-            let (found, expected) = (values.len(), mean.len());
-            return Err(CoordinatorError::Values { found, expected }.into());
-        }
+        let values = self.kept(&checkpoint.values)?;
         let by = plan.plan().rule;
         let memory = match checkpoint.memory.filter(|memory| memory.is_of(&by)) {
             Some(Memory { digest, .. }) => {
@@ -155,15 +132,18 @@ impl Coordinator {
             }
             None => Vec::new(),
         };
-        let mut rule = rule::of(by, memory);
-        rule.apply(&mut values, &mean);
-        if !values.iter().all(|value| value.is_finite()) {
-            let why = "the rule made values that are no numbers; take a lower server rate";
-            return Err(Taking::Rejected(why.into()));
-        }
+        let learnt = match Learnt::of(plan, summed.sum, participants, values, memory) {
+            Ok(learnt) => learnt,
+            Err(Unlearnt::Values { found, expected }) => {
+                return Err(CoordinatorError::Values { found, expected }.into());
+            }
+            Err(Unlearnt::Rejected(why)) => return Err(Taking::Rejected(why)),
+        };
+        let Learnt { values, memory, norm, measured } = learnt;
+        let contribution = &plan.plan().contribution;
         let start = Start::of(&values);
         self.store.put_values(&start.digest, &values)?;
-        checkpoint.memory = match rule.memory() {
+        checkpoint.memory = match &memory[..] {
             [] => None,
             memory => {
                 let digest = Start::digest(memory);

@@ -29,6 +29,8 @@ pub(super) struct State {
     /// How often the first has sent to the second.
     sent: BTreeMap<(NodeId, NodeId), u64>,
     connected: BTreeMap<(NodeId, NodeId), Connection>,
+    /// The other ends of each node's connections.
+    neighbours: BTreeMap<NodeId, BTreeSet<NodeId>>,
     sides: BTreeMap<NodeId, usize>,
     under_way: BTreeMap<(Instant, u64), Parcel>,
     open: BTreeMap<u64, Waiting>,
@@ -84,6 +86,7 @@ impl State {
             ends: BTreeMap::new(),
             sent: BTreeMap::new(),
             connected: BTreeMap::new(),
+            neighbours: BTreeMap::new(),
             sides: BTreeMap::new(),
             under_way: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -236,6 +239,11 @@ impl State {
         if self.connected.remove(&pair(one, other)).is_none() {
             return;
         }
+        for (node, other) in [(one, other), (other, one)] {
+            if let Some(neighbours) = self.neighbours.get_mut(&node) {
+                neighbours.remove(&other);
+            }
+        }
         self.notify(one, LinkEvent::Disconnected(other));
         self.notify(other, LinkEvent::Disconnected(one));
         let of_pair = |waiting: &Waiting| pair(waiting.from, waiting.to) == pair(one, other);
@@ -249,14 +257,9 @@ impl State {
     }
 
     fn connections(&self, node: &NodeId) -> impl Iterator<Item = (NodeId, Connection)> {
-        let of_node = |((one, other), connection): (&(NodeId, NodeId), &Connection)| match node {
-            node if node == one => Some((*other, *connection)),
-            node if node == other => Some((*one, *connection)),
-            _ => None,
-        };
-        let mut connections: Vec<_> = self.connected.iter().filter_map(of_node).collect();
-        connections.sort_unstable_by_key(|(peer, _)| *peer);
-        connections.into_iter()
+        let node = *node;
+        let others = self.neighbours.get(&node).into_iter().flatten();
+        others.filter_map(move |peer| Some((*peer, *self.connected.get(&pair(node, *peer))?)))
     }
 
     /// Puts a parcel on its way, unless it is lost.
@@ -379,6 +382,8 @@ impl State {
             return;
         }
         self.connected.insert(key, Connection { since: now, rtt: None });
+        self.neighbours.entry(one).or_default().insert(other);
+        self.neighbours.entry(other).or_default().insert(one);
         self.notify(one, LinkEvent::Connected(other));
         self.notify(other, LinkEvent::Connected(one));
     }

@@ -58,13 +58,15 @@ pub struct Transcript {
     pub digest: Digest,
     /// How many deliveries it covers.
     pub count: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
     /// The deliveries themselves, where they are listed.
     pub entries: Vec<Entry>,
 }
 
 impl Transcript {
     pub(super) const fn new() -> Self {
-        Self { digest: Digest::ZERO, count: 0, entries: Vec::new() }
+        Self { digest: Digest::ZERO, count: 0, bytes: 0, entries: Vec::new() }
     }
 
     pub(super) fn add(&mut self, entry: Entry, recording: Recording) {
@@ -86,6 +88,7 @@ impl Transcript {
         ];
         self.digest = Digest::of("covey/memory-transcript/1", &parts);
         self.count += 1;
+        self.bytes += *length as u64;
         if recording == Recording::List && self.entries.len() < MAX_ENTRIES {
             self.entries.push(entry);
         }

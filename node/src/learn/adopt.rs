@@ -14,11 +14,10 @@ use tokio::time::{Instant, sleep};
 use super::Learning;
 use super::fetch::{Fetched, NotUsed};
 use super::held::{Held, Shelf};
-use super::prepare::{adapter, is_as_good};
 use super::releases::model_name;
-use super::take_part::refused;
 use crate::api::{Adopt, AdoptedRelease, ApiError, ErrorCode, Reply};
 use crate::node::Node;
+use crate::rounds::{adapter, is_as_good, refused};
 
 /// How often it is looked whether there is a new release.
 const LOOK_EVERY: Duration = Duration::from_secs(5);

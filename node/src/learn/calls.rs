@@ -59,7 +59,7 @@ impl<L: Link> Node<L> {
         self.learning.choose(id, None)?;
         self.learning.leave(id);
         // Whoever has masked an update and leaves is a dropout like any other.
-        self.forget_attempt(id)?;
+        self.learning.kept(id).forget_attempt()?;
         Ok(Reply::Ok)
     }
 
@@ -100,7 +100,7 @@ impl<L: Link> Node<L> {
                 };
                 let adapter = adapter(&model, &call);
                 let values = models.learner(model.id, adapter.clone(), &[], 1)?.start();
-                let mut campaign = campaign(&model, &adapter, &call)?;
+                let mut campaign = campaign(&model, &adapter, &call, view.members.len())?;
                 if let Some(epsilon) = call.epsilon {
                     // As much noise as the budget asks for, in the very layout that the rounds will have.
                     campaign.contribution.noise = Some(NoiseMultiplier::ONE);
@@ -183,7 +183,7 @@ impl<L: Link> Node<L> {
             training: doing.training,
             plan: doing.plan,
             refused,
-            rounds: self.learning.seen(id)?.rounds,
+            rounds: self.learning.kept(id).seen()?.rounds,
             strangers: self.strangers(id)?,
             not_adopted: self.not_adopted(id)?,
             campaign,

@@ -4,6 +4,7 @@ use covey_coordinator::{Campaign, GroupView};
 use covey_embedder::adapter::{AdapterConfig, HeadConfig, LoraConfig};
 use covey_privacy::ledger::Unit;
 use covey_privacy::{ClipNorm, Delta};
+use covey_protocol::limits::MAX_COHORT;
 use covey_protocol::round::{Contribution, Learning, Measure, Rule, Weighting};
 use covey_protocol::secagg::{Bounds, Parameters, Topology};
 
@@ -13,7 +14,7 @@ use crate::models::ModelHandle;
 
 /// How often a round is tried.
 const ATTEMPTS: u32 = 3;
-/// Most participants of a round: each shares with all others.
+/// Most participants of a round in which each shares with all others; in larger ones each shares with some.
 const MOST_COMPLETE: u32 = 100;
 /// Pairs beyond which a participant counts no more.
 const PAIRS_CAP: u32 = 1_000;
@@ -41,10 +42,12 @@ pub(super) fn adapter(model: &ModelHandle, call: &StartRounds) -> AdapterConfig 
     }
 }
 
+/// For a group of so many members.
 pub(super) fn campaign(
     model: &ModelHandle,
     adapter: &AdapterConfig,
     call: &StartRounds,
+    members: u32,
 ) -> Result<Campaign, ApiError> {
     let (batch, rate) = if model.family == "static" { (256, 1e-3) } else { (32, 2e-4) };
     let (rate_of, tau) = (call.server_rate, 1e-3);
@@ -61,14 +64,7 @@ pub(super) fn campaign(
             return Err(ApiError::new(ErrorCode::Usage, message));
         }
     };
-    let most = call.max_cohort.unwrap_or(MOST_COMPLETE);
-    if call.min_cohort.max(most) > MOST_COMPLETE {
-        let message = format!(
-            "a round has {MOST_COMPLETE} participants at most, as each of them shares with all others"
-        );
-        return Err(ApiError::new(ErrorCode::Usage, message)
-            .hint(format!("take --min-cohort and --max-cohort of up to {MOST_COMPLETE}")));
-    }
+    let (topology, most) = topology(call, members)?;
     let seconds = |seconds: u32| seconds.saturating_mul(1_000);
     Ok(Campaign {
         rounds: call.rounds,
@@ -104,7 +100,7 @@ pub(super) fn campaign(
             },
         },
         sum: Parameters {
-            topology: Topology::Complete,
+            topology,
             entries: 1,
             min_cohort: call.min_cohort,
             max_cohort: most,
@@ -123,10 +119,53 @@ pub(super) fn campaign(
     })
 }
 
+/// Who shares with whom in a group of so many members, and most participants of a round.
+fn topology(call: &StartRounds, members: u32) -> Result<(Topology, u32), ApiError> {
+    let most = call.max_cohort.unwrap_or(MOST_COMPLETE.max(call.min_cohort));
+    if call.min_cohort.max(most) > MAX_COHORT {
+        let message = format!("a round has {MAX_COHORT} participants at most");
+        return Err(ApiError::new(ErrorCode::Usage, message)
+            .hint(format!("take --min-cohort and --max-cohort of up to {MAX_COHORT}")));
+    }
+    // Of a group that grows later, no more take part than can all share with all.
+    if most.min(members) > MOST_COMPLETE {
+        Ok((Topology::Sparse, most))
+    } else {
+        Ok((Topology::Complete, most.min(MOST_COMPLETE)))
+    }
+}
+
 /// Evaluations that a campaign may come to, each of which costs what a round does: none where the group wants none.
 pub(super) fn evaluations(view: &GroupView, campaign: &Campaign) -> u32 {
     let Some(every) = campaign.release_every_ms.filter(|_| view.quorum > 0) else { return 0 };
     let round = campaign.window_ms.saturating_add(campaign.pause_ms);
     let during = round.saturating_mul(campaign.rounds.into()) / every.max(1);
     u32::try_from(during).unwrap_or(u32::MAX).min(campaign.rounds).saturating_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_cohorts_share_with_neighbours() {
+        let call = |min_cohort, max_cohort| {
+            StartRounds {
+            min_cohort,
+            max_cohort,
+            ..serde_json::from_str(
+                r#"{"group":"lab","rounds":1,"rule":"average","server_rate":1.0,"min_cohort":4,"epochs":1,"max_steps":1,
+                    "delta":1e-5,"proximal":0.0,"collusion_permille":100,"dropout_permille":100,"window_s":60,"phase_s":60,"pause_s":0}"#,
+            )
+            .expect("a call")
+        }
+        };
+        let of =
+            |min_cohort, max_cohort, members| topology(&call(min_cohort, max_cohort), members).ok();
+        assert_eq!(of(4, None, 900), Some((Topology::Complete, 100)));
+        assert_eq!(of(4, Some(300), 80), Some((Topology::Complete, 100)));
+        assert_eq!(of(4, Some(300), 900), Some((Topology::Sparse, 300)));
+        assert_eq!(of(200, None, 900), Some((Topology::Sparse, 200)));
+        assert_eq!(of(4, Some(MAX_COHORT + 1), 900), None);
+    }
 }

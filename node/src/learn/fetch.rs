@@ -9,11 +9,9 @@ use covey_protocol::round::{Check, Manifest, SignedManifest};
 use covey_protocol::wire::v1::round::{RoundAnswer, RoundAsk};
 use tokio::time::timeout;
 
-use super::ask::Tries;
-use super::prepare::adapter;
-use super::take_part::refused;
 use crate::api::{ApiError, ErrorCode};
 use crate::node::Node;
+use crate::rounds::{Tries, adapter, refused};
 
 /// How long one member may take to give a release, however slowly it answers.
 const ONE_SOURCE: Duration = Duration::from_secs(600);

@@ -41,7 +41,7 @@ impl<L: Link> Node<L> {
         }
         let held = self.learning.forget(group)?;
         self.learning.meter.phase(group, None, self.env.now());
-        self.forget_attempt(group)?;
+        self.learning.kept(group).forget_attempt()?;
         let node = self.clone();
         let removed = self.env.compute(move || node.remove_unused(group, held)).await;
         if let Err(error) = removed {

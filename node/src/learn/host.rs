@@ -18,9 +18,9 @@ use tokio::time::sleep;
 
 use super::calls::failed;
 use super::meter::Piece;
-use super::store::RoundStore;
 use crate::api::{ApiError, ErrorCode};
 use crate::node::Node;
+use crate::rounds::{Answers, RoundStore};
 
 /// The longest that a coordinator is not looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -37,56 +37,9 @@ impl<L: Link> Node<L> {
         wire::encode(&self.answer_round(from, request).await)
     }
 
-    /// What there is to say to a request right now, and the coordinator that says it, if the sender has one here.
-    pub(super) async fn answer_now(
-        &self,
-        from: NodeId,
-        request: RoundRequest,
-    ) -> (RoundReply, Option<Arc<Coordinator>>) {
-        let (id, group) = (request.id, request.group);
-        let look = |log: &Log| {
-            let member = log.role_of(from).is_some() && !log.is_frozen();
-            member.then(|| log.coordinator() == Some(self.id()))
-        };
-        let member = self.groups.view(group, look).flatten();
-        // Of releases that it has, every member has manifest and values to give.
-        if member.is_some()
-            && let Some(answer) = self.answer_held(group, &request.ask).await
-        {
-            return (RoundReply { id, answer }, None);
-        }
-        let coordinator = match member {
-            Some(true) => self.coordinator(group).await.ok(),
-            Some(false) | None => None,
-        };
-        let Some(coordinator) = coordinator else {
-            let answer = RoundAnswer::Refused(RoundRefusal::NotHere);
-            return (RoundReply { id, answer }, None);
-        };
-        let now = self.env.now();
-        let piece = Piece::of(&request);
-        let asked = coordinator.clone();
-        let (reply, woken, moved, phase) = self
-            .env
-            .compute(move || {
-                let before = (asked.wake_at(), asked.at());
-                let reply = asked.serve(&from, request, now);
-                let woken = asked.wake_at() != before.0;
-                let moved = asked.at() != before.1;
-                (reply, woken, moved, (woken || moved).then(|| phase_of(&asked)))
-            })
-            .await;
-        self.learning.meter.taken(piece, &reply.answer);
-        if let Some(phase) = phase {
-            self.learning.meter.phase(group, phase, now);
-        }
-        if woken || moved {
-            self.learning.woken.notify_one();
-        }
-        if moved {
-            self.learning.moved.notify_waiters();
-        }
-        (reply, Some(coordinator))
+    /// The answer to one request about a round, when there is one that says more than to wait, or after a while.
+    pub(super) async fn answer_round(&self, from: NodeId, request: RoundRequest) -> RoundReply {
+        self.learning.held.answer(self, from, request).await
     }
 
     /// The coordinator of a group that names this node.
@@ -164,7 +117,7 @@ impl<L: Link> Node<L> {
                             self.learning.state().problems.remove(&group);
                         }
                         if last.insert(group, at) != Some(at) {
-                            self.learning.moved.notify_waiters();
+                            self.learning.held.moved();
                         }
                     }
                     Err(error) => {
@@ -184,6 +137,59 @@ impl<L: Link> Node<L> {
                 () = self.learning.woken.notified() => {}
             }
         }
+    }
+}
+
+impl<L: Link> Answers for Node<L> {
+    async fn answer_now(
+        &self,
+        from: NodeId,
+        request: RoundRequest,
+    ) -> (RoundReply, Option<Arc<Coordinator>>) {
+        let (id, group) = (request.id, request.group);
+        let look = |log: &Log| {
+            let member = log.role_of(from).is_some() && !log.is_frozen();
+            member.then(|| log.coordinator() == Some(self.id()))
+        };
+        let member = self.groups.view(group, look).flatten();
+        // Of releases that it has, every member has manifest and values to give.
+        if member.is_some()
+            && let Some(answer) = self.answer_held(group, &request.ask).await
+        {
+            return (RoundReply { id, answer }, None);
+        }
+        let coordinator = match member {
+            Some(true) => self.coordinator(group).await.ok(),
+            Some(false) | None => None,
+        };
+        let Some(coordinator) = coordinator else {
+            let answer = RoundAnswer::Refused(RoundRefusal::NotHere);
+            return (RoundReply { id, answer }, None);
+        };
+        let now = self.env.now();
+        let piece = Piece::of(&request);
+        let asked = coordinator.clone();
+        let (reply, woken, moved, phase) = self
+            .env
+            .compute(move || {
+                let before = (asked.wake_at(), asked.at());
+                let reply = asked.serve(&from, request, now);
+                let woken = asked.wake_at() != before.0;
+                let moved = asked.at() != before.1;
+                (reply, woken, moved, (woken || moved).then(|| phase_of(&asked)))
+            })
+            .await;
+        self.learning.meter.taken(piece, &reply.answer);
+        if let Some(phase) = phase {
+            self.learning.meter.phase(group, phase, now);
+        }
+        if woken || moved {
+            self.learning.woken.notify_one();
+        }
+        if moved {
+            self.learning.held.moved();
+        }
+        (reply, Some(coordinator))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Learning together (docs/spec/round.md): this node's part in the rounds of its groups, and the rounds it coordinates.
 //!
 //! [`Learning`] holds the state. `host` serves the coordinators of groups whose log names this node, `take_part` follows other
-//! coordinators' plans, `prepare` trains, and `ledger` has the last word on what leaves. `promote` makes releases of what was learnt, `fetch` and
+//! coordinators' plans by [`crate::rounds`], and `train` trains. `promote` makes releases of what was learnt, `fetch` and
 //! `adopt` bring them here, `held` keeps them, `forget` ends all that when a group is left. Nothing is learnt from unless the person has opted in.
 
 mod adopt;
@@ -13,19 +13,14 @@ mod company;
 mod fetch;
 mod forget;
 mod held;
-mod hold;
 mod host;
-mod kept;
-mod ledger;
 mod limits;
 mod meter;
 mod noise;
-mod prepare;
 mod promote;
 mod releases;
 mod report;
 mod schedule;
-mod store;
 mod take_part;
 mod train;
 
@@ -40,8 +35,8 @@ use tokio::sync::Notify;
 
 use crate::api::{LearningNow, PlanInfo, StepsInfo, TrainedInfo};
 use crate::cancel::CancelFlag;
+use crate::rounds::{Held, Kept, PrivacyLedger};
 use crate::store::{Blobs, Kv, Stores};
-use ledger::PrivacyLedger;
 use meter::Meter;
 
 /// What is said while a node trains.
@@ -53,14 +48,12 @@ pub(crate) struct Learning {
     pub(crate) meter: Meter,
     kv: Arc<dyn Kv>,
     blobs: Arc<dyn Blobs>,
-    ledger: PrivacyLedger,
+    ledger: Arc<PrivacyLedger>,
     state: Mutex<State>,
     /// Something is due earlier than it was.
     woken: Notify,
-    /// A coordinator here has come to another phase, attempt or round.
-    moved: Notify,
-    /// Answers that wait for that.
-    held: Arc<hold::Held>,
+    /// Answers of coordinators here that wait for there being more to say.
+    held: Held,
     /// The person has decided anew.
     chosen: Notify,
     /// A release may be due.
@@ -114,11 +107,10 @@ impl Learning {
             meter: Meter::default(),
             kv: stores.kv(),
             blobs: stores.blobs(),
-            ledger: PrivacyLedger::new(stores, me),
+            ledger: Arc::new(PrivacyLedger::new(stores, me)),
             state: Mutex::new(State::default()),
             woken: Notify::new(),
-            moved: Notify::new(),
-            held: Arc::default(),
+            held: Held::default(),
             chosen: Notify::new(),
             promotes: Notify::new(),
             opening: tokio::sync::Mutex::new(()),
@@ -130,6 +122,11 @@ impl Learning {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is kept of a group's rounds.
+    fn kept(&self, group: GroupId) -> Kept {
+        Kept::new(self.blobs.clone(), self.ledger.clone(), group)
     }
 
     fn set_doing(&self, group: GroupId, what: &str) {

@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep};
 
 use super::calls::{failed, not_the_coordinator};
 use super::held::Held;
-use super::prepare::{adapter, is_as_good};
 use super::releases::model_name;
 use crate::api::{ApiError, Reply};
 use crate::node::Node;
+use crate::rounds::{adapter, is_as_good};
 
 /// The longest that it is not looked whether a release is due.
 const LOOK_EVERY: Duration = Duration::from_secs(30);

@@ -10,10 +10,10 @@ use covey_protocol::group::{CurrentRelease, Log};
 use covey_protocol::ids::{GroupId, ModelId, Name};
 use covey_protocol::limits::MAX_RELEASES;
 
-use super::prepare::{Compared, compare};
 use crate::api::{Adopt, ApiError, ErrorCode, ReleaseEvaluation, ReleaseInfo, ReleaseList, Reply};
 use crate::cancel::CancelFlag;
 use crate::node::Node;
+use crate::rounds::{Compared, compare};
 
 /// Pairs that are told from each other at a time, and tokens of a text that count, where a release is judged.
 const JUDGED: (usize, usize) = (64, 128);

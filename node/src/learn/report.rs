@@ -8,10 +8,10 @@ use covey_privacy::ledger::{Account, CollectionKey};
 use covey_privacy::{Delta, Epsilon, Rho};
 use covey_protocol::ids::Name;
 
-use super::ledger::Standing;
 use crate::api::{ApiError, PrivacyAccount, Reply};
 use crate::collections::key_of_pairs;
 use crate::node::Node;
+use crate::rounds::Standing;
 
 impl<L: Link> Node<L> {
     pub(crate) fn privacy_report(&self) -> Result<Reply, ApiError> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::api::{Condition, Hours, Schedule};
-use crate::env::{Compute, Env};
+use crate::env::Env;
 use crate::machine::{Power, Surroundings};
 
 /// Above this share of the processors in work of normal priority, the machine is not idle.
@@ -113,7 +113,7 @@ impl<'a> Pace<'a> {
         tell: &dyn Fn(Option<Waits>),
     ) {
         // Virtual time stands still while somebody computes.
-        if self.env.computes() == Compute::Inline {
+        if self.env.stands_still() {
             return;
         }
         nap(rest(worked, (self.schedule)().cpu_share), over);
@@ -150,7 +150,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::env::TokioClock;
+    use crate::env::{Compute, TokioClock};
     use crate::machine::Machine;
     use covey_protocol::ids::UnixMillis;
 

@@ -7,14 +7,12 @@ use covey_protocol::ids::{GroupId, NodeId};
 use covey_protocol::round::{Checked, Task};
 
 use super::TRAINING;
-use super::ask::Tries;
-use super::prepare::{self, Told, Trained};
 use super::schedule::{Pace, Waits};
-use super::take_part::training_ends;
 use crate::api::{ApiError, OptIn, TrainedInfo};
 use crate::background::quietly;
 use crate::cancel::CancelFlag;
 use crate::node::Node;
+use crate::rounds::{self, Told, Trained, Tries, training_ends};
 
 impl<L: Link> Node<L> {
     /// Fetches the values, mines pairs, and trains until it is done or checking in ends.
@@ -66,8 +64,8 @@ impl<L: Link> Node<L> {
                 ended()
             };
             let mut trained = match candidate {
-                Some(of) => prepare::evaluate(&*models, &plan, values, of, &pairs, &mut || rest())?,
-                None => prepare::train(&*models, &plan, values, &pairs, seed, &|step, of| {
+                Some(of) => rounds::evaluate(&*models, &plan, values, of, &pairs, &mut || rest())?,
+                None => rounds::train(&*models, &plan, values, &pairs, seed, &|step, of| {
                     if step > 0 {
                         learning.meter.steps.inc();
                     }

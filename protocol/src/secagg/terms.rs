@@ -20,7 +20,7 @@ pub enum Topology {
 }
 
 /// What a round must withstand, and how surely.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Bounds {
     /// Largest share of the cohort that may collude with the coordinator, in thousandths.
     pub collusion_permille: u16,

@@ -1,5 +1,8 @@
 //! How many neighbours, and how many of their shares it takes (docs/spec/secagg.md, "Thresholds").
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use serde::{Deserialize, Serialize};
 
 use super::tails::Factorials;
@@ -61,9 +64,26 @@ impl Thresholds {
     pub fn of(topology: Topology, bounds: &Bounds, n: u32) -> Result<Self, Unreachable> {
         let thresholds = match topology {
             Topology::Complete => Self::complete(bounds, n),
-            Topology::Sparse => Self::sparse(bounds, n),
+            Topology::Sparse => Self::sparse_or_known(bounds, n),
         };
         thresholds.ok_or(Unreachable { cohort: n, topology })
+    }
+
+    /// Those of a sparse graph take milliseconds where cohorts are large, and a plan is checked for a score of them, time and again.
+    fn sparse_or_known(bounds: &Bounds, n: u32) -> Option<Self> {
+        static KNOWN: Mutex<BTreeMap<(Bounds, u32), Option<Thresholds>>> =
+            Mutex::new(BTreeMap::new());
+        let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thresholds) = known().get(&(*bounds, n)) {
+            return *thresholds;
+        }
+        let thresholds = Self::sparse(bounds, n);
+        let mut known = known();
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert((*bounds, n), thresholds);
+        thresholds
     }
 
     fn complete(bounds: &Bounds, n: u32) -> Option<Self> {
@@ -102,6 +122,9 @@ impl Thresholds {
         })
     }
 }
+
+/// Thresholds of sparse graphs that are remembered at once, of some 100 bytes each.
+const MOST_KNOWN: usize = 4_096;
 
 /// So many of `all` that two sets of them share more than `liars`.
 const fn majority(all: u32, liars: u32) -> u32 {

@@ -20,30 +20,31 @@ const MOST_HELD_OUT: usize = 64;
 const WORSE: f64 = 0.02;
 
 /// What training came to. It leaves the node masked, if at all.
-pub(super) struct Trained {
+#[derive(Debug, Clone)]
+pub struct Trained {
     /// How the values moved, times their weight.
-    pub(super) update: Vec<f32>,
+    pub update: Vec<f32>,
     /// The weight, if there is one, and the measures.
-    pub(super) extras: Vec<f64>,
+    pub extras: Vec<f64>,
     /// What was learnt from, for the ledger.
-    pub(super) collections: Vec<CollectionKey>,
+    pub collections: Vec<CollectionKey>,
     /// What there is to tell the person.
-    pub(super) told: Told,
+    pub told: Told,
 }
 
 /// What training came to, for the person whose node it is.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Told {
+pub struct Told {
     /// Pairs there were.
-    pub(super) pairs: usize,
+    pub pairs: usize,
     /// Steps that were taken.
-    pub(super) steps: usize,
+    pub steps: usize,
     /// Length of the update.
-    pub(super) norm: f64,
+    pub norm: f64,
 }
 
 /// The adapter's configuration in a plan.
-pub(super) fn adapter(json: &[u8]) -> Result<AdapterConfig, ApiError> {
+pub(crate) fn adapter(json: &[u8]) -> Result<AdapterConfig, ApiError> {
     serde_json::from_slice(json).map_err(|error| {
         let message = format!("{}: {error}", Check::Model);
         ApiError::new(ErrorCode::WrongModel, message)
@@ -52,7 +53,10 @@ pub(super) fn adapter(json: &[u8]) -> Result<AdapterConfig, ApiError> {
 
 /// Trains from `values` on `pairs`. `watch` hears after each step how many are done, and of how many, and ends it early with what there
 /// is: partial work is welcome, and how much it was is nobody's business. But none at all is no update.
-pub(super) fn train(
+///
+/// # Errors
+/// If there are too few pairs, the plan is for another model, or nothing comes of it.
+pub fn train(
     models: &dyn Models,
     plan: &Checked,
     values: Vec<f32>,
@@ -75,11 +79,7 @@ pub(super) fn train(
     let tokens = usize::from(learning.max_tokens);
     let config = adapter(&plan.adapter)?;
     let learner = models.learner(plan.model, config, &examples.texts, tokens)?;
-    let fits = learner.layout().len() == values.len();
-    if !fits || !values.iter().all(|value| value.is_finite()) {
-        let message = format!("{}, or are not finite", Check::Start);
-        return Err(ApiError::new(ErrorCode::WrongModel, message));
-    }
+    check_fit(&*learner, &values)?;
     let outcome = run(&*learner, &examples, plan, &values, seed, watch).map_err(failed)?;
     if outcome.diverged {
         let message =
@@ -90,54 +90,65 @@ pub(super) fn train(
         let message = "the time to train was over before the first step was done";
         return Err(ApiError::new(ErrorCode::Timeout, message));
     }
-    let contribution = &plan.contribution;
-    let mut update = update::difference(&values, &outcome.values);
-    let mut extras = Vec::new();
-    if let Weighting::Pairs { .. } = contribution.weighting {
-        let weight = contribution.weight(count);
-        update.iter_mut().for_each(|value| *value *= weight as f32);
-        extras.push(weight);
-    }
-    let norm = update.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-    let clipped = norm > contribution.clip.get();
-    extras.extend(contribution.measures.iter().map(|measure| match measure {
-        // Who has held nothing out has no loss to tell.
-        Measure::LossBefore => outcome.before.map_or(0.0, bounded),
-        Measure::LossAfter => outcome.after.map_or(0.0, bounded),
-        Measure::Clipped => f64::from(u8::from(clipped)),
-        // No plan that trains has it.
-        Measure::NoWorse => 0.0,
-    }));
-    let told = Told { pairs: count, steps: outcome.steps, norm };
-    Ok(Trained { update, extras, collections: Vec::new(), told })
+    Ok(outcome.trained(plan, &values, count))
 }
 
 /// What training came to.
-struct Outcome {
-    values: Vec<f32>,
-    steps: usize,
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The values after it.
+    pub values: Vec<f32>,
+    /// Steps that were taken.
+    pub steps: usize,
     /// Whether the loss was no number.
-    diverged: bool,
-    /// Loss of the held-out pairs before and after, if there are any.
-    before: Option<f64>,
-    after: Option<f64>,
+    pub diverged: bool,
+    /// Loss of the held-out pairs before, if there are any.
+    pub before: Option<f64>,
+    /// And after.
+    pub after: Option<f64>,
+}
+
+impl Outcome {
+    /// What a plan has sent of it, which began with the values `start` and learnt from `count` pairs.
+    pub fn trained(&self, plan: &Plan, start: &[f32], count: usize) -> Trained {
+        let contribution = &plan.contribution;
+        let mut update = update::difference(start, &self.values);
+        let mut extras = Vec::new();
+        if let Weighting::Pairs { .. } = contribution.weighting {
+            let weight = contribution.weight(count);
+            update.iter_mut().for_each(|value| *value *= weight as f32);
+            extras.push(weight);
+        }
+        let norm = update.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let clipped = norm > contribution.clip.get();
+        extras.extend(contribution.measures.iter().map(|measure| match measure {
+            // Who has held nothing out has no loss to tell.
+            Measure::LossBefore => self.before.map_or(0.0, bounded),
+            Measure::LossAfter => self.after.map_or(0.0, bounded),
+            Measure::Clipped => f64::from(u8::from(clipped)),
+            // No plan that trains has it.
+            Measure::NoWorse => 0.0,
+        }));
+        let told = Told { pairs: count, steps: self.steps, norm };
+        Trained { update, extras, collections: Vec::new(), told }
+    }
 }
 
 /// Values of an adapter that are compared.
-pub(super) struct Compared {
+pub(crate) struct Compared {
     /// The model whose weights stay.
-    pub(super) base: ModelId,
+    pub(crate) base: ModelId,
     /// The adapter.
-    pub(super) adapter: AdapterConfig,
+    pub(crate) adapter: AdapterConfig,
     /// The values that there were before; the model as it is where there were none.
-    pub(super) before: Option<Vec<f32>>,
+    pub(crate) before: Option<Vec<f32>>,
     /// The others.
-    pub(super) after: Vec<f32>,
+    pub(crate) after: Vec<f32>,
 }
 
 /// The loss of held-out pairs with the values before and after, and how many pairs that are; nothing if there are too few. Nothing is trained.
 /// `ended` is asked between batches whether there is no more time.
-pub(super) fn compare(
+pub(crate) fn compare(
     models: &dyn Models,
     compared: Compared,
     pairs: &[Pair],
@@ -153,11 +164,7 @@ pub(super) fn compare(
     }
     let learner = models.learner(base, adapter, &examples.texts, tokens)?;
     let mut loss = |values: Vec<f32>| {
-        let fits = learner.layout().len() == values.len();
-        if !fits || !values.iter().all(|value| value.is_finite()) {
-            let message = format!("{}, or are not finite", Check::Start);
-            return Err(ApiError::new(ErrorCode::WrongModel, message));
-        }
+        check_fit(&*learner, &values)?;
         let options = TrainOptions { batch, ..TrainOptions::default() };
         let trainer =
             Trainer::new(&*learner, &examples, options, Some(values)).map_err(uncompared)?;
@@ -177,12 +184,12 @@ pub(super) fn compare(
 }
 
 /// Whether a loss is no worse than the one before. One that is no number is.
-pub(super) fn is_as_good(before: f64, after: f64) -> bool {
+pub(crate) fn is_as_good(before: f64, after: f64) -> bool {
     after <= before * (1.0 + WORSE)
 }
 
 /// What own held-out pairs make of the candidate of an evaluation. It leaves the node masked, if at all.
-pub(super) fn evaluate(
+pub(crate) fn evaluate(
     models: &dyn Models,
     plan: &Checked,
     before: Vec<f32>,
@@ -204,6 +211,15 @@ pub(super) fn evaluate(
     let extras = vec![bounded(before), bounded(after), f64::from(u8::from(no_worse))];
     let told = Told { pairs: count, steps: 0, norm: 0.0 };
     Ok(Trained { update: Vec::new(), extras, collections: Vec::new(), told })
+}
+
+/// Whether there are as many values as the adapter has, all of them numbers.
+fn check_fit(learner: &dyn Learner, values: &[f32]) -> Result<(), ApiError> {
+    if learner.layout().len() == values.len() && values.iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
+    let message = format!("{}, or are not finite", Check::Start);
+    Err(ApiError::new(ErrorCode::WrongModel, message))
 }
 
 /// A loss as it may be told.

@@ -10,7 +10,7 @@ use covey_protocol::round::{values_from_bytes, values_to_bytes};
 use crate::store::{Blobs, Kv, Table, Write};
 
 /// What one group's coordinator keeps.
-pub(super) struct RoundStore {
+pub struct RoundStore {
     kv: Arc<dyn Kv>,
     blobs: Arc<dyn Blobs>,
     group: GroupId,
@@ -23,7 +23,8 @@ fn failed(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
 }
 
 impl RoundStore {
-    pub(super) fn new(kv: Arc<dyn Kv>, blobs: Arc<dyn Blobs>, group: GroupId) -> Self {
+    /// In these stores of a node.
+    pub fn new(kv: Arc<dyn Kv>, blobs: Arc<dyn Blobs>, group: GroupId) -> Self {
         Self { kv, blobs, group, journal: Mutex::new(None) }
     }
 

@@ -16,7 +16,7 @@ const LOG: &str = "privacy";
 const HEAD_KEY: &[u8] = b"privacy-head";
 
 /// A node's privacy ledger. It is opened when it is first needed, and again after a failure, as nobody knows then what is on disk.
-pub(crate) struct PrivacyLedger {
+pub struct PrivacyLedger {
     stores: Arc<dyn Stores>,
     node: NodeId,
     open: Mutex<Option<Open>>,
@@ -29,14 +29,18 @@ struct Open {
 
 /// One account as a person sees it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Standing {
+pub struct Standing {
+    /// Whose presence, or which collection's.
     pub account: Account,
+    /// What it has cost.
     pub spent: Charge,
+    /// What it may cost, where that is bounded.
     pub budget: Option<Budget>,
 }
 
 impl PrivacyLedger {
-    pub(crate) fn new(stores: Arc<dyn Stores>, node: NodeId) -> Self {
+    /// In these stores, for this node.
+    pub fn new(stores: Arc<dyn Stores>, node: NodeId) -> Self {
         Self { stores, node, open: Mutex::new(None) }
     }
 
@@ -61,7 +65,10 @@ impl PrivacyLedger {
     }
 
     /// Sets what an account may cost in all.
-    pub(crate) fn set_budget(
+    ///
+    /// # Errors
+    /// If it cannot be set, or not kept.
+    pub fn set_budget(
         &self,
         account: Account,
         budget: Budget,
@@ -79,7 +86,10 @@ impl PrivacyLedger {
     }
 
     /// Every account.
-    pub(crate) fn standings(&self) -> Result<Vec<Standing>, ApiError> {
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn standings(&self) -> Result<Vec<Standing>, ApiError> {
         self.with(|Open { ledger, .. }| {
             let standing = |account| {
                 let (spent, budget) = ledger.standing(account);
