@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use crate::commands::{
     audit, backup, collections, coordinator, daemon, eval, group, index, init, logs, model, open,
-    privacy, search, service, train, tune, watch,
+    privacy, search, service, sim, train, tune, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -106,6 +106,8 @@ pub enum Command {
     Train(train::Train),
     #[command(subcommand)]
     Privacy(privacy::Privacy),
+    #[command(subcommand)]
+    Sim(sim::Sim),
     /// Write identity and state to one file
     Backup(backup::Backup),
     /// Bring identity and state back from a backup, into an empty home

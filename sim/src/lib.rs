@@ -7,15 +7,29 @@
 #![forbid(unsafe_code)]
 
 mod corpus;
+pub mod data;
+mod draw;
 mod hour;
+pub mod learner;
 pub mod metrics;
+pub mod report;
+mod run;
+pub mod run_folder;
 pub mod scenario;
+pub mod searching;
+pub mod seed;
+mod spill;
+pub mod sweep;
+pub mod training;
+mod usage;
 mod world;
 
 use std::future::Future;
 
 pub use corpus::{Topic, document};
 pub use hour::{Hour, HourReport};
+pub use run::{Happened, learner, run_scenario};
+pub use usage::usage;
 pub use world::{Peer, SimError, World};
 
 /// Runs `work` on one thread in virtual time: while everybody waits, the clock jumps ahead.

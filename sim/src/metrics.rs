@@ -64,6 +64,9 @@ pub struct SearchMetric {
     pub seed: u64,
     /// Which hour, from 1 on.
     pub hour: u32,
+    /// Virtual seconds since the beginning, at its end.
+    #[serde(default)]
+    pub at_s: f64,
     /// Questions asked.
     pub questions: u64,
     /// Members that were asked, and what became of it.
@@ -88,6 +91,23 @@ pub struct SearchMetric {
     pub attack: Option<f64>,
 }
 
+/// Something that happened to a peer, for who wants to know why a round came out as it did.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Event {
+    /// In which repeat.
+    pub seed: u64,
+    /// When, in virtual seconds since the beginning.
+    pub at_s: f64,
+    /// Whom it is about, if it is about one peer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<u32>,
+    /// What happened, in a word or two.
+    pub what: String,
+    /// Whatever else there is to say.
+    #[serde(flatten)]
+    pub more: BTreeMap<String, serde_json::Value>,
+}
+
 /// What the machine took, kept apart as it is never the same twice.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Timing {
@@ -99,4 +119,18 @@ pub struct Timing {
     pub peak_mib: f64,
     /// Wall seconds of each round, by repeat.
     pub rounds_s: Vec<f64>,
+}
+
+impl Timing {
+    /// Both parts of a run that was interrupted between them.
+    pub fn after(self, earlier: Self) -> Self {
+        let mut rounds_s = earlier.rounds_s;
+        rounds_s.extend(self.rounds_s);
+        Self {
+            wall_s: earlier.wall_s + self.wall_s,
+            cpu_s: earlier.cpu_s + self.cpu_s,
+            peak_mib: earlier.peak_mib.max(self.peak_mib),
+            rounds_s,
+        }
+    }
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use covey_crypto::{Digest, SecretKey};
+use covey_crypto::SecretKey;
 use covey_index::MemoryFiles;
+use covey_net::Events;
 use covey_net::memory::{MemoryLink, Network, NetworkConfig, Recording, Transcript};
 use covey_node::api::{
     ApiError, Call, ErrorCode, GroupInfo, Reply, Reveal, SearchCall, SearchReport,
@@ -19,8 +20,10 @@ use covey_node::store::MemoryStores;
 use covey_protocol::ids::{Name, NodeId, UnixMillis};
 use tokio::task::JoinHandle;
 
+use crate::seed::derive;
+
 /// When every simulated world begins: 2026-01-01 UTC.
-const START: UnixMillis = UnixMillis(1_767_225_600_000);
+pub(crate) const START: UnixMillis = UnixMillis(1_767_225_600_000);
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// A simulation that cannot go on.
@@ -44,9 +47,25 @@ pub enum SimError {
         /// Whose call.
         who: Name,
     },
+    /// A scenario of which no run comes.
+    #[error("{0}")]
+    Scenario(String),
+    /// A round came to nothing.
+    #[error("{0}")]
+    Round(String),
+    /// It was interrupted.
+    #[error("interrupted; what was finished is kept")]
+    Cancelled,
     /// A name that no node or group can have.
     #[error("{0}")]
     Name(#[from] covey_protocol::ids::ParseIdError),
+}
+
+impl SimError {
+    /// A scenario of which no run comes, as that says.
+    pub fn bad(why: &dyn std::fmt::Display) -> Self {
+        Self::Scenario(why.to_string())
+    }
 }
 
 /// One node and what survives its restarts.
@@ -114,7 +133,7 @@ impl World {
     pub fn add(&mut self, name: &str) -> Result<usize, SimError> {
         let name: Name = name.parse()?;
         let number = self.peers.len();
-        let seed = self.derive("identity", number as u64, 0);
+        let seed = derive(self.seed, "identity", number as u64, 0);
         let id = NodeId::new(SecretKey::from_seed(&seed).public());
         let (files, stores) = (Arc::new(MemoryFiles::new()), MemoryStores::new());
         self.peers.push(Peer { name, id, files, seed, stores, life: None, lives: 0 });
@@ -276,6 +295,21 @@ impl World {
         self.network.heal();
     }
 
+    /// Ends a node for good.
+    pub(crate) fn remove(&mut self, number: usize) {
+        let peer = &mut self.peers[number];
+        drop(self.network.join(peer.id));
+        self.network.set_down(peer.id);
+        peer.life = None;
+        peer.files = Arc::new(MemoryFiles::new());
+        peer.stores = MemoryStores::new();
+    }
+
+    /// Takes a node's place in the network: from here on, whoever has this end speaks for it.
+    pub(crate) fn take_over(&mut self, number: usize) -> (MemoryLink, Events) {
+        self.network.join(self.peers[number].id)
+    }
+
     /// Lets virtual time pass.
     pub async fn pass(&self, time: Duration) {
         tokio::time::sleep(time).await;
@@ -291,13 +325,13 @@ impl World {
         SimError::Call { who: self.peers[number].name.clone(), error }
     }
 
-    async fn must(&self, number: usize, call: Call) -> Result<Reply, SimError> {
+    pub(crate) async fn must(&self, number: usize, call: Call) -> Result<Reply, SimError> {
         self.call(number, call).await.map_err(|error| self.failed(number, error))
     }
 
     fn start(&mut self, number: usize) -> Result<(), SimError> {
         let peer = &self.peers[number];
-        let random = self.derive("random", number as u64, peer.lives);
+        let random = derive(self.seed, "random", number as u64, peer.lives);
         let (link, events) = self.network.join(peer.id);
         let opened = Node::open(Parts {
             identity: SecretKey::from_seed(&peer.seed),
@@ -322,11 +356,5 @@ impl World {
         peer.life = Some(Life { node, running });
         peer.lives += 1;
         Ok(())
-    }
-
-    fn derive(&self, what: &str, number: u64, life: u64) -> [u8; 32] {
-        let parts: [&[u8]; 4] =
-            [&self.seed.to_le_bytes(), what.as_bytes(), &number.to_le_bytes(), &life.to_le_bytes()];
-        *Digest::of("covey simulation seed", &parts).as_bytes()
     }
 }

@@ -19,6 +19,7 @@ mod personal;
 mod releases;
 mod rounds;
 mod secrecy;
+mod sim;
 mod story;
 mod train;
 mod tune;

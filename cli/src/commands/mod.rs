@@ -15,6 +15,7 @@ pub mod open;
 pub mod privacy;
 pub mod search;
 pub mod service;
+pub mod sim;
 pub mod train;
 pub mod tune;
 pub mod watch;
@@ -57,6 +58,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<ExitCode, ApiError> {
         Command::Audit(it) => it.run(&session()?),
         Command::Model(it) => it.run(&session()?),
         Command::Eval(it) => it.run(&session()?),
+        Command::Sim(it) => it.run(output),
         Command::Train(it) => it.run(&session()?),
         Command::Privacy(privacy::Privacy::Report) => {
             session()?.show(Call::PrivacyReport, "looking")

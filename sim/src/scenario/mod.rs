@@ -1,13 +1,31 @@
 //! What is simulated: one TOML file, every field with a default.
 //!
 //! [`Scenario`] is the whole of it, checked; everything a run does follows from it and its seed.
+//! [`Scenario::parse`] reads one, [`ready`] has some that come with the program, and [`FIELDS`] says
+//! what each field may be.
+
+mod check;
+mod defaults;
+mod error;
+mod fields;
+mod given;
+mod names;
+mod parse;
+pub mod ready;
+mod rule;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
+
+pub use error::{Place, Problem, ScenarioError};
+pub use fields::{FIELDS, Field, MAX_EXAMPLES, MAX_PEERS, MAX_ROUNDS, MAX_TOPICS};
+pub use rule::Rule;
 
 use serde::{Deserialize, Serialize};
 
 /// A scenario. The same scenario gives the same results.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scenario {
     /// What it is called, in reports and folders.
@@ -41,7 +59,7 @@ pub struct Scenario {
 }
 
 /// What peers have to learn from and to search.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Data {
     /// A folder in BEIR's layout; without one, data with a known truth is made up.
@@ -84,7 +102,7 @@ pub enum Learner {
     /// A task with a known optimum, which costs next to nothing: each peer's loss is a quadratic around an optimum of its own, drawn around a common one.
     Surrogate {
         /// How many numbers are learnt.
-        #[serde(default = "values")]
+        #[serde(default = "defaults::values")]
         values: u32,
         /// How far apart peers' optima lie, beside how far the common one is away from the start.
         #[serde(default)]
@@ -101,18 +119,8 @@ pub enum Learner {
     },
 }
 
-fn values() -> u32 {
-    1_000
-}
-
-impl Default for Learner {
-    fn default() -> Self {
-        Self::Surrogate { values: values(), heterogeneity: 0.0 }
-    }
-}
-
 /// How it is trained.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Training {
     /// The algorithm.
@@ -159,7 +167,7 @@ pub enum Algorithm {
 }
 
 /// How updates are summed.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sum {
     /// Whether with the cryptography of a real round. Without, the same encoded and noised words are added in the clear, which gives the same sum.
@@ -196,7 +204,7 @@ pub enum Topology {
 }
 
 /// What the sum hides.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Privacy {
     /// Epsilon of all rounds together; no noise without this or `noise`.
@@ -210,7 +218,7 @@ pub struct Privacy {
 }
 
 /// What lies between peers.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Network {
     /// One-way latency in milliseconds, drawn evenly between the two for each message.
@@ -236,7 +244,7 @@ pub struct Cut {
 }
 
 /// Who is there.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Availability {
     /// Shares of a round's participants that leave for good in each phase of it.
@@ -280,12 +288,8 @@ pub struct Adversary {
     /// What share of the peers they are.
     pub share: f64,
     /// How hard: what each kind makes of it is said there.
-    #[serde(default = "one")]
+    #[serde(default = "defaults::strength")]
     pub strength: f64,
-}
-
-fn one() -> f64 {
-    1.0
 }
 
 /// What adversaries do.
@@ -307,7 +311,7 @@ pub enum Attack {
 }
 
 /// Questions that peers ask.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Search {
     /// Hours of virtual time; 0 where nobody asks.
@@ -316,6 +320,8 @@ pub struct Search {
     pub per_hour: f64,
     /// Members of each group; peers are split into groups of so many.
     pub group: u32,
-    /// Passages of each peer.
+    /// Passages of each peer that shares any.
     pub passages: u32,
+    /// Share of peers that share theirs.
+    pub sharing: f64,
 }

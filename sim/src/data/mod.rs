@@ -1,0 +1,83 @@
+//! What peers have: a folder's questions and documents or made-up ones, and who gets what.
+//!
+//! [`Dataset::of`] makes all of a scenario's data, [`deal`] splits it among peers by its [`Labels`].
+//! Made-up data is the same on every machine. Of a folder's, topics are of the built-in model's vectors, whose last
+//! digits differ between kinds of processors; the same machine gives the same ones.
+
+mod clusters;
+mod folder;
+mod labels;
+mod made_up;
+mod meta;
+mod partition;
+
+use covey_embedder::EmbedError;
+use covey_embedder::eval::{ReadError, Set};
+use covey_embedder::train::Pair;
+
+pub use clusters::clusters;
+pub use labels::Labels;
+pub use made_up::MadeUp;
+pub use meta::MetaError;
+pub use partition::{DealError, LEAST, deal};
+
+use crate::scenario::{Data, Partition};
+
+/// Questions and what answers them, to learn from and to be tested by.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// What is learnt from.
+    pub pairs: Vec<Pair>,
+    /// What the pairs are about.
+    pub pair_labels: Labels,
+    /// Documents, and questions that no pair asks, with what answers them. Made-up ones have documents of their own; those
+    /// of a folder are all of it.
+    pub test: Set,
+    /// What the documents of `test` are about.
+    pub document_labels: Labels,
+    /// Questions of a folder that are left out of `pairs`, as another split asks them as well.
+    pub left_out: usize,
+}
+
+/// Data that cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The folder is no set in BEIR's layout.
+    #[error(
+        "{0}; data.folder has to have corpus.jsonl, queries.jsonl, qrels/train.tsv and another split, as BEIR's sets do"
+    )]
+    Folder(#[from] ReadError),
+    /// What is known of its documents cannot be read.
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+    /// It has nothing to test by.
+    #[error("{folder} has no split beside train; add qrels/test.tsv")]
+    Untested {
+        /// The folder.
+        folder: String,
+    },
+    /// The built-in model cannot embed its documents.
+    #[error("topics of the documents cannot be found: {0}")]
+    Topics(#[from] EmbedError),
+}
+
+impl Dataset {
+    /// The data of a scenario: its folder's, or made up from `seed`.
+    ///
+    /// # Errors
+    /// If the folder is no set with splits `train` and another, or a document's vector cannot be had.
+    pub fn of(data: &Data, seed: u64) -> Result<Self, DataError> {
+        match &data.folder {
+            Some(path) => folder::load(path, by_topic(data).then_some(data.topics), seed),
+            None => Ok(MadeUp::new(data.topics, seed).dataset(data.examples)),
+        }
+    }
+}
+
+/// Whether examples are dealt by what they are about.
+fn by_topic(data: &Data) -> bool {
+    match data.partition {
+        Partition::Dirichlet | Partition::Topics => true,
+        Partition::Iid | Partition::Author => false,
+    }
+}

@@ -1,0 +1,71 @@
+//! What peers learn: the place to plug in another task.
+
+mod embedder;
+mod surrogate;
+
+use covey_node::rounds::Trained;
+use covey_protocol::ids::ModelId;
+use covey_protocol::round::{Checked, Learning};
+
+pub use embedder::{EmbedderTask, Part};
+pub use surrogate::Surrogate;
+
+use crate::SimError;
+
+/// A task that peers learn together, each from what it has. Whatever comes of it follows from its arguments.
+pub trait Learns: Send + Sync {
+    /// The model whose weights stay.
+    fn model(&self) -> ModelId;
+
+    /// The adapter's configuration, as a plan holds it.
+    fn adapter(&self) -> Vec<u8>;
+
+    /// The values that training starts from.
+    fn start(&self) -> Vec<f32>;
+
+    /// How many peers there are.
+    fn peers(&self) -> usize;
+
+    /// How many examples a peer has.
+    fn examples(&self, peer: usize) -> usize;
+
+    /// The same with all examples at one peer.
+    fn pooled(&self) -> Box<dyn Learns>;
+
+    /// Trains for a plan on what a peer has, from `values` on, at most `most` steps.
+    ///
+    /// # Errors
+    /// If it has too little, or nothing comes of it.
+    fn train(
+        &self,
+        peer: usize,
+        plan: &Checked,
+        values: Vec<f32>,
+        most: u32,
+        seed: u64,
+    ) -> Result<Trained, SimError>;
+
+    /// How good values are.
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    fn judge(&self, values: &[f32]) -> Result<Judged, SimError>;
+}
+
+/// How good values are.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Judged {
+    /// By what the task measures itself by; larger is better.
+    pub quality: f64,
+    /// The mean of that for the tenth of the peers that are served worst, where it differs by peer.
+    pub worst_decile: Option<f64>,
+    /// The mean loss.
+    pub loss: Option<f64>,
+}
+
+/// How many steps it takes to look at so many examples as a plan wants.
+pub fn steps(examples: usize, learning: &Learning) -> u32 {
+    let batches = examples.div_ceil(usize::from(learning.batch).max(1)).max(1);
+    let all = batches.saturating_mul(learning.epochs.into());
+    u32::try_from(all).unwrap_or(u32::MAX).min(learning.max_steps)
+}

@@ -1,0 +1,193 @@
+//! A task with a known optimum: the mean of what everybody sees. It costs next to nothing, and has what matters for the protocol: as many values as one
+//! likes, peers that differ, and too little at each to do without the others.
+//!
+//! Each topic has a point; an example is its topic's point and noise. A peer's loss is half the squared distance from the mean of its examples, so a
+//! step of rate `r` goes the `r`th part of the way there. Sums are taken in one order and nothing but IEEE arithmetic is used, so results are
+//! the same on every machine.
+
+use covey_crypto::Digest;
+use covey_node::rounds::{Outcome, Trained};
+use covey_protocol::ids::ModelId;
+use covey_protocol::round::Checked;
+
+use super::{Judged, Learns, steps};
+use crate::SimError;
+use crate::seed::Draw;
+
+/// How far one example lies from its topic's point, which lies at a distance of about one from the start.
+const NOISE: f64 = 3.0;
+
+/// The task.
+pub struct Surrogate {
+    seed: u64,
+    /// Where the topics' points lie.
+    points: Vec<Vec<f32>>,
+    /// Of each peer, how many examples of each topic it has.
+    peers: Vec<Vec<u32>>,
+    /// Products of the points with each other.
+    products: Vec<Vec<f64>>,
+    /// The optimum: the mean over all examples.
+    optimum: Vec<f32>,
+}
+
+impl Surrogate {
+    /// `values` numbers are learnt by peers that have so many examples of each topic. Topics lie `heterogeneity` times as far from their middle as that is
+    /// from the start.
+    pub fn new(seed: u64, values: usize, heterogeneity: f64, peers: Vec<Vec<u32>>) -> Self {
+        let topics = peers.iter().map(Vec::len).max().unwrap_or(0);
+        let middle = direction(seed, 0, values);
+        let points: Vec<Vec<f32>> = (0..topics as u64)
+            .map(|topic| {
+                let own = direction(seed, 1 + topic, values);
+                let far = heterogeneity as f32;
+                middle.iter().zip(own).map(|(middle, own)| middle + far * own).collect()
+            })
+            .collect();
+        let products =
+            points.iter().map(|a| points.iter().map(|b| product(a, b)).collect()).collect();
+        let mut task = Self { seed, points, peers, products, optimum: Vec::new() };
+        let mut all = vec![0; topics];
+        for peer in &task.peers {
+            all.iter_mut().zip(peer).for_each(|(all, count)| *all += u64::from(*count));
+        }
+        task.optimum = task.mean_of(&all, values);
+        task
+    }
+
+    /// The mean of the points of so many examples.
+    fn mean_of(&self, counts: &[u64], values: usize) -> Vec<f32> {
+        let all = counts.iter().sum::<u64>().max(1) as f64;
+        let mut mean = vec![0.0; values];
+        for (point, count) in self.points.iter().zip(counts).filter(|(_, count)| **count > 0) {
+            let share = (*count as f64 / all) as f32;
+            mean.iter_mut().zip(point).for_each(|(mean, value)| *mean += share * value);
+        }
+        mean
+    }
+
+    /// What a peer would learn without noise in its examples.
+    fn point_of(&self, peer: usize) -> Vec<f32> {
+        let counts: Vec<u64> = self.peers[peer].iter().map(|count| u64::from(*count)).collect();
+        self.mean_of(&counts, self.optimum.len())
+    }
+
+    /// The mean of a peer's examples.
+    fn seen_by(&self, peer: usize) -> Vec<f32> {
+        let mut seen = self.point_of(peer);
+        let count = self.examples(peer).max(1) as f64;
+        let away = direction(self.seed ^ 0x6e6f_6973, peer as u64, seen.len());
+        let far = (NOISE / count.sqrt()) as f32;
+        seen.iter_mut().zip(away).for_each(|(value, away)| *value += far * away);
+        seen
+    }
+}
+
+impl Learns for Surrogate {
+    fn model(&self) -> ModelId {
+        let base = Digest::of("covey surrogate", &[&(self.optimum.len() as u64).to_le_bytes()]);
+        ModelId { base, release: base }
+    }
+
+    fn adapter(&self) -> Vec<u8> {
+        b"{\"surrogate\":1}".to_vec()
+    }
+
+    fn start(&self) -> Vec<f32> {
+        vec![0.0; self.optimum.len()]
+    }
+
+    fn peers(&self) -> usize {
+        self.peers.len()
+    }
+
+    fn examples(&self, peer: usize) -> usize {
+        self.peers[peer].iter().map(|count| *count as usize).sum()
+    }
+
+    fn pooled(&self) -> Box<dyn Learns> {
+        let topics = self.points.len();
+        let sum = |topic: usize| self.peers.iter().filter_map(|peer| peer.get(topic)).sum();
+        Box::new(Self {
+            seed: self.seed,
+            points: self.points.clone(),
+            peers: vec![(0..topics).map(sum).collect()],
+            products: self.products.clone(),
+            optimum: self.optimum.clone(),
+        })
+    }
+
+    fn train(
+        &self,
+        peer: usize,
+        plan: &Checked,
+        values: Vec<f32>,
+        most: u32,
+        _: u64,
+    ) -> Result<Trained, SimError> {
+        let plan = plan.plan();
+        let (examples, learning) = (self.examples(peer), &plan.learning);
+        let taken = steps(examples, learning).min(most);
+        let towards = self.seen_by(peer);
+        let (rate, mu) = (learning.rate as f32, learning.proximal as f32);
+        let mut now = values.clone();
+        for _ in 0..taken {
+            for ((now, towards), start) in now.iter_mut().zip(&towards).zip(&values) {
+                *now -= rate * ((*now - towards) + mu * (*now - start));
+            }
+        }
+        let loss = |values: &[f32]| Some(0.5 * squared(values, &towards));
+        let (before, after) = (loss(&values), loss(&now));
+        let outcome =
+            Outcome { values: now, steps: taken as usize, diverged: false, before, after };
+        Ok(outcome.trained(plan, &values, examples))
+    }
+
+    fn judge(&self, values: &[f32]) -> Result<Judged, SimError> {
+        // Of each peer's point no more is needed than what its topics' points have in common.
+        let with: Vec<f64> = self.points.iter().map(|point| product(values, point)).collect();
+        let length = product(values, values);
+        let good = |counts: &Vec<u32>| {
+            let all = f64::from(counts.iter().sum::<u32>().max(1));
+            let shares: Vec<f64> = counts.iter().map(|count| f64::from(*count) / all).collect();
+            let common: f64 = shares.iter().zip(&with).map(|(share, with)| share * with).sum();
+            let mut own = 0.0;
+            for (one, row) in shares.iter().zip(&self.products) {
+                own += shares
+                    .iter()
+                    .zip(row)
+                    .map(|(other, product)| one * other * product)
+                    .sum::<f64>();
+            }
+            1.0 - (length - 2.0 * common + own) / own
+        };
+        let mut each: Vec<f64> = self.peers.iter().map(good).collect();
+        each.sort_by(f64::total_cmp);
+        let worst = &each[..each.len().div_ceil(10)];
+        let worst_decile =
+            (!worst.is_empty()).then(|| worst.iter().sum::<f64>() / worst.len() as f64);
+        let away = squared(values, &self.optimum);
+        let quality = 1.0 - away / product(&self.optimum, &self.optimum);
+        Ok(Judged { quality, worst_decile, loss: Some(0.5 * away) })
+    }
+}
+
+/// A vector of about length one, each entry even in size and its sign drawn.
+fn direction(seed: u64, number: u64, values: usize) -> Vec<f32> {
+    let mut draw = Draw::new(seed, "surrogate", number, 0);
+    let size = (1.0 / (values as f64).sqrt()) as f32;
+    let mut all = Vec::with_capacity(values);
+    while all.len() < values {
+        let bits = draw.bits();
+        let signs = (0..64).map(|bit| if bits >> bit & 1 == 0 { size } else { -size });
+        all.extend(signs.take(values - all.len()));
+    }
+    all
+}
+
+fn product(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+fn squared(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
+}

@@ -1,0 +1,210 @@
+//! What a run was and what came out, in sentences.
+
+use super::figure::Figure;
+use super::numbers::{bytes, figure, millis, number, seconds, share};
+use super::summary::{RoundsSummary, SearchSummary, Summary};
+use crate::scenario::{Adversary, Algorithm, Attack, Learner, Partition, Scenario};
+
+/// What the scenario is, a sentence for each part of it that matters.
+pub(super) fn what(scenario: &Scenario) -> Vec<String> {
+    let mut said = Vec::new();
+    if scenario.training.rounds > 0 {
+        said.push(learning(scenario));
+        said.push(protection(scenario));
+    }
+    if scenario.search.hours > 0.0 {
+        let search = &scenario.search;
+        said.push(format!(
+            "Members of groups of {} ask each other {} questions an hour each, for {}.",
+            search.group,
+            number(search.per_hour),
+            seconds(search.hours * 3_600.0)
+        ));
+    }
+    said.extend(scenario.adversaries.iter().map(adversary));
+    said
+}
+
+fn learning(scenario: &Scenario) -> String {
+    let training = &scenario.training;
+    let learner = match &scenario.learner {
+        Learner::Surrogate { values, .. } => format!("a quadratic of {values} values"),
+        Learner::Embedder { rank: Some(rank), .. } => {
+            format!("the embedder's adapter of rank {rank}")
+        }
+        Learner::Embedder { rank: None, .. } => "the embedder's full map".to_owned(),
+    };
+    let how = match training.algorithm {
+        Algorithm::Average if training.mu > 0.0 => {
+            format!(" together with FedProx (mu {})", number(training.mu))
+        }
+        Algorithm::Average => " together with FedAvg".to_owned(),
+        Algorithm::Momentum => " together with FedAvg and server momentum".to_owned(),
+        Algorithm::Adagrad => " together with FedAdagrad".to_owned(),
+        Algorithm::Adam => " together with FedAdam".to_owned(),
+        Algorithm::Yogi => " together with FedYogi".to_owned(),
+        Algorithm::Local => ", each for itself".to_owned(),
+        Algorithm::Central => ", with all examples in one place".to_owned(),
+    };
+    let split = match scenario.data.partition {
+        Partition::Iid => "examples dealt out at random".to_owned(),
+        Partition::Dirichlet => {
+            format!(
+                "examples dealt out by topic (Dirichlet, alpha {})",
+                number(scenario.data.alpha)
+            )
+        }
+        Partition::Topics => format!("{} topics each", scenario.data.topics_per_peer),
+        Partition::Author => "examples dealt out by author".to_owned(),
+    };
+    let cohort = match training.cohort {
+        0 => String::new(),
+        cohort if cohort >= scenario.peers => String::new(),
+        cohort => format!(", {cohort} of them asked in each"),
+    };
+    format!(
+        "{} train {learner}{how} for {}{cohort}; {split}.",
+        count(scenario.peers, "peer"),
+        count(training.rounds, "round")
+    )
+}
+
+fn protection(scenario: &Scenario) -> String {
+    let privacy = &scenario.privacy;
+    let sum = match scenario.training.algorithm {
+        Algorithm::Local | Algorithm::Central => return "Nothing is summed.".to_owned(),
+        _ if scenario.sum.secure => "Updates are summed by secure aggregation",
+        _ => "Updates are summed in the clear, encoded as for secure aggregation",
+    };
+    match (privacy.epsilon, privacy.noise) {
+        (Some(epsilon), _) => format!(
+            "{sum}, with noise for epsilon {} and delta {} in all rounds together, clipped at {}.",
+            number(epsilon),
+            number(privacy.delta),
+            number(privacy.clip)
+        ),
+        (None, Some(noise)) => format!(
+            "{sum}, with noise of {} times the clip norm of {} on each sum.",
+            number(noise),
+            number(privacy.clip)
+        ),
+        (None, None) => format!("{sum}, without noise, so there is no bound on what it tells."),
+    }
+}
+
+fn adversary(of: &Adversary) -> String {
+    let strength = number(of.strength);
+    let what = match of.attack {
+        Attack::Scale => format!("send updates {strength} times as long"),
+        Attack::SignFlip => format!("send {strength} times the negative of their updates"),
+        Attack::Garbage => format!("send garbage {strength} clip norms long"),
+        Attack::Poison => "learn from pairs with other pairs' answers".to_owned(),
+        Attack::ForgeScores => format!("raise their scores by {strength}"),
+        Attack::Flood => format!("ask {strength} times as many questions"),
+    };
+    format!("{} of the peers {what}.", share(of.share))
+}
+
+/// What came out.
+pub(super) fn outcome(summary: &Summary) -> Vec<String> {
+    let mut said = Vec::new();
+    if summary.rounds.is_none() && summary.search.is_none() {
+        return vec!["Nothing has been measured yet.".to_owned()];
+    }
+    if !summary.complete {
+        said.push("The run has not come to its end; this is what there is so far.".to_owned());
+    }
+    if let Some(rounds) = &summary.rounds {
+        of_rounds(rounds, &mut said);
+    }
+    if let Some(search) = &summary.search {
+        of_search(search, &mut said);
+    }
+    said
+}
+
+fn of_rounds(of: &RoundsSummary, said: &mut Vec<String>) {
+    match (of.quality_before, of.quality) {
+        (Some(before), Some(after)) if of.done > 0 => said.push(format!(
+            "Quality went from {} to {} in {}.",
+            number(before.mean),
+            with_seeds(&after),
+            count(of.done, "round")
+        )),
+        (_, Some(after)) => {
+            said.push(format!(
+                "Quality is {} after {}.",
+                with_seeds(&after),
+                count(of.done, "round")
+            ));
+        }
+        (_, None) => {}
+    }
+    if let Some(worst) = of.worst_decile {
+        said.push(format!(
+            "The tenth of the peers that it serves worst has {}.",
+            figure(&worst, number)
+        ));
+    }
+    if let Some(failed) = of.failed.filter(|failed| failed.mean > 0.0) {
+        let each = if failed.seeds > 1 { " for each seed" } else { "" };
+        said.push(format!("Rounds that came to nothing: {}{each}.", number(failed.mean)));
+    }
+    if let Some(epsilon) = of.epsilon {
+        said.push(format!(
+            "Who took part in all rounds has spent epsilon {}.",
+            figure(&epsilon, number)
+        ));
+    }
+    if let (Some(up), Some(down)) = (of.up_per_peer_bytes, of.down_per_peer_bytes) {
+        said.push(format!(
+            "A peer sent {} and received {} on average.",
+            bytes(up.mean),
+            bytes(down.mean)
+        ));
+    }
+    if let Some(took) = of.virtual_s.filter(|took| took.mean > 0.0) {
+        said.push(format!("It took {} of virtual time.", seconds(took.mean)));
+    }
+    if let Some(attack) = of.attack {
+        said.push(format!("The attack got {} of the way.", figure(&attack, share)));
+    }
+}
+
+fn of_search(of: &SearchSummary, said: &mut Vec<String>) {
+    if let (Some(questions), Some(answered)) = (of.questions, of.answered) {
+        said.push(format!(
+            "{} questions were asked, and {} of the members asked answered.",
+            number(questions.mean),
+            figure(&answered, share)
+        ));
+    }
+    if let Some(recall) = of.recall {
+        said.push(format!("Recall of the best ten passages was {}.", with_seeds(&recall)));
+    }
+    if let (Some(p50), Some(p95)) = (of.p50_ms, of.p95_ms) {
+        said.push(format!(
+            "Half of the questions were answered within {}, and 95 of a hundred within {}.",
+            millis(p50.mean),
+            millis(p95.mean)
+        ));
+    }
+    if let Some(attack) = of.attack {
+        said.push(format!("The attack on questions got {} of the way.", figure(&attack, share)));
+    }
+}
+
+fn with_seeds(of: &Figure) -> String {
+    let mean = number(of.mean);
+    match (of.low.map(number), of.high.map(number)) {
+        (Some(low), Some(high)) if low != high => {
+            format!("{mean} (95% interval {low} to {high} over {} seeds)", of.seeds)
+        }
+        (Some(_), Some(_)) => format!("{mean} in all {} seeds", of.seeds),
+        _ => mean,
+    }
+}
+
+fn count(many: u32, what: &str) -> String {
+    if many == 1 { format!("1 {what}") } else { format!("{many} {what}s") }
+}

@@ -1,0 +1,228 @@
+//! A run in a few figures, for programs that compare many.
+
+use serde::{Deserialize, Serialize};
+
+use super::figure::Figure;
+use super::measured::Measured;
+use crate::metrics::{RoundMetric, SearchMetric};
+use crate::scenario::Scenario;
+
+/// Version of the summary's schema.
+pub const VERSION: u32 = 1;
+
+/// What a run came to. Within a version fields are only added.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Version of the schema.
+    pub version: u32,
+    /// Whether the run came to its end.
+    pub complete: bool,
+    /// What the scenario is called.
+    pub name: String,
+    /// Seeds of which anything was measured.
+    pub seeds: Vec<u64>,
+    /// What rounds came to, if there were any.
+    pub rounds: Option<RoundsSummary>,
+    /// What questions came to, if any were asked.
+    pub search: Option<SearchSummary>,
+}
+
+/// What rounds came to: means over seeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoundsSummary {
+    /// Rounds that are over in every seed, those that failed among them.
+    pub done: u32,
+    /// Rounds that came to nothing.
+    pub failed: Option<Figure>,
+    /// Quality before the first round.
+    pub quality_before: Option<Figure>,
+    /// Quality when it was last measured.
+    pub quality: Option<Figure>,
+    /// Mean quality of the tenth of the peers that are served worst, when it was last measured.
+    pub worst_decile: Option<Figure>,
+    /// Loss when it was last measured.
+    pub loss: Option<Figure>,
+    /// Epsilon spent by somebody who took part in all rounds; absent without noise, where there is no bound.
+    pub epsilon: Option<Figure>,
+    /// How far an attack got when it was last measured.
+    pub attack: Option<Figure>,
+    /// Share of those who checked in whose vectors were summed, in rounds that came to something.
+    pub survived: Option<Figure>,
+    /// Bytes that a peer sent in all rounds, on average over all peers of the scenario.
+    pub up_per_peer_bytes: Option<Figure>,
+    /// And received.
+    pub down_per_peer_bytes: Option<Figure>,
+    /// Most bytes that one peer sent in a round.
+    pub most_up_bytes: Option<Figure>,
+    /// And received.
+    pub most_down_bytes: Option<Figure>,
+    /// Bytes that all peers sent and received.
+    pub total_bytes: Option<Figure>,
+    /// Virtual seconds until the end of the last round.
+    pub virtual_s: Option<Figure>,
+}
+
+/// What questions came to: means over seeds of what an hour came to, each hour weighted by its questions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchSummary {
+    /// Questions asked.
+    pub questions: Option<Figure>,
+    /// Members asked.
+    pub asked: Option<Figure>,
+    /// Share of them that answered.
+    pub answered: Option<Figure>,
+    /// That refused.
+    pub refused: Option<Figure>,
+    /// That did not answer in time.
+    pub timed_out: Option<Figure>,
+    /// That could not be reached.
+    pub offline: Option<Figure>,
+    /// Share of the best ten passages of everybody in the group that were found.
+    pub recall: Option<Figure>,
+    /// Milliseconds within which half of an hour's questions were answered.
+    pub p50_ms: Option<Figure>,
+    /// Milliseconds within which 95 of a hundred were.
+    pub p95_ms: Option<Figure>,
+    /// Bytes moved.
+    pub total_bytes: Option<Figure>,
+    /// How far an attack got.
+    pub attack: Option<Figure>,
+}
+
+impl Summary {
+    /// Sums up a run.
+    pub fn of(scenario: &Scenario, measured: &Measured<'_>, complete: bool) -> Self {
+        Self {
+            version: VERSION,
+            complete,
+            name: scenario.name.clone(),
+            seeds: measured.seeds().into_iter().collect(),
+            rounds: RoundsSummary::of(scenario, measured),
+            search: SearchSummary::of(measured),
+        }
+    }
+
+    /// All figures by name, in a fixed order.
+    pub fn figures(&self) -> Vec<(&'static str, Option<Figure>)> {
+        let mut figures = Vec::new();
+        if let Some(of) = &self.rounds {
+            figures.extend([
+                ("failed_rounds", of.failed),
+                ("quality_before", of.quality_before),
+                ("quality", of.quality),
+                ("worst_decile", of.worst_decile),
+                ("loss", of.loss),
+                ("epsilon", of.epsilon),
+                ("attack", of.attack),
+                ("survived", of.survived),
+                ("up_per_peer_bytes", of.up_per_peer_bytes),
+                ("down_per_peer_bytes", of.down_per_peer_bytes),
+                ("most_up_bytes", of.most_up_bytes),
+                ("most_down_bytes", of.most_down_bytes),
+                ("total_bytes", of.total_bytes),
+                ("virtual_s", of.virtual_s),
+            ]);
+        }
+        if let Some(of) = &self.search {
+            figures.extend([
+                ("questions", of.questions),
+                ("asked", of.asked),
+                ("answered", of.answered),
+                ("refused", of.refused),
+                ("timed_out", of.timed_out),
+                ("offline", of.offline),
+                ("recall", of.recall),
+                ("p50_ms", of.p50_ms),
+                ("p95_ms", of.p95_ms),
+                ("search_bytes", of.total_bytes),
+                ("search_attack", of.attack),
+            ]);
+        }
+        figures
+    }
+}
+
+impl RoundsSummary {
+    fn of(scenario: &Scenario, measured: &Measured<'_>) -> Option<Self> {
+        let peers = f64::from(scenario.peers.max(1));
+        let sum = |value: fn(&RoundMetric) -> f64| {
+            move |rounds: &mut dyn DoubleEndedIterator<Item = &RoundMetric>| {
+                Some(rounds.map(value).sum::<f64>())
+            }
+        };
+        let most = |value: fn(&RoundMetric) -> u64| {
+            move |rounds: &mut dyn DoubleEndedIterator<Item = &RoundMetric>| {
+                rounds.map(value).max().map(|most| most as f64)
+            }
+        };
+        Some(Self {
+            done: measured.rounds_done()?,
+            failed: measured.per_seed(sum(|of| if of.failed.is_some() { 1.0 } else { 0.0 })),
+            quality_before: measured
+                .per_seed(|rounds| rounds.next().filter(|of| of.round == 0)?.quality),
+            quality: measured.last(|of| of.quality),
+            worst_decile: measured.last(|of| of.worst_decile),
+            loss: measured.last(|of| of.loss),
+            epsilon: measured.last(|of| of.epsilon),
+            attack: measured.last(|of| of.attack),
+            survived: measured.per_seed(survived),
+            up_per_peer_bytes: measured
+                .per_seed(|rounds| Some(rounds.map(|of| of.up_bytes as f64).sum::<f64>() / peers)),
+            down_per_peer_bytes: measured.per_seed(|rounds| {
+                Some(rounds.map(|of| of.down_bytes as f64).sum::<f64>() / peers)
+            }),
+            most_up_bytes: measured.per_seed(most(|of| of.most_up_bytes)),
+            most_down_bytes: measured.per_seed(most(|of| of.most_down_bytes)),
+            total_bytes: measured.per_seed(sum(|of| of.up_bytes as f64 + of.down_bytes as f64)),
+            virtual_s: measured.last(|of| Some(of.at_s)),
+        })
+    }
+}
+
+fn survived(rounds: &mut dyn DoubleEndedIterator<Item = &RoundMetric>) -> Option<f64> {
+    let sums = rounds.filter(|of| of.failed.is_none() && of.cohort > 0);
+    let (survivors, cohort) = sums.fold((0.0, 0.0), |(survivors, cohort), of| {
+        (survivors + f64::from(of.survivors), cohort + f64::from(of.cohort))
+    });
+    (cohort > 0.0).then(|| survivors / cohort)
+}
+
+impl SearchSummary {
+    fn of(measured: &Measured<'_>) -> Option<Self> {
+        let sum = |value: fn(&SearchMetric) -> u64| {
+            measured.per_seed_of_searches(|hours| Some(hours.map(|of| value(of) as f64).sum()))
+        };
+        let share = |value: fn(&SearchMetric) -> u64| {
+            measured.per_seed_of_searches(|hours| {
+                mean(hours.map(|of| (value(of) as f64 / of.asked as f64, of.asked as f64)))
+            })
+        };
+        let weighted = |value: fn(&SearchMetric) -> Option<f64>| {
+            measured.per_seed_of_searches(|hours| {
+                mean(hours.filter_map(|of| Some((value(of)?, of.questions as f64))))
+            })
+        };
+        measured.searches().next()?;
+        Some(Self {
+            questions: sum(|of| of.questions),
+            asked: sum(|of| of.asked),
+            answered: share(|of| of.answered),
+            refused: share(|of| of.refused),
+            timed_out: share(|of| of.timed_out),
+            offline: share(|of| of.offline),
+            recall: weighted(|of| of.recall),
+            p50_ms: weighted(|of| Some(of.p50_ms)),
+            p95_ms: weighted(|of| Some(of.p95_ms)),
+            total_bytes: sum(|of| of.bytes),
+            attack: weighted(|of| of.attack),
+        })
+    }
+}
+
+/// A weighted mean; none without weight.
+fn mean(values: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
+    let values = values.filter(|(_, weight)| *weight > 0.0);
+    let (sum, weight) = values
+        .fold((0.0, 0.0), |(sum, all), (value, weight)| (value.mul_add(weight, sum), all + weight));
+    (weight > 0.0).then(|| sum / weight)
+}

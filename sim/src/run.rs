@@ -1,0 +1,193 @@
+//! A scenario's repeats, one after another: data, rounds and hours of questions.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use covey_node::cancel::CancelFlag;
+use covey_node::models::{Models, OneModel};
+
+use crate::data::{Dataset, Labels, deal};
+use crate::learner::{EmbedderTask, Learns, Part, Surrogate};
+use crate::metrics::{Event, Metric, RoundMetric};
+use crate::scenario::{Attack, Learner, Scenario};
+use crate::{SimError, searching, training};
+
+/// What a run tells while it goes on.
+#[derive(Debug)]
+pub enum Happened {
+    /// So many groups of so many are made.
+    Groups(usize, usize),
+    /// Something was measured, and how many seconds of the wall's clock it took.
+    Measured(Box<Metric>, f64),
+    /// Something befell a peer.
+    Event(Event),
+}
+
+/// Hears of what happens, and may end the run.
+pub type Tell<'a> = &'a mut dyn FnMut(Happened) -> Result<(), SimError>;
+
+/// Runs a scenario from the repeat with seed `from` on, or from the first. Raising `cancel` ends it early.
+///
+/// # Errors
+/// If data or model cannot be had, no sound plan comes of the scenario, or `tell` fails.
+pub fn run_scenario(
+    scenario: &Scenario,
+    from: Option<u64>,
+    cancel: &CancelFlag,
+    tell: Tell<'_>,
+) -> Result<(), SimError> {
+    let first = scenario.seed;
+    let seeds = (0..u64::from(scenario.repeats.max(1))).map(|repeat| first.wrapping_add(repeat));
+    let start = from.unwrap_or(first);
+    for seed in seeds.skip_while(|seed| *seed != start) {
+        training::cancelled(cancel)?;
+        if scenario.training.rounds > 0 {
+            learn(scenario, seed, cancel, tell)?;
+        }
+        if scenario.search.hours > 0.0 {
+            search(scenario, seed, cancel, tell)?;
+        }
+    }
+    Ok(())
+}
+
+fn learn(
+    scenario: &Scenario,
+    seed: u64,
+    cancel: &CancelFlag,
+    tell: Tell<'_>,
+) -> Result<(), SimError> {
+    let task = learner(scenario, seed)?;
+    let honest = reference(scenario, seed, cancel)?;
+    let tell = std::cell::RefCell::new(tell);
+    let mut last = Instant::now();
+    let mut note = |event| (tell.borrow_mut())(Happened::Event(event));
+    let mut told = |mut metric: RoundMetric| {
+        metric.attack = attacked(&honest, &metric);
+        let took = last.elapsed().as_secs_f64();
+        last = Instant::now();
+        (tell.borrow_mut())(Happened::Measured(Box::new(Metric::Round(metric)), took))
+    };
+    let running =
+        async { training::train(scenario, seed, task, cancel, &mut note, &mut told).await };
+    crate::run(running).map_err(|error| SimError::bad(&error))?
+}
+
+/// What honest peers would have come to, by round, where some are not: sums in the clear come to the same as secure ones.
+fn reference(scenario: &Scenario, seed: u64, cancel: &CancelFlag) -> Result<Vec<f64>, SimError> {
+    let harms = |attack| match attack {
+        Attack::Scale | Attack::SignFlip | Attack::Garbage | Attack::Poison => true,
+        Attack::ForgeScores | Attack::Flood => false,
+    };
+    if !scenario.adversaries.iter().any(|it| harms(it.attack)) {
+        return Ok(Vec::new());
+    }
+    let mut honest = scenario.clone();
+    honest.adversaries.clear();
+    honest.sum.secure = false;
+    let task = learner(&honest, seed)?;
+    let mut quality = Vec::new();
+    let mut keep = |metric: RoundMetric| {
+        quality.extend(metric.quality);
+        Ok(())
+    };
+    let mut note = |_| Ok(());
+    let running =
+        async { training::train(&honest, seed, task, cancel, &mut note, &mut keep).await };
+    crate::run(running).map_err(|error| SimError::bad(&error))??;
+    Ok(quality)
+}
+
+/// What share of what honest peers gained an attack has undone.
+fn attacked(honest: &[f64], metric: &RoundMetric) -> Option<f64> {
+    let (before, gained) = (honest.first()?, honest.get(metric.round as usize)?);
+    let lost = (gained - metric.quality?) / (gained - before);
+    (metric.round > 0 && lost.is_finite()).then(|| lost.clamp(0.0, 1.0))
+}
+
+/// What a scenario's peers learn, with a seed.
+///
+/// # Errors
+/// If its data or model cannot be had.
+pub fn learner(scenario: &Scenario, seed: u64) -> Result<Arc<dyn Learns>, SimError> {
+    let data = &scenario.data;
+    let peers = scenario.peers as usize;
+    let bad = training::adversaries(scenario, seed, peers);
+    let poisoned = |peer: usize| matches!(bad[peer], Some((Attack::Poison, _)));
+    match &scenario.learner {
+        Learner::Surrogate { values, heterogeneity } => {
+            let labels = match data.folder {
+                Some(_) => dataset(scenario, seed)?.pair_labels,
+                None => Labels::made_up(data.examples, data.topics),
+            };
+            let dealt = deal(data, &labels, peers, seed).map_err(|error| SimError::bad(&error))?;
+            let topics = labels.topics();
+            let count = topics.iter().max().map_or(1, |most| *most as usize + 1);
+            let counts = |(peer, examples): (usize, &Vec<u32>)| {
+                let mut counts = vec![0_u32; count];
+                examples.iter().for_each(|example| counts[topics[*example as usize] as usize] += 1);
+                if poisoned(peer) {
+                    // It says of each topic what is so of another.
+                    counts.rotate_left(count / 2);
+                }
+                counts
+            };
+            let counts = dealt.iter().enumerate().map(counts).collect();
+            let values = *values as usize;
+            Ok(Arc::new(Surrogate::new(seed, values, *heterogeneity, counts)))
+        }
+        Learner::Embedder { model, rank } => {
+            let set = dataset(scenario, seed)?;
+            let dealt = deal(data, &set.pair_labels, peers, seed);
+            let dealt = dealt.map_err(|error| SimError::bad(&error))?;
+            let pairs = |(peer, examples): (usize, &Vec<u32>)| {
+                let mut pairs: Vec<_> =
+                    examples.iter().map(|example| set.pairs[*example as usize].clone()).collect();
+                if poisoned(peer) {
+                    misplace(&mut pairs);
+                }
+                pairs
+            };
+            let pairs = dealt.iter().enumerate().map(pairs).collect();
+            let noisy = scenario.privacy.epsilon.is_some() || scenario.privacy.noise.is_some();
+            let part = Part { rank: rank.map(|rank| rank as usize), freeze_a: noisy };
+            Ok(Arc::new(EmbedderTask::new(model.as_deref(), part, pairs, set.test)?))
+        }
+    }
+}
+
+/// Gives each question another's answer.
+fn misplace(pairs: &mut [covey_embedder::train::Pair]) {
+    let count = pairs.len();
+    let answers: Vec<String> = pairs.iter().map(|pair| pair.positive.clone()).collect();
+    for (place, pair) in pairs.iter_mut().enumerate() {
+        pair.positive.clone_from(&answers[(place + count / 2) % count]);
+    }
+}
+
+fn dataset(scenario: &Scenario, seed: u64) -> Result<Dataset, SimError> {
+    Dataset::of(&scenario.data, seed).map_err(|error| SimError::bad(&error))
+}
+
+fn search(
+    scenario: &Scenario,
+    seed: u64,
+    cancel: &CancelFlag,
+    tell: Tell<'_>,
+) -> Result<(), SimError> {
+    let models: Arc<dyn Models> = Arc::new(OneModel::builtin().map_err(SimError::Model)?);
+    let tell = std::cell::RefCell::new(tell);
+    let mut last = Instant::now();
+    let mut made = |groups, all| {
+        // Who only watches does not end a run here: it is asked again after the hour.
+        let _ = (tell.borrow_mut())(Happened::Groups(groups, all));
+    };
+    let mut hour = |metric| {
+        let took = last.elapsed().as_secs_f64();
+        last = Instant::now();
+        (tell.borrow_mut())(Happened::Measured(Box::new(Metric::Search(metric)), took))
+    };
+    let running =
+        async { searching::search(scenario, seed, models, cancel, &mut made, &mut hour).await };
+    crate::run(running).map_err(|error| SimError::bad(&error))?
+}

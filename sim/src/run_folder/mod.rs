@@ -1,0 +1,245 @@
+//! A run's folder: what was simulated, what was measured, and the tables and pages made of it.
+//!
+//! [`RunFolder`] writes it, a line at a time, so that what was measured is there whenever a run ends; [`Run`] reads it back. Everything but
+//! `timing.json` is the same each time that the same scenario runs on the same kind of machine.
+
+mod error;
+mod events;
+pub(crate) mod lines;
+mod outputs;
+mod run;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod versions;
+
+use std::cmp::Ordering;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+pub use error::FolderError;
+pub(crate) use error::io;
+use events::EventLog;
+pub use events::MAX_EVENTS;
+pub use outputs::write_outputs;
+pub(crate) use run::text;
+pub use run::{Next, Run, summary};
+pub(crate) use tables::table;
+pub use versions::{FORMAT, Versions};
+
+use crate::metrics::{Event, Metric, Timing};
+use crate::report::Summary;
+
+const SCENARIO: &str = "scenario.toml";
+const VERSIONS: &str = "versions.json";
+const METRICS: &str = "metrics.jsonl";
+const EVENTS: &str = "events.jsonl";
+const SUMMARY: &str = "summary.json";
+const TIMING: &str = "timing.json";
+const ROUNDS_TABLE: &str = "rounds.csv";
+const SEARCHES_TABLE: &str = "searches.csv";
+const REPORT: &str = "report.html";
+const TENSORBOARD: &str = "tensorboard";
+/// All that a run writes, but for the folder with TensorBoard's files.
+const FILES: [&str; 9] =
+    [VERSIONS, SCENARIO, METRICS, EVENTS, SUMMARY, TIMING, ROUNDS_TABLE, SEARCHES_TABLE, REPORT];
+
+/// A run's folder while it is written. One process at a time has it.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    metrics: File,
+    events: EventLog,
+}
+
+impl RunFolder {
+    /// Begins a run in a new or empty folder; `scenario` is the whole of it, every field resolved.
+    ///
+    /// # Errors
+    /// If something is in the folder, a run or anything else, or if the disk says no.
+    pub fn create(path: &Path, scenario: &str, versions: &Versions) -> Result<Self, FolderError> {
+        fs::create_dir_all(path).map_err(io("create", path))?;
+        if path.join(VERSIONS).exists() {
+            return Err(FolderError::Taken(path.to_owned()));
+        }
+        if fs::read_dir(path).map_err(io("list", path))?.next().is_some() {
+            return Err(FolderError::Foreign(path.to_owned()));
+        }
+        // First, as it is by this file that a folder is known as a run's.
+        write_json(&path.join(VERSIONS), versions)?;
+        write(&path.join(SCENARIO), scenario.as_bytes())?;
+        Self::append_to(path)
+    }
+
+    /// Begins a run in the place of another, of which everything is deleted; in a new or empty folder as [`RunFolder::create`] does.
+    ///
+    /// # Errors
+    /// If something else is in the folder, if a run is being written there, or if the disk says no.
+    pub fn replace(path: &Path, scenario: &str, versions: &Versions) -> Result<Self, FolderError> {
+        if path.join(VERSIONS).exists() {
+            Run::versions(path)?;
+            drop(lock(&path.join(METRICS), path)?);
+            // The first of the list goes last.
+            remove_tree(&path.join(TENSORBOARD))?;
+            for file in FILES.iter().rev() {
+                let file = path.join(file);
+                remove(&part_of(&file))?;
+                remove(&file)?;
+            }
+        }
+        Self::create(path, scenario, versions)
+    }
+
+    /// Goes on with a run from `next`: what was written from there on is dropped. Without, all of it is kept.
+    ///
+    /// # Errors
+    /// If a file is damaged, another process has the folder, or the disk says no.
+    pub fn resume(run: &Run, next: Option<Next>) -> Result<Self, FolderError> {
+        let path = &run.path;
+        let metrics_path = path.join(METRICS);
+        // Held until the file has been replaced, and then again on the new one.
+        let held = lock(&metrics_path, path)?;
+        let first = run.scenario.seed;
+        lines::retain(&metrics_path, |metric: &Metric| {
+            next.is_none_or(|next| next.keeps(metric, first))
+        })?;
+        if let Some(next) = next {
+            let end = end_of_kept(run, next);
+            events::retain(&path.join(EVENTS), |event| match next.repeat(event.seed, first) {
+                Ordering::Less => true,
+                Ordering::Equal => event.at_s <= end,
+                Ordering::Greater => false,
+            })?;
+        }
+        remove(&path.join(SUMMARY))?;
+        let folder = Self::append_to(path);
+        drop(held);
+        folder
+    }
+
+    fn append_to(path: &Path) -> Result<Self, FolderError> {
+        let metrics = lock(&path.join(METRICS), path)?;
+        let events = EventLog::open(&path.join(EVENTS), MAX_EVENTS)?;
+        Ok(Self { path: path.to_owned(), metrics, events })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes down what was measured, and what happened until then; both are in the files when this returns.
+    ///
+    /// # Errors
+    /// If a figure is no number, or if the disk says no.
+    pub fn metric(&mut self, metric: &Metric) -> Result<(), FolderError> {
+        self.events.settle()?;
+        let path = self.path.join(METRICS);
+        // What cannot be read back, as infinity, would spoil all that comes after it.
+        let line = serde_json::to_vec(metric);
+        let readable = |line: Vec<u8>| serde_json::from_slice::<Metric>(&line).map(|_| line);
+        let mut line = line.and_then(readable).map_err(FolderError::NoNumber)?;
+        line.push(b'\n');
+        self.metrics.write_all(&line).map_err(io("write", &path))
+    }
+
+    /// Writes down what happened. After [`MAX_EVENTS`] of them the file only says how many more there were.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    pub fn event(&mut self, event: &Event) -> Result<(), FolderError> {
+        self.events.add(event)
+    }
+
+    /// Ends a run that came to its end: tables, TensorBoard's files, the page and, last, the summary.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    pub fn finish(self, timing: Timing) -> Result<Summary, FolderError> {
+        self.end(timing, true)
+    }
+
+    /// The same for a run that was interrupted, and can be continued.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    pub fn stop(self, timing: Timing) -> Result<Summary, FolderError> {
+        self.end(timing, false)
+    }
+
+    fn end(mut self, timing: Timing, complete: bool) -> Result<Summary, FolderError> {
+        self.events.settle()?;
+        let timing_path = self.path.join(TIMING);
+        let timing = match run::timing(&timing_path)? {
+            Some(earlier) => timing.after(earlier),
+            None => timing,
+        };
+        write_json(&timing_path, &timing)?;
+        // Read back, so that numbers are those of the file, whether or not the run was interrupted.
+        write_outputs(&Run::open(&self.path)?, complete)
+    }
+}
+
+/// Until when events belong to what is kept: the end of the last round or hour before `next`.
+fn end_of_kept(run: &Run, next: Next) -> f64 {
+    let kept = run.metrics.iter().filter(|metric| next.keeps(metric, run.scenario.seed));
+    let ends = kept.filter_map(|metric| match metric {
+        Metric::Round(of) if of.seed == next.seed => Some(of.at_s),
+        Metric::Search(of) if of.seed == next.seed => Some(of.at_s),
+        Metric::Round(_) | Metric::Search(_) => None,
+    });
+    ends.fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// Opens a file to append to it, unless another process has it.
+fn lock(file_path: &Path, folder: &Path) -> Result<File, FolderError> {
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(file_path)
+        .map_err(io("open", file_path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(FolderError::Busy(folder.to_owned())),
+        Err(TryLockError::Error(error)) => Err(io("lock", file_path)(error)),
+    }
+}
+
+/// Writes a file in one step, replacing what has its name.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+    let part = part_of(path);
+    fs::write(&part, bytes).map_err(io("write", &part))?;
+    fs::rename(&part, path).map_err(io("replace", path))
+}
+
+/// Writes a file of JSON for people and programs.
+pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), FolderError> {
+    let mut bytes = serde_json::to_vec_pretty(value)
+        .map_err(|error| io("write", path)(io::Error::other(error)))?;
+    bytes.push(b'\n');
+    write(path, &bytes)
+}
+
+/// Where a file is written before it gets its name.
+fn part_of(path: &Path) -> PathBuf {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    part.into()
+}
+
+fn remove(path: &Path) -> Result<(), FolderError> {
+    gone(fs::remove_file(path)).map_err(io("remove", path))
+}
+
+fn remove_tree(path: &Path) -> Result<(), FolderError> {
+    gone(fs::remove_dir_all(path)).map_err(io("remove", path))
+}
+
+/// What is not there need not be removed.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}

@@ -1,0 +1,231 @@
+//! Stores of thousands of peers: what is large lies in one file without a name, which the system writes out when memory is short, and is
+//! gone with the process.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use covey_node::store::{AppendLog, Blobs, IndexPlace, Kv, MemoryStores, StoreError, Stores};
+
+/// Shorter pieces stay in memory.
+const LARGE: usize = 16 * 1024;
+
+/// The file that many stores share.
+pub struct Spill {
+    file: File,
+    room: Mutex<Room>,
+}
+
+/// Which parts of it are used.
+#[derive(Default)]
+struct Room {
+    end: u64,
+    /// Free places, by their length: what is kept has few different ones.
+    free: BTreeMap<usize, Vec<u64>>,
+}
+
+impl Spill {
+    /// An empty one, in the folder for temporary files.
+    ///
+    /// # Errors
+    /// If no file can be made there.
+    pub fn new() -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self { file: tempfile::tempfile()?, room: Mutex::default() }))
+    }
+
+    /// The stores of one peer.
+    pub fn stores(self: &Arc<Self>) -> SpillStores {
+        let blobs = SpillBlobs { spill: Arc::clone(self), files: Mutex::default() };
+        SpillStores { memory: MemoryStores::new(), blobs: Arc::new(blobs) }
+    }
+
+    fn put(&self, bytes: &[u8]) -> io::Result<Piece> {
+        if bytes.len() < LARGE {
+            return Ok(Piece::Memory(bytes.into()));
+        }
+        let place = {
+            let mut room = lock(&self.room);
+            match room.free.get_mut(&bytes.len()).and_then(Vec::pop) {
+                Some(place) => place,
+                None => {
+                    let place = room.end;
+                    room.end += bytes.len() as u64;
+                    place
+                }
+            }
+        };
+        self.file.write_all_at(bytes, place)?;
+        Ok(Piece::File { place, length: bytes.len() })
+    }
+
+    fn get(&self, piece: &Piece) -> io::Result<Vec<u8>> {
+        match piece {
+            Piece::Memory(bytes) => Ok(bytes.to_vec()),
+            Piece::File { place, length } => {
+                let mut bytes = vec![0; *length];
+                self.file.read_exact_at(&mut bytes, *place)?;
+                Ok(bytes)
+            }
+        }
+    }
+
+    fn free(&self, pieces: Vec<Piece>) {
+        let mut room = lock(&self.room);
+        for piece in pieces {
+            if let Piece::File { place, length } = piece {
+                room.free.entry(length).or_default().push(place);
+            }
+        }
+    }
+}
+
+enum Piece {
+    Memory(Box<[u8]>),
+    File { place: u64, length: usize },
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Self::Memory(bytes) => bytes.len(),
+            Self::File { length, .. } => *length,
+        }
+    }
+}
+
+/// All stores of one peer.
+#[derive(Clone)]
+pub struct SpillStores {
+    memory: MemoryStores,
+    blobs: Arc<SpillBlobs>,
+}
+
+impl Stores for SpillStores {
+    fn kv(&self) -> Arc<dyn Kv> {
+        self.memory.kv()
+    }
+
+    fn log(&self, name: &str) -> Result<Box<dyn AppendLog>, StoreError> {
+        self.memory.log(name)
+    }
+
+    fn remove_log(&self, name: &str) -> Result<(), StoreError> {
+        self.memory.remove_log(name)
+    }
+
+    fn index_place(&self) -> IndexPlace {
+        self.memory.index_place()
+    }
+
+    fn blobs(&self) -> Arc<dyn Blobs> {
+        self.blobs.clone()
+    }
+}
+
+struct SpillBlobs {
+    spill: Arc<Spill>,
+    files: Mutex<BTreeMap<String, Vec<Piece>>>,
+}
+
+impl Blobs for SpillBlobs {
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let piece = self.spill.put(bytes).map_err(|error| failed("write", error))?;
+        let before = lock(&self.files).insert(name.to_owned(), vec![piece]);
+        self.spill.free(before.unwrap_or_default());
+        Ok(())
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let files = lock(&self.files);
+        let Some(pieces) = files.get(name) else { return Ok(None) };
+        let mut all = Vec::with_capacity(pieces.iter().map(Piece::len).sum());
+        for piece in pieces {
+            all.extend(self.spill.get(piece).map_err(|error| failed("read", error))?);
+        }
+        Ok(Some(all))
+    }
+
+    fn read(&self, name: &str, offset: u64, most: usize) -> Result<Vec<u8>, StoreError> {
+        let all = self.get(name)?.unwrap_or_default();
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(all.len());
+        Ok(all[from..].iter().take(most).copied().collect())
+    }
+
+    fn length(&self, name: &str) -> Result<u64, StoreError> {
+        let files = lock(&self.files);
+        let pieces = files.get(name).map_or(&[][..], Vec::as_slice);
+        Ok(pieces.iter().map(|piece| piece.len() as u64).sum())
+    }
+
+    fn extend(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        let length = self.length(name)?;
+        if offset > length {
+            let what = format!("it has {length} bytes, and more come behind {offset}");
+            return Err(StoreError::Corrupt { path: name.into(), what });
+        }
+        if offset < length {
+            let mut all = self.get(name)?.unwrap_or_default();
+            all.truncate(usize::try_from(offset).unwrap_or(usize::MAX));
+            self.put(name, &all)?;
+        }
+        let piece = self.spill.put(bytes).map_err(|error| failed("write", error))?;
+        lock(&self.files).entry(name.to_owned()).or_default().push(piece);
+        Ok(())
+    }
+
+    fn remove(&self, prefix: &str) -> Result<(), StoreError> {
+        let mut files = lock(&self.files);
+        let names: Vec<String> =
+            files.range(prefix.to_owned()..).map(|(name, _)| name.clone()).collect();
+        for name in names.iter().take_while(|name| name.starts_with(prefix)) {
+            self.spill.free(files.remove(name).unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
+fn failed(action: &'static str, source: io::Error) -> StoreError {
+    StoreError::Io { action, path: PathBuf::from("a file for what does not fit in memory"), source }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_what_a_store_in_memory_keeps() {
+        let spill = Spill::new().expect("a file");
+        let (large, memory) = (spill.stores().blobs(), MemoryStores::new().blobs());
+        let bytes = |length: usize, first: u8| -> Vec<u8> {
+            (0..length).map(|at| first.wrapping_add((at % 251) as u8)).collect()
+        };
+        for blobs in [&large, &memory] {
+            blobs.put("a", &bytes(40_000, 1)).expect("room");
+            blobs.put("b", &bytes(10, 2)).expect("room");
+            blobs.extend("b", 4, &bytes(20_000, 3)).expect("room");
+            blobs.extend("b", 20_004, &bytes(100, 4)).expect("room");
+            blobs.put("a", &bytes(40_000, 5)).expect("room");
+            blobs.put("ab", &bytes(40_000, 6)).expect("room");
+            blobs.put("c", &bytes(40_000, 7)).expect("room");
+            blobs.remove("ab").expect("it is there");
+            assert!(blobs.extend("c", 40_001, &[1]).is_err());
+        }
+        for name in ["a", "ab", "b", "c"] {
+            assert_eq!(large.get(name).expect("reads"), memory.get(name).expect("reads"), "{name}");
+            assert_eq!(large.length(name).expect("reads"), memory.length(name).expect("reads"));
+            let read = |blobs: &Arc<dyn Blobs>| blobs.read(name, 19_990, 30).expect("reads");
+            assert_eq!(read(&large), read(&memory), "{name}");
+        }
+        // Places are used again.
+        let before = lock(&spill.room).end;
+        large.put("ab", &bytes(40_000, 8)).expect("room");
+        assert_eq!(lock(&spill.room).end, before);
+    }
+}

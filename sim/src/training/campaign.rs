@@ -1,0 +1,125 @@
+//! A scenario's rounds, as the campaign that a coordinator is given.
+
+use covey_coordinator::{Campaign, GroupView};
+use covey_privacy::accountant::Rounds;
+use covey_privacy::ledger::Unit;
+use covey_privacy::plan::ledger_noise;
+use covey_privacy::{ClipNorm, Delta, Epsilon, NoiseMultiplier};
+use covey_protocol::ids::UnixMillis;
+use covey_protocol::round::{Contribution, Learning, Measure, Rule, Start, Weighting};
+use covey_protocol::secagg::{Bounds, Parameters, Topology};
+
+use crate::SimError;
+use crate::learner::Learns;
+use crate::scenario::{self, Algorithm, Scenario};
+
+/// Everybody shares with everybody up to so many.
+const MOST_COMPLETE: u32 = 100;
+/// Examples beyond which a peer counts no more, where they count.
+const EXAMPLES_CAP: u32 = 1_000;
+/// Least divisor of adaptive rules.
+const TAU: f64 = 1e-3;
+
+/// One round of a scenario, as its coordinator starts it. Noise is for all of its rounds.
+pub(super) fn one_round(
+    scenario: &Scenario,
+    learner: &dyn Learns,
+    view: &GroupView,
+    now: UnixMillis,
+) -> Result<Campaign, SimError> {
+    let Scenario { training, sum, privacy, .. } = scenario;
+    let all = u32::try_from(learner.peers()).unwrap_or(u32::MAX);
+    let most = if training.cohort == 0 { all } else { training.cohort.min(all) };
+    let permille = |share: f64| (1_000.0 * share).round() as u16;
+    let bounds = Bounds {
+        collusion_permille: permille(sum.collusion),
+        dropout_permille: permille(sum.dropout),
+        ..Bounds::default()
+    };
+    let least = match sum.min_cohort {
+        0 => bounds.survivors(most).max(3),
+        least => least,
+    };
+    let sparse = match sum.topology {
+        scenario::Topology::Auto => most > MOST_COMPLETE,
+        scenario::Topology::Complete => false,
+        scenario::Topology::Sparse => true,
+    };
+    let noisy = privacy.epsilon.is_some() || privacy.noise.is_some();
+    let seconds = |seconds: u32| seconds.saturating_mul(1_000);
+    let mut campaign = Campaign {
+        rounds: 1,
+        attempts: sum.attempts,
+        model: learner.model(),
+        adapter: learner.adapter(),
+        learning: Learning {
+            epochs: u16::try_from(training.epochs).unwrap_or(u16::MAX),
+            batch: u16::try_from(training.batch).unwrap_or(u16::MAX),
+            max_steps: training.steps,
+            rate: training.rate,
+            proximal: training.mu,
+            max_tokens: 128,
+            min_pairs: 2,
+        },
+        contribution: Contribution {
+            clip: ClipNorm::new(privacy.clip).map_err(|error| SimError::bad(&error))?,
+            noise: None,
+            unit: Unit::Peer,
+            delta: Delta::new(privacy.delta).map_err(|error| SimError::bad(&error))?,
+            rotate: false,
+            // Weights and losses would cost noise of their own.
+            weighting: match training.weighted && !noisy {
+                true => Weighting::Pairs { cap: EXAMPLES_CAP },
+                false => Weighting::Uniform,
+            },
+            measures: match noisy {
+                true => vec![],
+                false => vec![Measure::LossBefore, Measure::LossAfter, Measure::Clipped],
+            },
+        },
+        sum: Parameters {
+            topology: if sparse { Topology::Sparse } else { Topology::Complete },
+            entries: 1,
+            min_cohort: least,
+            max_cohort: most,
+            bounds,
+        },
+        rule: rule(training.algorithm, training.server_rate),
+        window_ms: u64::from(sum.window_s) * 1_000,
+        phase_ms: seconds(sum.phase_s),
+        upload_ms: seconds(sum.upload_s),
+        pause_ms: 0,
+        release_every_ms: None,
+    };
+    if noisy {
+        // Of the layout that the rounds will have: any noise will do to find it.
+        campaign.contribution.noise = Some(NoiseMultiplier::ONE);
+        campaign.contribution.noise = Some(match (privacy.noise, privacy.epsilon) {
+            (Some(noise), _) => {
+                NoiseMultiplier::new(noise).map_err(|error| SimError::bad(&error))?
+            }
+            (None, epsilon) => {
+                let start = Start::of(&learner.start());
+                let plan = campaign.plan(view, 1, start, now);
+                let layout = plan.map_err(|error| SimError::bad(&error))?.check();
+                let layout = layout.map_err(|check| SimError::bad(&check))?;
+                let epsilon = Epsilon::new(epsilon.unwrap_or(f64::NAN));
+                let epsilon = epsilon.map_err(|error| SimError::bad(&error))?;
+                let rounds = Rounds::new(training.rounds).map_err(|error| SimError::bad(&error))?;
+                ledger_noise(epsilon, campaign.contribution.delta, rounds, &layout)
+                    .map_err(|error| SimError::bad(&error))?
+            }
+        });
+    }
+    Ok(campaign)
+}
+
+fn rule(algorithm: Algorithm, rate: f64) -> Rule {
+    match algorithm {
+        Algorithm::Average | Algorithm::Local | Algorithm::Central => Rule::Average { rate },
+        Algorithm::Momentum => Rule::Momentum { rate, beta: 0.9 },
+        Algorithm::Adagrad => Rule::Adagrad { rate, tau: TAU },
+        Algorithm::Adam => Rule::Adam { rate, beta1: 0.9, beta2: 0.99, tau: TAU },
+        Algorithm::Yogi => Rule::Yogi { rate, beta1: 0.9, beta2: 0.99, tau: TAU },
+    }
+}

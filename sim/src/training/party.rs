@@ -1,0 +1,279 @@
+//! A peer as one who takes part in rounds: the code that nodes take part with ([`covey_node::rounds`]), with a learner in place of files.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use covey_crypto::{Digest, SecretKey};
+use covey_net::memory::Network;
+use covey_node::api::{ApiError, ErrorCode};
+use covey_node::cancel::CancelFlag;
+use covey_node::env::Env;
+use covey_node::rounds::{
+    Kept, News, Party, Trained, Tries, Unanswered, Wait, ask_over, training_ends, values,
+};
+use covey_privacy::encode::Layout;
+use covey_privacy::ledger::CollectionKey;
+use covey_privacy::rng::SimulationRng;
+use covey_protocol::ids::{Epoch, GroupId, NodeId, RequestId};
+use covey_protocol::round::{Checked, Company, Limits};
+use covey_protocol::secagg::Members;
+use covey_protocol::wire::v1::round::{ClientMessage, RoundAnswer, RoundAsk, RoundRequest};
+use tokio::time::{Instant, sleep};
+
+use super::access::Access;
+use super::adversary;
+use super::fate::{Fate, Leaves};
+use crate::learner::Learns;
+use crate::seed::derive;
+
+/// What all peers share.
+pub(super) struct Ground {
+    pub(super) seed: u64,
+    pub(super) group: GroupId,
+    pub(super) coordinator: NodeId,
+    pub(super) members: Members,
+    pub(super) limits: Limits,
+    pub(super) learner: Arc<dyn Learns>,
+}
+
+/// One peer, for as long as the run goes.
+pub(super) struct Peer {
+    pub(super) number: usize,
+    pub(super) key: Arc<SecretKey>,
+    pub(super) env: Env,
+    pub(super) kept: Kept,
+    pub(super) link: Access,
+}
+
+/// A peer in one round.
+pub(super) struct InRound {
+    ground: Arc<Ground>,
+    network: Network,
+    pub(super) peer: Arc<Peer>,
+    fate: Fate,
+    round: u32,
+    stop: CancelFlag,
+    /// Updates that were masked in it.
+    masked: AtomicU64,
+    seen: Mutex<Seen>,
+}
+
+/// What is seen of a peer in a round.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    /// Words of the plan that it follows, and the terms of the attempt at it.
+    words: u32,
+    terms: Digest,
+    /// Whether it checked in for an attempt.
+    pub(super) checked_in: bool,
+    /// How long it trained, in virtual time.
+    pub(super) training: Option<Duration>,
+    /// When it left, and in which phase.
+    pub(super) left: Option<(Instant, Leaves)>,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { words: 0, terms: Digest::ZERO, checked_in: false, training: None, left: None }
+    }
+}
+
+impl InRound {
+    pub(super) fn new(
+        ground: Arc<Ground>,
+        network: Network,
+        peer: Arc<Peer>,
+        fate: Fate,
+        round: u32,
+        stop: CancelFlag,
+    ) -> Self {
+        let (masked, seen) = (AtomicU64::new(0), Mutex::default());
+        Self { ground, network, peer, fate, round, stop, masked, seen }
+    }
+
+    /// What was seen of it so far.
+    pub(super) fn seen(&self) -> Seen {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn see(&self, see: impl FnOnce(&mut Seen)) {
+        see(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Takes part, from when it hears of the round on.
+    pub(super) async fn take_part(&self) -> Result<(), ApiError> {
+        sleep(self.fate.begins).await;
+        covey_node::rounds::follow(self).await
+    }
+
+    /// Is gone for the rest of the round.
+    async fn leave(&self, leaves: Leaves) -> ApiError {
+        self.see(|seen| seen.left = Some((Instant::now(), leaves)));
+        self.network.set_down(NodeId::new(self.peer.key.public()));
+        self.stop.cancelled().await;
+        ApiError::new(ErrorCode::Cancelled, "the peer left the round")
+    }
+}
+
+/// How a peer's update is trained, whoever asks for it.
+pub(super) fn trained(
+    ground: &Ground,
+    peer: usize,
+    fate: &Fate,
+    plan: &Checked,
+    values: Vec<f32>,
+    most: u32,
+    round: u32,
+) -> Result<Trained, ApiError> {
+    let seed = derive(ground.seed, "train", peer as u64, round.into());
+    let seed = u64::from_le_bytes(seed[..8].try_into().expect("eight bytes"));
+    let learnt = ground.learner.train(peer, plan, values, most, seed);
+    let mut trained =
+        learnt.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+    trained.collections = vec![collection(ground.seed, peer)];
+    adversary::tamper(fate.attack, &mut trained);
+    Ok(trained)
+}
+
+/// Names what a peer learns from, in its ledger.
+pub(super) fn collection(seed: u64, peer: usize) -> CollectionKey {
+    CollectionKey(derive(seed, "collection", peer as u64, 0))
+}
+
+/// The generator of one update's rounding and noise: the same whether sums are secure or not.
+pub(super) fn noise(seed: u64, peer: usize, round: u32, masked: u64) -> SimulationRng {
+    let time = u64::from(round) << 32 | masked;
+    SimulationRng::from_seed(&derive(seed, "noise", peer as u64, time))
+}
+
+/// How long training takes, and how many steps there is time for.
+pub(super) fn time_to_train(fate: &Fate, left: Duration) -> u32 {
+    if fate.step.is_zero() {
+        return u32::MAX;
+    }
+    u32::try_from(left.as_nanos() / fate.step.as_nanos()).unwrap_or(u32::MAX)
+}
+
+impl Party for InRound {
+    type Noise = SimulationRng;
+
+    fn group(&self) -> GroupId {
+        self.ground.group
+    }
+
+    fn env(&self) -> &Env {
+        &self.peer.env
+    }
+
+    fn key(&self) -> Arc<SecretKey> {
+        Arc::clone(&self.peer.key)
+    }
+
+    fn kept(&self) -> &Kept {
+        &self.peer.kept
+    }
+
+    fn stop(&self) -> &CancelFlag {
+        &self.stop
+    }
+
+    fn coordinator(&self) -> Option<NodeId> {
+        Some(self.ground.coordinator)
+    }
+
+    fn members(&self, _: Epoch) -> Result<Members, ApiError> {
+        Ok(self.ground.members.clone())
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.ground.limits
+    }
+
+    fn company(&self, _: NodeId, _: &Members) -> Option<Company> {
+        None
+    }
+
+    fn waits(&self) -> Result<Option<Wait>, ApiError> {
+        Ok(None)
+    }
+
+    fn still_agrees(&self) -> Result<bool, ApiError> {
+        Ok(true)
+    }
+
+    fn noise(&self, _: &Digest) -> SimulationRng {
+        let masked = self.masked.fetch_add(1, Ordering::Relaxed);
+        noise(self.ground.seed, self.peer.number, self.round, masked)
+    }
+
+    fn layout(&self, plan: &Checked) -> Layout {
+        adversary::layout(self.fate.attack, plan.layout())
+    }
+
+    fn tell(&self, news: News<'_>) {
+        match news {
+            News::Follows(plan, attempt) => self.see(|seen| {
+                (seen.words, seen.terms) = (plan.plan().sum.entries, plan.terms(attempt).digest());
+            }),
+            News::Announced(_) | News::Accepts | News::Doing(_) | News::Over(_) | News::Rests => {}
+        }
+    }
+
+    async fn ask(&self, coordinator: NodeId, ask: RoundAsk) -> Result<RoundAnswer, ApiError> {
+        let Seen { words, terms: ours, .. } = self.seen();
+        // Of an attempt of an earlier round, which it goes on with, it is told first that it is over.
+        if let RoundAsk::Step { terms, message } = &ask
+            && *terms == ours
+            && let Some(leaves) = self.fate.leaves.filter(|it| it.is_before(message, words))
+        {
+            return Err(self.leave(leaves).await);
+        }
+        if let RoundAsk::Step { message, .. } = &ask
+            && matches!(**message, ClientMessage::Keys(_))
+        {
+            self.see(|seen| seen.checked_in = true);
+        }
+        let id = RequestId(self.peer.env.next_u64());
+        let request = RoundRequest { id, group: self.ground.group, ask };
+        let asked = ask_over(&self.peer.link, coordinator, request, Tries::Many, |_| {}).await;
+        asked.map_err(|unanswered| {
+            let why = match unanswered {
+                Unanswered::Link(error) => format!("the coordinator cannot be reached: {error}"),
+                Unanswered::Busy(_) => "the coordinator is busy".to_owned(),
+            };
+            ApiError::new(ErrorCode::Unreachable, why)
+        })
+    }
+
+    async fn train(&self, coordinator: NodeId, plan: &Checked) -> Result<Trained, ApiError> {
+        let begun = Instant::now();
+        let values = fetch(plan, |ask| self.ask(coordinator, ask)).await?;
+        if self.fate.leaves == Some(Leaves::Training) {
+            return Err(self.leave(Leaves::Training).await);
+        }
+        let left = training_ends(plan).saturating_sub(self.peer.env.now().0);
+        let most = time_to_train(&self.fate, Duration::from_millis(left));
+        if most == 0 {
+            let message = "the time to train was over before the first step was done";
+            return Err(ApiError::new(ErrorCode::Timeout, message));
+        }
+        let (ground, peer, fate) = (Arc::clone(&self.ground), self.peer.number, self.fate);
+        let (plan, round) = (plan.clone(), self.round);
+        let work = move || trained(&ground, peer, &fate, &plan, values, most, round);
+        let trained = self.peer.env.compute(work).await?;
+        let steps = u32::try_from(trained.told.steps).unwrap_or(u32::MAX);
+        sleep(self.fate.step.saturating_mul(steps)).await;
+        self.see(|seen| seen.training = Some(begun.elapsed()));
+        Ok(trained)
+    }
+}
+
+async fn fetch<A: Future<Output = Result<RoundAnswer, ApiError>>>(
+    plan: &Checked,
+    ask: impl FnMut(RoundAsk) -> A,
+) -> Result<Vec<f32>, ApiError> {
+    let unexpected = |_: &RoundAnswer| ApiError::new(ErrorCode::Unreachable, "no values in answer");
+    values(plan.plan().start, ask, unexpected).await
+}

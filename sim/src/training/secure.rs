@@ -1,0 +1,333 @@
+//! Rounds with everything that real ones have, over the in-memory network.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use covey_coordinator::{Came, Coordinator, GroupView, RoundRecord};
+use covey_net::Link;
+use covey_net::memory::Network;
+use covey_node::cancel::CancelFlag;
+use covey_node::env::{Compute, Env, TokioClock};
+use covey_node::rounds::{Kept, PrivacyLedger, RoundStore};
+use covey_node::store::Stores;
+use covey_node::together::Together;
+use covey_privacy::ledger::{Account, Budget, Unit};
+use covey_privacy::{Delta, Epsilon, Rho};
+use covey_protocol::ids::NodeId;
+use covey_protocol::round::{Limits, Phase};
+use covey_protocol::secagg::{Bounds, Demands};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::access::Access;
+use super::fate::{Fate, Nature};
+use super::host::Host;
+use super::party::{Ground, InRound, Peer, Seen, collection};
+use super::{Note, Tell, campaign, cancelled, drawn, epsilon, judge, keys, measured, view};
+use crate::SimError;
+use crate::learner::Learns;
+use crate::metrics::{Event, RoundMetric};
+use crate::scenario::{Cut, Scenario};
+use crate::seed::{Draw, derive};
+use crate::spill::Spill;
+
+/// What peers share, of a group as its coordinator sees it.
+pub(super) fn ground(
+    scenario: &Scenario,
+    seed: u64,
+    learner: &Arc<dyn Learns>,
+    view: &GroupView,
+) -> Result<Ground, SimError> {
+    let sum = &scenario.sum;
+    let limits = Limits {
+        demands: Demands {
+            min_honest: 2,
+            collusion_permille: (1_000.0 * sum.collusion).round() as u16,
+            colluders: 1,
+            security_bits: Bounds::default().security_bits,
+        },
+        max_epsilon: None,
+        delta: Delta::new(scenario.privacy.delta).map_err(|error| SimError::bad(&error))?,
+        max_steps: u32::MAX,
+        max_bytes: u64::MAX,
+    };
+    Ok(Ground {
+        seed,
+        group: view.group,
+        coordinator: view.coordinator,
+        members: view.members.clone(),
+        limits,
+        learner: Arc::clone(learner),
+    })
+}
+
+/// Tasks that end with what made them.
+struct Background(JoinSet<()>);
+
+/// A run: its network, coordinator and peers.
+struct Run<'a> {
+    scenario: &'a Scenario,
+    seed: u64,
+    ground: Arc<Ground>,
+    host: Arc<Host>,
+    network: Network,
+    peers: Vec<Arc<Peer>>,
+    natures: Vec<Nature>,
+    begun: Instant,
+}
+
+pub(super) async fn train(
+    scenario: &Scenario,
+    seed: u64,
+    learner: Arc<dyn Learns>,
+    cancel: &CancelFlag,
+    note: Note<'_>,
+    tell: Tell<'_>,
+) -> Result<(), SimError> {
+    let mut background = Background(JoinSet::new());
+    let run = Run::begin(scenario, seed, &learner, &mut background)?;
+    let now = run.host_env().now();
+    let campaign = campaign::one_round(scenario, &*learner, &run.host.view, now)?;
+    let start = learner.start();
+    let mut metric = RoundMetric { seed, ..RoundMetric::default() };
+    judge(&mut metric, learner.judge(&start)?);
+    tell(metric)?;
+    for round in 1..=scenario.training.rounds {
+        cancelled(cancel)?;
+        let now = run.host_env().now();
+        let fates = drawn(scenario, seed, &run.natures, round, run.hours());
+        let coordinator = &run.host.coordinator;
+        let before = coordinator.recent().last().map_or(0, |record| record.round);
+        coordinator
+            .start(campaign.clone(), &start, &run.host.view, now)
+            .map_err(|error| SimError::bad(&error))?;
+        run.host.wake();
+        let numbers: Vec<usize> = fates.iter().map(|(peer, _)| *peer).collect();
+        let seen = run.round(round, fates).await;
+        let mut events: Vec<Event> = numbers
+            .iter()
+            .zip(&seen)
+            .filter_map(|(peer, seen)| run.left(round, *peer, seen))
+            .collect();
+        events.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
+        events.into_iter().try_for_each(&mut *note)?;
+        let records: Vec<RoundRecord> =
+            coordinator.recent().into_iter().filter(|record| record.round > before).collect();
+        let mut metric = run.told(round, &records, &seen);
+        let (_, _, values) = coordinator.checkpoint().map_err(|error| SimError::bad(&error))?;
+        judge(&mut metric, learner.judge(&values)?);
+        tell(metric)?;
+    }
+    drop(background);
+    Ok(())
+}
+
+impl<'a> Run<'a> {
+    fn begin(
+        scenario: &'a Scenario,
+        seed: u64,
+        learner: &Arc<dyn Learns>,
+        background: &mut Background,
+    ) -> Result<Self, SimError> {
+        let (coordinator, identities) = keys(seed, learner.peers());
+        let view = view(seed, &coordinator, &identities)?;
+        let ground = Arc::new(ground(scenario, seed, learner, &view)?);
+        let network = Network::new(crate::searching::network(scenario, seed)?);
+        let clock = Arc::new(TokioClock::starting_at(crate::world::START));
+        let together = Arc::new(Together::new());
+        let env = |what: &str, number: usize, compute: Compute| {
+            Env::new(clock.clone(), derive(seed, what, number as u64, 0), compute)
+        };
+        let (link, events) = network.join(view.coordinator);
+        link.set_members(view.members.iter().copied().collect());
+        let addresses = link.addresses();
+        let spill = Spill::new().map_err(|error| SimError::bad(&error))?;
+        let stores = spill.stores();
+        let store = RoundStore::new(stores.kv(), stores.blobs(), view.group);
+        let host = Coordinator::open(coordinator, Arc::new(store));
+        let host = host.map_err(|error| SimError::bad(&error))?;
+        let host = Host::new(host, view, env("coordinator", 0, Compute::Inline));
+        let host = Arc::new(host);
+        let natures = Nature::of_all(scenario, seed, learner.peers());
+        let mut peers = Vec::with_capacity(identities.len());
+        for (number, key) in identities.into_iter().enumerate() {
+            let id = NodeId::new(key.public());
+            // Nobody asks a peer anything here, so its events are not looked at.
+            let (link, _) = network.join(id);
+            link.learn(host.view.coordinator, &addresses);
+            let stores: Arc<dyn Stores> = Arc::new(spill.stores());
+            let ledger = Arc::new(PrivacyLedger::new(stores.clone(), id));
+            let kept = Kept::new(stores.blobs(), ledger, ground.group);
+            let env = env("random", number, Compute::Together(together.clone()));
+            let nature = natures[number];
+            let link = Access::new(link, nature.bandwidth);
+            let peer = Peer { number, key, env, kept, link };
+            budget(scenario, seed, &peer)?;
+            peers.push(Arc::new(peer));
+        }
+        background.0.spawn(async move { together.run().await });
+        background.0.spawn(Arc::clone(&host).serve(events));
+        background.0.spawn(Arc::clone(&host).run());
+        let begun = Instant::now();
+        for (number, cut) in scenario.network.cuts.iter().copied().enumerate() {
+            let side = side(seed, number, cut, &peers);
+            background.0.spawn(cut_off(network.clone(), begun, cut, side));
+        }
+        Ok(Self { scenario, seed, ground, host, network, peers, natures, begun })
+    }
+
+    fn host_env(&self) -> &Env {
+        &self.host.env
+    }
+
+    fn hours(&self) -> f64 {
+        self.begun.elapsed().as_secs_f64() / 3_600.0
+    }
+
+    /// Lets a round pass that the coordinator has begun, and gives what was seen of those who took part.
+    async fn round(&self, round: u32, fates: Vec<(usize, Fate)>) -> Vec<Seen> {
+        let stop = CancelFlag::new();
+        let mut taking_part = JoinSet::new();
+        let mut all = Vec::with_capacity(fates.len());
+        for (number, fate) in fates {
+            let peer = Arc::clone(&self.peers[number]);
+            self.network.set_up(NodeId::new(peer.key.public()));
+            let (ground, network) = (Arc::clone(&self.ground), self.network.clone());
+            let part = Arc::new(InRound::new(ground, network, peer, fate, round, stop.clone()));
+            all.push(Arc::clone(&part));
+            taking_part.spawn(async move {
+                if let Err(error) = part.take_part().await {
+                    tracing::debug!(peer = part.peer.number, %error, "a peer takes no part");
+                }
+            });
+        }
+        self.host.over().await;
+        // So that everybody hears how it ended.
+        sleep(HEARD).await;
+        stop.cancel();
+        while taking_part.join_next().await.is_some() {}
+        all.iter().map(|part| part.seen()).collect()
+    }
+
+    /// That a peer left, if it did.
+    fn left(&self, round: u32, peer: usize, seen: &Seen) -> Option<Event> {
+        let (at, leaves) = seen.left?;
+        let more = [("round".to_owned(), round.into()), ("phase".to_owned(), leaves.name().into())];
+        Some(Event {
+            seed: self.seed,
+            at_s: (at - self.begun).as_secs_f64(),
+            peer: u32::try_from(peer).ok(),
+            what: "left".to_owned(),
+            more: more.into(),
+        })
+    }
+
+    fn told(&self, round: u32, records: &[RoundRecord], seen: &[Seen]) -> RoundMetric {
+        let mut metric = RoundMetric { seed: self.seed, round, ..RoundMetric::default() };
+        metric.at_s = self.begun.elapsed().as_secs_f64();
+        metric.attempts = records.len() as u32;
+        for peer in &self.peers {
+            let (up, down) = peer.link.take_traffic();
+            metric.up_bytes += up;
+            metric.down_bytes += down;
+            metric.most_up_bytes = metric.most_up_bytes.max(up);
+            metric.most_down_bytes = metric.most_down_bytes.max(down);
+        }
+        metric.cohort = seen.iter().filter(|seen| seen.checked_in).count() as u32;
+        if let Some(last) = records.last() {
+            metric.phases_s = phases(last, seen);
+            match &last.came {
+                Came::Checkpoint { participants, norm, measured: means, .. } => {
+                    metric.survivors = *participants;
+                    measured(&mut metric, *norm, means);
+                }
+                // The first attempt's reason, as a later one may fail for want of those who gave what they had to that.
+                Came::Failed { .. } => metric.failed = records.iter().find_map(why_failed),
+                Came::Evaluated(_) => {}
+            }
+        }
+        metric.epsilon = self.spent();
+        metric
+    }
+
+    /// The most that a peer has spent, by its own ledger.
+    fn spent(&self) -> Option<f64> {
+        let privacy = &self.scenario.privacy;
+        if privacy.epsilon.is_none() && privacy.noise.is_none() {
+            return None;
+        }
+        let mut most = Rho::ZERO;
+        for peer in &self.peers {
+            for standing in peer.kept.ledger.standings().ok()? {
+                if standing.account == Account::Peer && standing.spent.rho() > most {
+                    most = standing.spent.rho();
+                }
+            }
+        }
+        epsilon(Some(most), self.ground.limits.delta)
+    }
+}
+
+fn why_failed(record: &RoundRecord) -> Option<String> {
+    match &record.came {
+        Came::Failed { why } => Some(why.clone()),
+        Came::Checkpoint { .. } | Came::Evaluated(_) => None,
+    }
+}
+
+/// How long after the end of a round everybody has heard of it.
+const HEARD: Duration = Duration::from_secs(10);
+
+/// How long each phase took. Training is what half of those who trained took less for, and what is left of the time until all had checked in is waiting.
+fn phases(record: &RoundRecord, seen: &[Seen]) -> BTreeMap<String, f64> {
+    let mut phases: BTreeMap<String, f64> = BTreeMap::new();
+    for (phase, ms) in &record.phases {
+        *phases.entry(phase.name().to_owned()).or_default() += *ms as f64 / 1e3;
+    }
+    let mut training: Vec<Duration> = seen.iter().filter_map(|seen| seen.training).collect();
+    training.sort_unstable();
+    // An attempt after the first has nobody train.
+    if let Some(half) = training.get(training.len() / 2).filter(|_| record.attempt == 0) {
+        let gathering = phases.entry(Phase::Gathering.name().to_owned()).or_default();
+        let training = half.as_secs_f64().min(*gathering);
+        *gathering -= training;
+        phases.insert("training".to_owned(), training);
+    }
+    phases
+}
+
+/// An epsilon that no run comes near: a ledger without a budget lets nothing pass.
+const UNBOUNDED: f64 = 1e6;
+
+/// What a peer's ledger is told that all may cost.
+fn budget(scenario: &Scenario, seed: u64, peer: &Peer) -> Result<(), SimError> {
+    let epsilon = match (scenario.privacy.epsilon, scenario.privacy.noise) {
+        (Some(epsilon), _) => epsilon,
+        (None, Some(_)) => UNBOUNDED,
+        (None, None) => return Ok(()),
+    };
+    let epsilon = Epsilon::new(epsilon).map_err(|error| SimError::bad(&error))?;
+    let delta = Delta::new(scenario.privacy.delta).map_err(|error| SimError::bad(&error))?;
+    let collection = collection(seed, peer.number);
+    for account in [Account::Peer, Account::Collection { unit: Unit::Peer, collection }] {
+        let budget = Budget::new(epsilon, delta);
+        let set = peer.kept.ledger.set_budget(account, budget, peer.env.now());
+        set.map_err(|error| SimError::bad(&error))?;
+    }
+    Ok(())
+}
+
+/// Whom a split cuts off.
+fn side(seed: u64, number: usize, cut: Cut, peers: &[Arc<Peer>]) -> BTreeSet<NodeId> {
+    let count = (cut.share * peers.len() as f64).round() as usize;
+    let some = Draw::new(seed, "cut", number as u64, 0).some(count, peers.len());
+    some.into_iter().map(|peer| NodeId::new(peers[peer].key.public())).collect()
+}
+
+async fn cut_off(network: Network, begun: Instant, cut: Cut, side: BTreeSet<NodeId>) {
+    sleep_until(begun + Duration::from_secs_f64(cut.at_s)).await;
+    network.partition(&[side]);
+    sleep(Duration::from_secs_f64(cut.for_s)).await;
+    network.heal();
+}

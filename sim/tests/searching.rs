@@ -1,0 +1,57 @@
+//! Groups that search while members come and go.
+
+use std::sync::Arc;
+
+use covey_node::cancel::CancelFlag;
+use covey_node::models::OneModel;
+use covey_sim::metrics::SearchMetric;
+use covey_sim::scenario::{Adversary, Attack, Scenario, Search};
+use covey_sim::searching::search;
+
+fn ran(scenario: &Scenario, seed: u64) -> Vec<SearchMetric> {
+    let (scenario, mut hours) = (scenario.clone(), Vec::new());
+    let models = Arc::new(OneModel::builtin().expect("loads"));
+    let running = async {
+        let tell = &mut |metric| {
+            hours.push(metric);
+            Ok(())
+        };
+        search(&scenario, seed, models, &CancelFlag::new(), &mut |_, _| {}, tell).await
+    };
+    covey_sim::run(running).expect("a runtime").expect("it runs");
+    hours
+}
+
+fn scenario(peers: u32, group: u32) -> Scenario {
+    let search = Search { hours: 2.0, per_hour: 1.0, group, passages: 6, sharing: 1.0 };
+    Scenario { peers, search, ..Scenario::default() }
+}
+
+#[test]
+fn with_everybody_there_everything_is_found_and_the_same_seed_gives_the_same() {
+    let scenario = scenario(12, 6);
+    let hours = ran(&scenario, 3);
+    assert_eq!(hours.len(), 2);
+    for hour in &hours {
+        assert_eq!((hour.questions, hour.asked, hour.answered), (12, 60, 60), "{hour:?}");
+        assert_eq!(hour.recall, Some(1.0), "{hour:?}");
+        assert!(hour.p50_ms > 10.0 && hour.p95_ms >= hour.p50_ms && hour.bytes > 0);
+    }
+    assert_eq!(hours, ran(&scenario, 3));
+    assert_ne!(hours, ran(&scenario, 4));
+}
+
+#[test]
+fn who_is_away_is_missed_who_forges_is_not_believed_and_who_leaves_is_replaced() {
+    let mut scenario = scenario(16, 8);
+    scenario.availability.away = 0.25;
+    scenario.availability.churn_per_hour = 0.3;
+    scenario.adversaries =
+        vec![Adversary { attack: Attack::ForgeScores, share: 0.13, strength: 1.0 }];
+    let hours = ran(&scenario, 1);
+    let sum = |of: fn(&SearchMetric) -> u64| hours.iter().map(of).sum::<u64>();
+    assert!(sum(|it| it.offline) > 0 && sum(|it| it.refused) > 0, "{hours:?}");
+    assert!(hours.iter().all(|it| it.recall.is_some_and(|recall| recall > 0.4 && recall < 1.0)));
+    assert!(hours.iter().all(|it| it.attack == Some(0.0)), "no forged text comes first: {hours:?}");
+    assert_eq!(sum(|it| it.asked), sum(|it| it.answered + it.refused + it.timed_out + it.offline));
+}
