@@ -50,6 +50,8 @@ enum Bench {
     Rounds(Box<bench::rounds::Options>),
     /// What a secure sum costs clients and server, beside Flower's SecAgg+.
     Secagg(bench::secagg::Options),
+    /// What simulating costs, beside Flower's simulation engine.
+    Simulator(bench::simulator::Options),
 }
 
 fn main() -> Result<()> {
@@ -65,6 +67,7 @@ fn main() -> Result<()> {
         Chore::Bench(Bench::Privacy(options)) => bench::privacy::run(&options, &root()),
         Chore::Bench(Bench::Rounds(options)) => bench::rounds::run(&options, &root()),
         Chore::Bench(Bench::Secagg(options)) => bench::secagg::run(&options, &root()),
+        Chore::Bench(Bench::Simulator(options)) => bench::simulator::run(&options, &root()),
     }
 }
 

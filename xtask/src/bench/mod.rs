@@ -10,3 +10,4 @@ pub mod privacy;
 mod report;
 pub mod rounds;
 pub mod secagg;
+pub mod simulator;
