@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::ours::OURS;
-use super::{CLIENTS, Part, ROUNDS, Row, VALUES};
+use super::{CLIENTS, Part, ROUNDS, Row, SECURE_ROUNDS, VALUES};
 use crate::bench::report::{Goal, Report, put};
 
 /// How many times as fast as Flower's engine.
@@ -82,7 +82,7 @@ fn goals(rows: &[Row]) -> Vec<Goal> {
 
 fn page(rows: &[Row], missing: Option<&str>) -> String {
     let mut text = format!(
-        "# The simulator\n\n## Beside Flower's simulation engine\n\n{CLIENTS} clients, {VALUES} values, {ROUNDS} rounds of FedAvg in which each takes one step towards a point of its own, by `covey sim run` and by Flower's \
+        "# The simulator\n\n## Beside Flower's simulation engine\n\n{CLIENTS} clients, {VALUES} values, {ROUNDS} rounds of FedAvg ({SECURE_ROUNDS} where sums are secure) in which each takes one step towards a point of its own, by `covey sim run` and by Flower's \
          engine on Ray, one after the other. Ours runs the participants and the coordinator of real nodes, over a network in memory; Flower's clients are Python functions in Ray's actors. \
          A round's time is the least of all rounds; memory is the most that all processes had at once (for Flower's the sum of their proportional shares).\n"
     );
