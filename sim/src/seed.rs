@@ -13,6 +13,12 @@ pub fn derive(seed: u64, what: &str, number: u64, time: u64) -> [u8; 32] {
     *Digest::of("covey simulation seed", &parts).as_bytes()
 }
 
+/// The same as a number, for who takes seeds of that size.
+pub fn derive_u64(seed: u64, what: &str, number: u64, time: u64) -> u64 {
+    let seed = derive(seed, what, number, time);
+    u64::from_le_bytes(seed[..8].try_into().expect("eight of 32 bytes"))
+}
+
 /// Draws that are the same on every machine.
 pub struct Draw(ChaCha20Rng);
 
@@ -43,6 +49,11 @@ impl Draw {
     /// If `count` is 0.
     pub fn below(&mut self, count: usize) -> usize {
         draw::below(&mut self.0, count)
+    }
+
+    /// A whole number that is `expected` on average: the one below or the one above.
+    pub fn about(&mut self, expected: f64) -> usize {
+        expected as usize + usize::from(self.share() < expected.fract())
     }
 
     /// `count` different numbers below `all`, in the order of their size.

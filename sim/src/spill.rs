@@ -62,11 +62,18 @@ impl Spill {
     }
 
     fn get(&self, piece: &Piece) -> io::Result<Vec<u8>> {
+        self.read(piece, 0, piece.len())
+    }
+
+    /// Up to `most` bytes of a piece from `from` on.
+    fn read(&self, piece: &Piece, from: usize, most: usize) -> io::Result<Vec<u8>> {
+        let from = from.min(piece.len());
+        let count = most.min(piece.len() - from);
         match piece {
-            Piece::Memory(bytes) => Ok(bytes.to_vec()),
-            Piece::File { place, length } => {
-                let mut bytes = vec![0; *length];
-                self.file.read_exact_at(&mut bytes, *place)?;
+            Piece::Memory(bytes) => Ok(bytes[from..from + count].to_vec()),
+            Piece::File { place, .. } => {
+                let mut bytes = vec![0; count];
+                self.file.read_exact_at(&mut bytes, place + from as u64)?;
                 Ok(bytes)
             }
         }
@@ -149,9 +156,19 @@ impl Blobs for SpillBlobs {
     }
 
     fn read(&self, name: &str, offset: u64, most: usize) -> Result<Vec<u8>, StoreError> {
-        let all = self.get(name)?.unwrap_or_default();
-        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(all.len());
-        Ok(all[from..].iter().take(most).copied().collect())
+        let files = lock(&self.files);
+        let pieces = files.get(name).map_or(&[][..], Vec::as_slice);
+        let mut from = usize::try_from(offset).unwrap_or(usize::MAX);
+        let mut found = Vec::new();
+        for piece in pieces {
+            if found.len() == most {
+                break;
+            }
+            let bytes = self.spill.read(piece, from, most - found.len());
+            found.extend(bytes.map_err(|error| failed("read", error))?);
+            from = from.saturating_sub(piece.len());
+        }
+        Ok(found)
     }
 
     fn length(&self, name: &str) -> Result<u64, StoreError> {

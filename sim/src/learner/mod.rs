@@ -63,6 +63,13 @@ pub struct Judged {
     pub loss: Option<f64>,
 }
 
+/// The mean of the tenth of the peers with the least, of what each has; nothing where there is nobody.
+pub(crate) fn worst_decile(mut each: Vec<f64>) -> Option<f64> {
+    each.sort_by(f64::total_cmp);
+    each.truncate(each.len().div_ceil(10));
+    (!each.is_empty()).then(|| each.iter().sum::<f64>() / each.len() as f64)
+}
+
 /// How many steps it takes to look at so many examples as a plan wants.
 pub fn steps(examples: usize, learning: &Learning) -> u32 {
     let batches = examples.div_ceil(usize::from(learning.batch).max(1)).max(1);

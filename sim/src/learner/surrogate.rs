@@ -10,7 +10,7 @@ use covey_node::rounds::{Outcome, Trained};
 use covey_protocol::ids::ModelId;
 use covey_protocol::round::Checked;
 
-use super::{Judged, Learns, steps};
+use super::{Judged, Learns, steps, worst_decile};
 use crate::SimError;
 use crate::seed::Draw;
 
@@ -160,11 +160,7 @@ impl Learns for Surrogate {
             }
             1.0 - (length - 2.0 * common + own) / own
         };
-        let mut each: Vec<f64> = self.peers.iter().map(good).collect();
-        each.sort_by(f64::total_cmp);
-        let worst = &each[..each.len().div_ceil(10)];
-        let worst_decile =
-            (!worst.is_empty()).then(|| worst.iter().sum::<f64>() / worst.len() as f64);
+        let worst_decile = worst_decile(self.peers.iter().map(good).collect());
         let away = squared(values, &self.optimum);
         let quality = 1.0 - away / product(&self.optimum, &self.optimum);
         Ok(Judged { quality, worst_decile, loss: Some(0.5 * away) })

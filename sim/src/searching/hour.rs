@@ -98,8 +98,7 @@ fn questions(town: &Town, scenario: &Scenario, hour: u32) -> Vec<Asked> {
             }
             let more = town.flooders.get(peer).copied().unwrap_or(1.0);
             let mut draw = Draw::new(town.seed, "questions", *peer as u64, hour.into());
-            let expected = scenario.search.per_hour * more;
-            let count = expected as usize + usize::from(draw.share() < expected.fract());
+            let count = draw.about(scenario.search.per_hour * more);
             let words = derive(town.seed, "words", *peer as u64, hour.into());
             let mut words = ChaCha20Rng::from_seed(words);
             for _ in 0..count {

@@ -166,8 +166,7 @@ impl Town {
             let mut draw = Draw::new(self.seed, "churn", group as u64, hour.into());
             let others = self.groups[group].peers.len().saturating_sub(1);
             // So that small groups lose somebody now and then.
-            let expected = share * others as f64;
-            let count = expected as usize + usize::from(draw.share() < expected.fract());
+            let count = draw.about(share * others as f64);
             for place in draw.some(count, others) {
                 let (owner, gone) =
                     (self.groups[group].peers[0], self.groups[group].peers[place + 1]);

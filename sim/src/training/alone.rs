@@ -8,10 +8,10 @@ use rayon::prelude::*;
 
 use super::{Tell, campaign, cancelled, clear, judge, keys, view};
 use crate::SimError;
-use crate::learner::{Judged, Learns};
+use crate::learner::{Judged, Learns, worst_decile};
 use crate::metrics::RoundMetric;
 use crate::scenario::Scenario;
-use crate::seed::derive;
+use crate::seed::derive_u64;
 
 /// Each peer trains for as long as it would in all rounds; told is the mean over peers of what each has after so many.
 pub(super) fn local(
@@ -40,14 +40,11 @@ pub(super) fn local(
             let sum: f64 = each.iter().map(|judged| pick(&judged[round as usize])).sum();
             sum / each.len().max(1) as f64
         };
-        let mut worst: Vec<f64> = each.iter().map(|it| it[round as usize].quality).collect();
-        worst.sort_by(f64::total_cmp);
-        worst.truncate(worst.len().div_ceil(10));
-        let worst_decile = worst.iter().sum::<f64>() / worst.len().max(1) as f64;
+        let worst_decile = worst_decile(each.iter().map(|it| it[round as usize].quality).collect());
         let mut metric = RoundMetric { seed, round, ..RoundMetric::default() };
         let quality = of(|it| it.quality);
         let loss = Some(of(|it| it.loss.unwrap_or(f64::NAN))).filter(|loss| loss.is_finite());
-        judge(&mut metric, Judged { quality, worst_decile: Some(worst_decile), loss });
+        judge(&mut metric, Judged { quality, worst_decile, loss });
         tell(metric)?;
     }
     Ok(())
@@ -96,8 +93,7 @@ fn step(
     seed: u64,
     round: u32,
 ) -> Result<Vec<f32>, SimError> {
-    let seed = derive(seed, "train", peer as u64, round.into());
-    let seed = u64::from_le_bytes(seed[..8].try_into().expect("eight bytes"));
+    let seed = derive_u64(seed, "train", peer as u64, round.into());
     let trained = learner.train(peer, plan, values.clone(), u32::MAX, seed)?;
     values.iter_mut().zip(&trained.update).for_each(|(value, moved)| *value += moved);
     Ok(values)

@@ -26,7 +26,7 @@ use super::access::Access;
 use super::adversary;
 use super::fate::{Fate, Leaves};
 use crate::learner::Learns;
-use crate::seed::derive;
+use crate::seed::{derive, derive_u64};
 
 /// What all peers share.
 pub(super) struct Ground {
@@ -127,8 +127,7 @@ pub(super) fn trained(
     most: u32,
     round: u32,
 ) -> Result<Trained, ApiError> {
-    let seed = derive(ground.seed, "train", peer as u64, round.into());
-    let seed = u64::from_le_bytes(seed[..8].try_into().expect("eight bytes"));
+    let seed = derive_u64(ground.seed, "train", peer as u64, round.into());
     let learnt = ground.learner.train(peer, plan, values, most, seed);
     let mut trained =
         learnt.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
