@@ -1,13 +1,11 @@
 //! Searches that find embeddings of earlier ones: what that saves, and that it never shows.
 #![cfg(unix)]
 
-mod common;
-
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use common::{WordEncoder, topics, update};
+use crate::common::{WordEncoder, topics, update};
 use covey_index::{
     Collection, MemoryFiles, SearchOptions, SearchResult, Snapshot, Stopped, UpdateOptions,
 };

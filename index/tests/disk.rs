@@ -1,14 +1,12 @@
 //! Collections and files on a real disk: persistence, locks, damage, and folders as users have them.
 #![cfg(unix)]
 
-mod common;
-
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use common::{WordEncoder, ask, update};
+use crate::common::{WordEncoder, ask, update};
 use covey_index::{Collection, Disk, Encoder, IndexError, SearchOptions, SkipReason};
 
 struct Home {
@@ -395,7 +393,7 @@ fn a_folder_that_may_not_be_entered_keeps_what_is_known_of_it() {
 #[test]
 fn a_pdf_is_found_by_its_text() {
     let home = Home::new();
-    home.write("paper.pdf", &common::pdf("Telescopes gather faint starlight"));
+    home.write("paper.pdf", &crate::common::pdf("Telescopes gather faint starlight"));
     let collection = home.build();
     for _ in 0..2 {
         let result = ask(&collection, "faint starlight", 1, &Disk, &home.encoder);

@@ -1,11 +1,9 @@
 //! What stays true while a collection grows, learns how to code its vectors and moves to another release.
 
-mod common;
-
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
-use common::{WordEncoder, ask, topics, update};
+use crate::common::{WordEncoder, ask, topics, update};
 use covey_index::{
     Collection, EncodeError, Encoder, EncoderId, MemoryFiles, Profile, Progress, SearchOptions,
     Settings, UpdateOptions,

@@ -1,15 +1,13 @@
 //! Files, vectors, settings and readers as they come in the worst case.
 #![cfg(unix)]
 
-mod common;
-
 use std::fs::{self, File};
 use std::io;
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use common::{WordEncoder, ask, topics, update};
+use crate::common::{WordEncoder, ask, topics, update};
 use covey_index::{
     Collection, Disk, EncodeError, Encoder, EncoderId, FileStat, Files, IndexError, MemoryFiles,
     Profile, Progress, SearchOptions, Settings, SkipReason, UpdateOptions, Walked,

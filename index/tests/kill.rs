@@ -4,8 +4,6 @@
 //! one. What the files are at each step follows from the seed, so the parent knows what may be there.
 #![cfg(unix)]
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{WordEncoder, topics};
+use crate::common::{WordEncoder, topics};
 use covey_index::{
     Collection, Disk, EncodeError, Encoder, EncoderId, Grep, GrepOptions, MemoryFiles, Progress,
     SearchOptions, Settings, UpdateOptions,
@@ -226,7 +224,7 @@ fn child(place: &str) {
 /// Starts the child at `step` and kills it after a while. Gives the last step it finished.
 fn kill_one(dir: &Path, step: usize, wait: Duration) -> Option<usize> {
     let mut child = Command::new(std::env::current_exe().expect("known"))
-        .args(["--exact", "--nocapture", "at_any_moment"])
+        .args(["--exact", "--nocapture", "kill::at_any_moment"])
         .env(CHILD, format!("{}|{step}", dir.display()))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

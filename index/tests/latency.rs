@@ -1,12 +1,10 @@
 //! Searches that may take only so long, on an encoder whose clock is part of it: nothing here waits.
 
-mod common;
-
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use common::{WordEncoder, topics, update};
+use crate::common::{WordEncoder, topics, update};
 use covey_index::{
     Collection, EncodeError, Encoder, EncoderId, MemoryFiles, SearchOptions, SearchResult, Stopped,
 };

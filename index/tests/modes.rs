@@ -1,11 +1,9 @@
 //! Filters, words, both kinds of score together, and regular expressions.
 
-mod common;
-
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use common::{WordEncoder, topics, update};
+use crate::common::{WordEncoder, topics, update};
 use covey_index::{
     Collection, Disk, Filter, Grep, GrepOptions, IndexError, Listed, MemoryFiles, SearchOptions,
     UpdateOptions,

@@ -1,12 +1,10 @@
 //! Searching: quality against an exact ranking, and queries and vectors as bad as they come.
 
-mod common;
-
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use common::{WordEncoder, ask, topics, update};
+use crate::common::{WordEncoder, ask, topics, update};
 use covey_index::{
     Collection, EncodeError, Encoder, EncoderId, IndexError, MemoryFiles, Profile, SearchOptions,
     Stopped,

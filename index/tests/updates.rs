@@ -1,12 +1,10 @@
 //! Updating a collection: what is read, embedded, kept, skipped and forgotten.
 
-mod common;
-
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use common::{WordEncoder, ask, update};
+use crate::common::{WordEncoder, ask, update};
 use covey_index::{
     Collection, FileStat, Files, IndexError, MemoryFiles, Progress, SearchOptions, SkipReason,
     Stage, UpdateOptions, UpdateReport, Walked,
@@ -161,7 +159,7 @@ fn what_cannot_be_indexed_is_told_with_the_reason() {
 
 fn numbered(count: usize) -> MemoryFiles {
     let files = MemoryFiles::new();
-    for (i, text) in common::topics(count, 20, 4).into_iter().enumerate() {
+    for (i, text) in crate::common::topics(count, 20, 4).into_iter().enumerate() {
         files.insert(format!("/notes/{i:05}.txt"), text);
     }
     files
@@ -302,7 +300,7 @@ fn a_merge_needs_none_of_the_files() {
     files.set_readable("/notes/00099.txt", true);
     assert_eq!(ask(&collection, "common1", 99, &files, &encoder).hits.len(), 50);
 
-    let last = common::topics(100, 20, 4).pop().expect("there is one");
+    let last = crate::common::topics(100, 20, 4).pop().expect("there is one");
     let by_words = |collection: &Collection| {
         let found =
             collection.snapshot().search_words(&last, 99, &files, &SearchOptions::default());
@@ -357,7 +355,7 @@ fn an_encoder_that_fails_leaves_the_collection_as_it_was() {
     let (files, encoder) = (three_files(), WordEncoder::new(64));
     let mut collection = indexed(&files, &encoder);
     files.insert("/notes/new.txt", "telescopes\n");
-    let broken = common::Broken(WordEncoder::new(64));
+    let broken = crate::common::Broken(WordEncoder::new(64));
     let options = UpdateOptions::default();
     let error = collection
         .update(Path::new(NOTES), &files, &broken, &options, &mut |_| ControlFlow::Continue(()))

@@ -1,10 +1,8 @@
 //! A node among peers that do not keep to the protocol.
 
-mod common;
-
 use std::io;
 
-use common::{PATIENCE, QUIC, TCP, id, next, request, start};
+use crate::common::{PATIENCE, QUIC, TCP, id, next, request, start};
 use covey_net::{Link, LinkError, Protocol, SwarmLink};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
 use libp2p::request_response::{self, Message, ProtocolSupport};

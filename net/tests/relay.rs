@@ -1,11 +1,9 @@
 //! Relaying on loopback: who gets a reservation, who gets a circuit, and what happens on loss.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use common::{PATIENCE, TCP, address, config, id, next, serve, start};
+use crate::common::{PATIENCE, TCP, address, config, id, next, serve, start};
 use covey_net::{Addr, Link, LinkError, LinkEvent, Protocol, SwarmConfig, SwarmLink};
 
 /// A relay (node 1) that listens on `listen` and has `members`.

@@ -1,12 +1,10 @@
 //! The libp2p link between real sockets on loopback.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use common::{PATIENCE, QUIC, TCP, config, id, next, request, serve, start};
+use crate::common::{PATIENCE, QUIC, TCP, config, id, next, request, serve, start};
 use covey_net::limits::{MAX_INBOUND_PER_STRANGER, MAX_STRANGER_CONNECTIONS};
 use covey_net::{Addr, Link, LinkError, LinkEvent, NetError, Protocol, SwarmLink};
 use tokio::time::timeout;

@@ -1,11 +1,9 @@
 //! Nodes that do what they should not: removed members, strangers, forgers, and an owner who signs
 //! two histories. They speak raw messages over their own, authenticated link.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{introduce, lab, name, raw_group, raw_search, scenario, share_note};
+use crate::common::{introduce, lab, name, raw_group, raw_search, scenario, share_note};
 use covey_crypto::{Digest, SecretKey};
 use covey_net::memory::MemoryLink;
 use covey_net::{Link, LinkEvent, Protocol};
@@ -118,11 +116,12 @@ fn a_stranger_learns_nothing_and_garbage_gets_a_reply() {
         }
 
         for garbage in [Vec::new(), vec![0xff; 100], vec![0; 40_000]] {
-            let sent = link.request(to, Protocol::Group, garbage.clone(), common::TIMEOUT).await;
+            let sent =
+                link.request(to, Protocol::Group, garbage.clone(), crate::common::TIMEOUT).await;
             let reply: GroupReply =
                 wire::decode(&sent.expect("a reply"), MAX_GROUP_REPLY).expect("decodes");
             assert!(matches!(reply, GroupReply::Refused { refusal: GroupRefusal::BadRequest, .. }));
-            let sent = link.request(to, Protocol::Search, garbage, common::TIMEOUT).await;
+            let sent = link.request(to, Protocol::Search, garbage, crate::common::TIMEOUT).await;
             let reply: SearchReply =
                 wire::decode(&sent.expect("a reply"), MAX_SEARCH_REPLY).expect("decodes");
             assert!(matches!(

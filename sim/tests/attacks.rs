@@ -1,8 +1,6 @@
 //! What one dishonest member, or somebody outside, tries against honest nodes.
 
-mod common;
-
-use common::{introduce, invite, lab, name, raw_group, scenario, share_note};
+use crate::common::{introduce, invite, lab, name, raw_group, scenario, share_note};
 use covey_crypto::{Digest, SecretKey};
 use covey_net::LinkEvent;
 use covey_node::api::{Call, Reply, Reveal};

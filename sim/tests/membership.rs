@@ -1,10 +1,8 @@
 //! Joining, leaving, handing over, and what goes wrong with it.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{code_of, invite, join, lab, name, scenario, share_note};
+use crate::common::{code_of, invite, join, lab, name, scenario, share_note};
 use covey_node::api::{Call, ErrorCode, Reply, Reveal};
 use covey_protocol::group::{Code, InviteSecret};
 use covey_sim::World;
