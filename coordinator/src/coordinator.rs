@@ -144,7 +144,7 @@ struct Inner {
     /// The last values that somebody asked for.
     values: Option<(Digest, Arc<[f32]>)>,
     /// The last attempts that are over.
-    recent: VecDeque<Arc<RoundRecord>>,
+    recent: Arc<VecDeque<RoundRecord>>,
 }
 
 impl Coordinator {
@@ -160,9 +160,9 @@ impl Coordinator {
                 tracing::error!("records of rounds are damaged, and past rounds are not shown");
                 VecDeque::new()
             }
-            read => read?.into_iter().map(Arc::new).collect(),
+            read => read?.into(),
         };
-        let mut inner = Inner { state, run: None, values: None, recent };
+        let mut inner = Inner { state, run: None, values: None, recent: Arc::new(recent) };
         inner.forget();
         match &inner.state.current {
             Some(current) => inner.run = Some(Run::open(current, &key, &*store)?),
@@ -314,7 +314,7 @@ impl Coordinator {
 
     /// The last [`RECENT`] of them, without reading the store.
     pub fn recent(&self) -> Vec<RoundRecord> {
-        self.shown().recent.iter().map(|record| (**record).clone()).collect()
+        self.shown().recent.iter().cloned().collect()
     }
 
     fn inner(&self) -> Open<'_> {
@@ -331,8 +331,9 @@ impl Coordinator {
         let bytes = bytes.expect("every sequence in a record knows its length");
         self.store.record(record.round, record.attempt, &bytes)?;
         // After a crash between this and what follows, it ends once more.
-        inner.recent.retain(|it| (it.round, it.attempt) != (record.round, record.attempt));
-        inner.recent.push_back(Arc::new(record));
+        let recent = Arc::make_mut(&mut inner.recent);
+        recent.retain(|it| (it.round, it.attempt) != (record.round, record.attempt));
+        recent.push_back(record);
         inner.forget();
         Ok(())
     }
@@ -357,7 +358,9 @@ impl Coordinator {
 impl Inner {
     fn forget(&mut self) {
         let beyond = self.recent.len().saturating_sub(RECENT);
-        self.recent.drain(..beyond);
+        if beyond > 0 {
+            Arc::make_mut(&mut self.recent).drain(..beyond);
+        }
     }
 
     fn announced(&self) -> Option<Announced> {

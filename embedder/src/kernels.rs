@@ -4,7 +4,7 @@
 //! Start from [`Level::best`]. Matrix products work on panels of [`WIDTH`] columns:
 //! [`matmul`] on f32, [`matmul_int`] on whole numbers, which is exact and so the same everywhere.
 //! [`rows`] has what is done to one row at a time, [`whole`] the same around [`matmul_int`], [`back`] what training adds. All levels agree up to the rounding of
-//! f32; tests compare each with the portable one.
+//! f32, and in [`ordered`] to the bit; tests compare each with the portable one.
 //!
 //! `unsafe` is confined to this folder: calls of functions compiled for a processor's
 //! features, which a [`Level`] vouches for, and loads through pointers in `x86` and `x86_int`, whose
@@ -14,6 +14,7 @@ pub(crate) mod back;
 mod level;
 pub(crate) mod matmul;
 pub(crate) mod matmul_int;
+pub(crate) mod ordered;
 pub(crate) mod peak;
 mod portable;
 pub(crate) mod rows;

@@ -213,9 +213,9 @@ impl ModelStore {
     /// # Errors
     ///
     /// As [`load`](Self::load), and when the model is of another family.
-    pub fn load_static(&self, name: &str) -> Result<StaticModel, ModelError> {
+    pub fn load_static(&self, name: &str) -> Result<Arc<StaticModel>, ModelError> {
         if name == BUILTIN_NAME {
-            return Ok(StaticModel::from_static(crate::builtin::BYTES).map_err(EmbedError::from)?);
+            return Ok(crate::builtin_model()?);
         }
         let info = self.info(name)?;
         if info.family != Family::Static {
@@ -229,7 +229,7 @@ impl ModelStore {
         let manifest = Manifest::read(&folder)?;
         let model = read_static(&folder, &manifest)?;
         manifest.expect_id(&folder, model.id())?;
-        Ok(model)
+        Ok(Arc::new(model))
     }
 
     /// What is known of the model called `name`.

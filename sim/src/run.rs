@@ -74,7 +74,11 @@ fn learn(
 }
 
 /// What honest peers would have come to, by round, where some are not: sums in the clear come to the same as secure ones.
-fn reference(scenario: &Scenario, seed: u64, cancel: &CancelFlag) -> Result<Vec<f64>, SimError> {
+fn reference(
+    scenario: &Scenario,
+    seed: u64,
+    cancel: &CancelFlag,
+) -> Result<Vec<Option<f64>>, SimError> {
     let harms = |attack| match attack {
         Attack::Scale | Attack::SignFlip | Attack::Garbage | Attack::Poison => true,
         Attack::ForgeScores | Attack::Flood => false,
@@ -88,7 +92,7 @@ fn reference(scenario: &Scenario, seed: u64, cancel: &CancelFlag) -> Result<Vec<
     let task = learner(&honest, seed)?;
     let mut quality = Vec::new();
     let mut keep = |metric: RoundMetric| {
-        quality.extend(metric.quality);
+        quality.push(metric.quality);
         Ok(())
     };
     let mut note = |_| Ok(());
@@ -99,8 +103,9 @@ fn reference(scenario: &Scenario, seed: u64, cancel: &CancelFlag) -> Result<Vec<
 }
 
 /// What share of what honest peers gained an attack has undone.
-fn attacked(honest: &[f64], metric: &RoundMetric) -> Option<f64> {
-    let (before, gained) = (honest.first()?, honest.get(metric.round as usize)?);
+fn attacked(honest: &[Option<f64>], metric: &RoundMetric) -> Option<f64> {
+    let of = |round: usize| honest.get(round).copied().flatten();
+    let (before, gained) = (of(0)?, of(metric.round as usize)?);
     let lost = (gained - metric.quality?) / (gained - before);
     (metric.round > 0 && lost.is_finite()).then(|| lost.clamp(0.0, 1.0))
 }

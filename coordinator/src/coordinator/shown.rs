@@ -16,7 +16,7 @@ pub(super) struct Shown {
     pub(super) status: Status,
     pub(super) at: Option<(u64, u32, Phase)>,
     pub(super) wake_at: Option<UnixMillis>,
-    pub(super) recent: VecDeque<Arc<RoundRecord>>,
+    pub(super) recent: Arc<VecDeque<RoundRecord>>,
 }
 
 /// The inside of a coordinator, open to one thread. What is to be seen of it follows when it is let go.
@@ -52,7 +52,12 @@ impl Inner {
         let at = state.current.as_ref().map(|current| {
             (state.round, current.attempt, self.run.as_ref().map_or(Phase::Over, Run::phase))
         });
-        Shown { status: self.status(), at, wake_at: self.wake_at(), recent: self.recent.clone() }
+        Shown {
+            status: self.status(),
+            at,
+            wake_at: self.wake_at(),
+            recent: Arc::clone(&self.recent),
+        }
     }
 
     fn status(&self) -> Status {

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::layout::{Place, Shape, TOKEN_WEIGHTS, WHOLE};
 use super::{Adapter, AdapterConfig};
 use crate::distill::quantize;
+use crate::kernels::{Level, ordered};
 use crate::statics::{Bits, StaticParts};
 
 impl Adapter {
@@ -91,14 +92,14 @@ impl Adapter {
     pub(crate) fn merged(&self, parts: &StaticParts, name: &str) -> StaticParts {
         let dim = parts.dim;
         let map = self.map();
+        let by_input: Vec<f32> = (0..dim * dim).map(|at| map[at % dim * dim + at / dim]).collect();
+        let level = Level::best();
         let weights = self.token_weights();
         let row = |token: usize| {
             let bytes = &parts.rows[token * dim..][..dim];
             let row: Vec<f32> = bytes.iter().map(|byte| f32::from(byte.cast_signed())).collect();
-            let mapped: Vec<f32> = map
-                .chunks_exact(dim)
-                .map(|map| map.iter().zip(&row).map(|(m, x)| m * x).sum())
-                .collect();
+            let mut mapped = vec![0.0; dim];
+            ordered::times(level, &row, &by_input, &mut mapped);
             let mut bytes = Vec::with_capacity(dim);
             let mut step = quantize(&mapped, &mut bytes);
             if mapped.iter().any(|x| !x.is_finite()) {

@@ -1,6 +1,7 @@
 //! Every level against the portable one or a computation in f64.
 
 mod back;
+mod ordered;
 mod whole_numbers;
 
 use super::rows::Activation;

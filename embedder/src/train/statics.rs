@@ -1,23 +1,24 @@
 //! A linear map behind a static model's sums, and weights of its tokens.
 
+use std::sync::Arc;
+
 use burn::tensor::{Tensor, TensorData};
 
 use super::learner::{Learner, TrainError, read, scalar};
 use super::map::{self, Map};
 use super::{Batch, Objective};
+use crate::Embedder;
 use crate::adapter::{Adapter, AdapterConfig, AdapterError, Layout, Shape, TOKEN_WEIGHTS};
 use crate::compute::Backend;
-use crate::statics::StaticModel;
-use crate::{Embedder, ModelId};
+use crate::statics::{StaticModel, StaticParts};
 
 /// A static model whose sums are mapped, and whose tokens may get weights.
 ///
 /// Without weights of tokens the sums never change, so a text is pooled once.
 pub struct StaticLearner {
-    id: ModelId,
+    model: Arc<StaticModel>,
     backend: Backend,
     max_tokens: usize,
-    table: Table,
     config: AdapterConfig,
     layout: Layout,
     shape: Shape,
@@ -28,13 +29,6 @@ pub struct StaticLearner {
     sums: Vec<f32>,
 }
 
-/// The rows of a static model.
-struct Table {
-    dim: usize,
-    rows: Vec<u8>,
-    scales: Vec<f32>,
-}
-
 impl StaticLearner {
     /// Cuts `texts` into tokens, of which the first `max_tokens` count.
     ///
@@ -42,26 +36,23 @@ impl StaticLearner {
     ///
     /// When the adapter does not fit the model, or a text cannot be cut into tokens.
     pub fn new(
-        model: &StaticModel,
+        model: &Arc<StaticModel>,
         config: AdapterConfig,
         texts: &[String],
         max_tokens: usize,
     ) -> Result<Self, TrainError> {
-        let parts = model.parts();
         let shape = model.shape();
         let layout = config.layout(&shape)?;
         let start = Adapter::new(config.clone(), shape.clone())?.values().to_vec();
-        let table =
-            Table { dim: parts.dim, rows: parts.rows.to_vec(), scales: parts.scales.clone() };
         let mut tokens = model.token_ids(texts, max_tokens)?;
         let mut sums = Vec::new();
         if layout.get(TOKEN_WEIGHTS).is_none() {
-            sums = table.sums(tokens.iter().map(Vec::as_slice), None);
-            sums.chunks_exact_mut(parts.dim).for_each(crate::vector::normalise);
+            sums = sums_of(model.parts(), tokens.iter().map(Vec::as_slice), None);
+            sums.chunks_exact_mut(model.dim()).for_each(crate::vector::normalise);
             tokens = vec![Vec::new(); tokens.len()];
         }
-        let (id, backend) = (model.id(), Backend::cpu());
-        Ok(Self { id, backend, max_tokens, table, config, layout, shape, start, tokens, sums })
+        let (model, backend) = (Arc::clone(model), Backend::cpu());
+        Ok(Self { model, backend, max_tokens, config, layout, shape, start, tokens, sums })
     }
 
     /// The same, whose tensors live elsewhere.
@@ -72,7 +63,7 @@ impl StaticLearner {
 
     /// The sums of `texts`, `[texts, dim]`.
     fn sums(&self, texts: &[usize], values: &[f32]) -> Vec<f32> {
-        let dim = self.table.dim;
+        let dim = self.model.dim();
         match self.layout.get(TOKEN_WEIGHTS) {
             None => {
                 texts.iter().flat_map(|text| &self.sums[text * dim..][..dim]).copied().collect()
@@ -80,7 +71,7 @@ impl StaticLearner {
             Some(placed) => {
                 let weights = &values[placed.range.clone()];
                 let tokens = texts.iter().map(|&text| self.tokens[text].as_slice());
-                self.table.sums(tokens, Some(weights))
+                sums_of(self.model.parts(), tokens, Some(weights))
             }
         }
     }
@@ -90,7 +81,7 @@ impl StaticLearner {
         let map = Map::of(&self.config, &self.layout, &self.shape, values, &self.backend);
         let moving = self.layout.get(TOKEN_WEIGHTS).is_some();
         let side = |texts: &[usize]| {
-            let data = TensorData::new(self.sums(texts, values), [texts.len(), self.table.dim]);
+            let data = TensorData::new(self.sums(texts, values), [texts.len(), self.model.dim()]);
             if moving {
                 let sums = Tensor::<2>::from_data(data, device).require_grad();
                 (map.apply(sums.clone()), sums)
@@ -110,40 +101,40 @@ impl StaticLearner {
         let Some(placed) = self.layout.get(TOKEN_WEIGHTS) else { return };
         let weights = &values[placed.range.clone()];
         let gradient = &mut gradient[placed.range.clone()];
-        for (&text, of_sum) in texts.iter().zip(of_sums.chunks_exact(self.table.dim)) {
+        let parts = self.model.parts();
+        for (&text, of_sum) in texts.iter().zip(of_sums.chunks_exact(parts.dim)) {
             for &token in &self.tokens[text] {
                 let token = token as usize;
-                let row = &self.table.rows[token * self.table.dim..][..self.table.dim];
+                let row = &parts.rows[token * parts.dim..][..parts.dim];
                 let dot: f32 =
                     row.iter().zip(of_sum).map(|(x, g)| f32::from(x.cast_signed()) * g).sum();
-                gradient[token] += dot * self.table.scales[token] * weights[token].exp();
+                gradient[token] += dot * parts.scales[token] * weights[token].exp();
             }
         }
     }
 }
 
-impl Table {
-    fn sums<'a>(
-        &self,
-        texts: impl Iterator<Item = &'a [u32]>,
-        weights: Option<&[f32]>,
-    ) -> Vec<f32> {
-        let mut sums = Vec::new();
-        for tokens in texts {
-            let start = sums.len();
-            sums.resize(start + self.dim, 0.0);
-            for &token in tokens {
-                let token = token as usize;
-                let factor = weights.map_or(1.0, |weights| weights[token].exp());
-                let scale = self.scales[token] * factor;
-                let row = &self.rows[token * self.dim..][..self.dim];
-                for (sum, x) in sums[start..].iter_mut().zip(row) {
-                    *sum += scale * f32::from(x.cast_signed());
-                }
+/// The sums of texts' rows, `[texts, dim]`.
+fn sums_of<'a>(
+    parts: &StaticParts,
+    texts: impl Iterator<Item = &'a [u32]>,
+    weights: Option<&[f32]>,
+) -> Vec<f32> {
+    let mut sums = Vec::new();
+    for tokens in texts {
+        let start = sums.len();
+        sums.resize(start + parts.dim, 0.0);
+        for &token in tokens {
+            let token = token as usize;
+            let factor = weights.map_or(1.0, |weights| weights[token].exp());
+            let scale = parts.scales[token] * factor;
+            let row = &parts.rows[token * parts.dim..][..parts.dim];
+            for (sum, x) in sums[start..].iter_mut().zip(row) {
+                *sum += scale * f32::from(x.cast_signed());
             }
         }
-        sums
     }
+    sums
 }
 
 struct Forward {
@@ -159,7 +150,7 @@ impl Learner for StaticLearner {
     }
 
     fn dim(&self) -> usize {
-        self.table.dim
+        self.model.dim()
     }
 
     fn texts(&self) -> usize {
@@ -167,7 +158,7 @@ impl Learner for StaticLearner {
     }
 
     fn identity(&self) -> String {
-        format!("{} {:?} max_tokens={}", self.id.full_hex(), self.config, self.max_tokens)
+        format!("{} {:?} max_tokens={}", self.model.id().full_hex(), self.config, self.max_tokens)
     }
 
     fn start(&self) -> Vec<f32> {
@@ -179,7 +170,7 @@ impl Learner for StaticLearner {
     }
 
     fn bytes(&self, batch: &Batch) -> usize {
-        map::bytes(self.table.dim, batch)
+        map::bytes(self.model.dim(), batch)
     }
 
     fn gradient(

@@ -48,7 +48,7 @@ fn reference(config: AdapterConfig, examples: &Examples) -> BertLearner {
 
 fn head(rank: Option<usize>, token_weights: bool, examples: &Examples) -> StaticLearner {
     let config = AdapterConfig::Head(HeadConfig { rank, token_weights, ..HeadConfig::default() });
-    StaticLearner::new(&table(), config, &examples.texts, TOKENS).unwrap()
+    StaticLearner::new(&std::sync::Arc::new(table()), config, &examples.texts, TOKENS).unwrap()
 }
 
 /// Of the vectors that the table makes.

@@ -18,7 +18,7 @@ use super::{Trained, refused};
 use crate::api::{ApiError, ErrorCode};
 
 /// How often a coordinator is asked whether there is a plan.
-pub(crate) const ASK_EVERY: Duration = Duration::from_secs(5);
+const ASK_EVERY: Duration = Duration::from_secs(5);
 /// Training ends this long before the end of checking in, or a tenth of the window before it.
 const MARGIN_MS: u64 = 30_000;
 

@@ -11,6 +11,9 @@ mod made_up;
 mod meta;
 mod partition;
 
+use std::collections::BTreeSet;
+
+use covey_crypto::Digest;
 use covey_embedder::EmbedError;
 use covey_embedder::eval::{ReadError, Set};
 use covey_embedder::train::Pair;
@@ -67,11 +70,25 @@ impl Dataset {
     /// # Errors
     /// If the folder is no set with splits `train` and another, or a document's vector cannot be had.
     pub fn of(data: &Data, seed: u64) -> Result<Self, DataError> {
-        match &data.folder {
-            Some(path) => folder::load(path, by_topic(data).then_some(data.topics), seed),
-            None => Ok(MadeUp::new(data.topics, seed).dataset(data.examples)),
+        let mut all = match &data.folder {
+            Some(path) => folder::load(path, by_topic(data).then_some(data.topics), seed)?,
+            None => MadeUp::new(data.topics, seed).dataset(data.examples),
+        };
+        if data.questions > 0 {
+            keep(&mut all.test, data.questions as usize);
         }
+        Ok(all)
     }
+}
+
+/// Keeps so many questions, always the same ones.
+fn keep(test: &mut Set, most: usize) {
+    let hash = |id: &str| *Digest::of("covey simulation questions", &[id.as_bytes()]).as_bytes();
+    test.queries.sort_by_cached_key(|query| hash(&query.id));
+    test.queries.truncate(most);
+    test.queries.sort_by(|a, b| a.id.cmp(&b.id));
+    let kept: BTreeSet<&str> = test.queries.iter().map(|query| query.id.as_str()).collect();
+    test.judgements.retain(|id, _| kept.contains(id.as_str()));
 }
 
 /// Whether examples are dealt by what they are about.
@@ -79,5 +96,26 @@ fn by_topic(data: &Data) -> bool {
     match data.partition {
         Partition::Dirichlet | Partition::Topics => true,
         Partition::Iid | Partition::Author => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_questions_are_some_of_all_with_what_answers_them() {
+        let of = |questions| {
+            let data = Data { questions, examples: 200, ..Data::default() };
+            Dataset::of(&data, 1).expect("made").test
+        };
+        let ids = |set: &Set| -> BTreeSet<String> {
+            set.queries.iter().map(|query| query.id.clone()).collect()
+        };
+        let (all, some) = (of(0), of(5));
+        assert!(ids(&some).len() == 5 && ids(&some).is_subset(&ids(&all)));
+        assert_eq!(some.judgements.keys().cloned().collect::<BTreeSet<_>>(), ids(&some));
+        assert_eq!(ids(&of(1_000_000)), ids(&all));
+        assert_eq!(some.documents.len(), all.documents.len());
     }
 }

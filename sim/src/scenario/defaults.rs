@@ -31,6 +31,7 @@ impl Default for Data {
     fn default() -> Self {
         Self {
             folder: None,
+            questions: 0,
             examples: 2_000,
             partition: Partition::Iid,
             topics: 10,
@@ -66,6 +67,7 @@ impl Default for Training {
             mu: 0.0,
             server_rate: 1.0,
             weighted: false,
+            judge_every: 1,
         }
     }
 }

@@ -64,6 +64,8 @@ pub struct Scenario {
 pub struct Data {
     /// A folder in BEIR's layout; without one, data with a known truth is made up.
     pub folder: Option<PathBuf>,
+    /// Most test questions that a model is judged by, those that a hash puts first; 0 for all.
+    pub questions: u32,
     /// Examples (pairs, or observations of the surrogate) in all, where they are made up.
     pub examples: u32,
     /// How they are dealt out.
@@ -143,6 +145,8 @@ pub struct Training {
     pub server_rate: f64,
     /// Whether updates count by their examples rather than all alike.
     pub weighted: bool,
+    /// Rounds from one look at the quality to the next; what training began with and ended with is always looked at.
+    pub judge_every: u32,
 }
 
 /// How updates become a model.

@@ -6,7 +6,7 @@ use covey_node::cancel::CancelFlag;
 use covey_protocol::round::Checked;
 use rayon::prelude::*;
 
-use super::{Tell, campaign, cancelled, clear, judge, keys, view};
+use super::{Tell, campaign, cancelled, clear, judge, judges, keys, view};
 use crate::SimError;
 use crate::learner::{Judged, Learns, worst_decile};
 use crate::metrics::RoundMetric;
@@ -24,27 +24,30 @@ pub(super) fn local(
     let rounds = scenario.training.rounds;
     let plan = plan(scenario, seed, &**learner)?;
     let peers: Vec<usize> = (0..learner.peers()).collect();
-    let each = peers.par_iter().map(|peer| -> Result<Vec<Judged>, SimError> {
+    let each = peers.par_iter().map(|peer| -> Result<Vec<Option<Judged>>, SimError> {
         let mut values = learner.start();
-        let mut judged = vec![learner.judge(&values)?];
+        let mut judged = vec![Some(learner.judge(&values)?)];
         for round in 1..=rounds {
             cancelled(cancel)?;
             values = step(&**learner, *peer, &plan, values, seed, round)?;
-            judged.push(learner.judge(&values)?);
+            let look = judges(scenario, round).then(|| learner.judge(&values));
+            judged.push(look.transpose()?);
         }
         Ok(judged)
     });
     let each = each.collect::<Result<Vec<_>, _>>()?;
     for round in 0..=rounds {
+        let judged: Vec<Judged> = each.iter().filter_map(|it| it[round as usize]).collect();
         let of = |pick: fn(&Judged) -> f64| {
-            let sum: f64 = each.iter().map(|judged| pick(&judged[round as usize])).sum();
-            sum / each.len().max(1) as f64
+            judged.iter().map(pick).sum::<f64>() / judged.len().max(1) as f64
         };
-        let worst_decile = worst_decile(each.iter().map(|it| it[round as usize].quality).collect());
         let mut metric = RoundMetric { seed, round, ..RoundMetric::default() };
-        let quality = of(|it| it.quality);
-        let loss = Some(of(|it| it.loss.unwrap_or(f64::NAN))).filter(|loss| loss.is_finite());
-        judge(&mut metric, Judged { quality, worst_decile, loss });
+        if !judged.is_empty() {
+            let worst_decile = worst_decile(judged.iter().map(|it| it.quality).collect());
+            let quality = of(|it| it.quality);
+            let loss = Some(of(|it| it.loss.unwrap_or(f64::NAN))).filter(|loss| loss.is_finite());
+            judge(&mut metric, Judged { quality, worst_decile, loss });
+        }
         tell(metric)?;
     }
     Ok(())
@@ -67,7 +70,9 @@ pub(super) fn central(
             values = step(&*pooled, 0, &plan, values, seed, round)?;
         }
         let mut metric = RoundMetric { seed, round, ..RoundMetric::default() };
-        judge(&mut metric, learner.judge(&values)?);
+        if judges(scenario, round) {
+            judge(&mut metric, learner.judge(&values)?);
+        }
         tell(metric)?;
     }
     Ok(())

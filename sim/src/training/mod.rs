@@ -31,6 +31,7 @@ use crate::scenario::{Algorithm, Scenario};
 use crate::seed::{Draw, derive};
 pub(crate) use fate::adversaries;
 use fate::{Fate, Nature};
+use party::Ground;
 
 /// Hears of each round when it is over, and may end the run.
 pub type Tell<'a> = &'a mut dyn FnMut(RoundMetric) -> Result<(), SimError>;
@@ -125,6 +126,12 @@ pub(crate) fn is_away(seed: u64, peer: usize, share: f64, hour: f64) -> bool {
     (hour / 24.0 - begins).rem_euclid(1.0) < share
 }
 
+/// Whether the values after that round are judged.
+fn judges(scenario: &Scenario, round: u32) -> bool {
+    let training = &scenario.training;
+    round == training.rounds || round.is_multiple_of(training.judge_every.max(1))
+}
+
 /// Sets what is judged of values.
 fn judge(metric: &mut RoundMetric, judged: Judged) {
     metric.quality = Some(judged.quality);
@@ -159,7 +166,7 @@ fn in_the_clear(
     let mut now = crate::world::START;
     let campaign = campaign::one_round(scenario, &*learner, &view, now)?;
     let natures = Nature::of_all(scenario, seed, learner.peers());
-    let ground = secure::ground(scenario, seed, &learner, &view)?;
+    let ground = Ground::of(scenario, seed, &learner, &view)?;
     let (mut values, mut memory) = (learner.start(), Vec::new());
     let mut metric = RoundMetric { seed, ..RoundMetric::default() };
     judge(&mut metric, learner.judge(&values)?);
@@ -185,7 +192,9 @@ fn in_the_clear(
             Err(SimError::Round(why)) => metric.failed = Some(why),
             Err(error) => return Err(error),
         }
-        judge(&mut metric, learner.judge(&values)?);
+        if judges(scenario, round) {
+            judge(&mut metric, learner.judge(&values)?);
+        }
         tell(metric)?;
     }
     Ok(())

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use covey_coordinator::GroupView;
 use covey_crypto::{Digest, SecretKey};
 use covey_net::memory::Network;
 use covey_node::api::{ApiError, ErrorCode};
@@ -13,19 +14,22 @@ use covey_node::env::Env;
 use covey_node::rounds::{
     Kept, News, Party, Trained, Tries, Unanswered, Wait, ask_over, training_ends, values,
 };
+use covey_privacy::Delta;
 use covey_privacy::encode::Layout;
 use covey_privacy::ledger::CollectionKey;
 use covey_privacy::rng::SimulationRng;
 use covey_protocol::ids::{Epoch, GroupId, NodeId, RequestId};
 use covey_protocol::round::{Checked, Company, Limits};
-use covey_protocol::secagg::Members;
+use covey_protocol::secagg::{Bounds, Demands, Members};
 use covey_protocol::wire::v1::round::{ClientMessage, RoundAnswer, RoundAsk, RoundRequest};
 use tokio::time::{Instant, sleep};
 
 use super::access::Access;
 use super::adversary;
 use super::fate::{Fate, Leaves};
+use crate::SimError;
 use crate::learner::Learns;
+use crate::scenario::Scenario;
 use crate::seed::{derive, derive_u64};
 
 /// What all peers share.
@@ -36,6 +40,38 @@ pub(super) struct Ground {
     pub(super) members: Members,
     pub(super) limits: Limits,
     pub(super) learner: Arc<dyn Learns>,
+}
+
+impl Ground {
+    /// Of a group as its coordinator sees it.
+    pub(super) fn of(
+        scenario: &Scenario,
+        seed: u64,
+        learner: &Arc<dyn Learns>,
+        view: &GroupView,
+    ) -> Result<Self, SimError> {
+        let sum = &scenario.sum;
+        let limits = Limits {
+            demands: Demands {
+                min_honest: 2,
+                collusion_permille: (1_000.0 * sum.collusion).round() as u16,
+                colluders: 1,
+                security_bits: Bounds::default().security_bits,
+            },
+            max_epsilon: None,
+            delta: Delta::new(scenario.privacy.delta).map_err(|error| SimError::bad(&error))?,
+            max_steps: u32::MAX,
+            max_bytes: u64::MAX,
+        };
+        Ok(Self {
+            seed,
+            group: view.group,
+            coordinator: view.coordinator,
+            members: view.members.clone(),
+            limits,
+            learner: Arc::clone(learner),
+        })
+    }
 }
 
 /// One peer, for as long as the run goes.

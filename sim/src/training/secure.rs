@@ -15,8 +15,7 @@ use covey_node::together::Together;
 use covey_privacy::ledger::{Account, Budget, Unit};
 use covey_privacy::{Delta, Epsilon, Rho};
 use covey_protocol::ids::NodeId;
-use covey_protocol::round::{Limits, Phase};
-use covey_protocol::secagg::{Bounds, Demands};
+use covey_protocol::round::Phase;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -24,43 +23,13 @@ use super::access::Access;
 use super::fate::{Fate, Nature};
 use super::host::Host;
 use super::party::{Ground, InRound, Peer, Seen, collection};
-use super::{Note, Tell, campaign, cancelled, drawn, epsilon, judge, keys, measured, view};
+use super::{Note, Tell, campaign, cancelled, drawn, epsilon, judge, judges, keys, measured, view};
 use crate::SimError;
 use crate::learner::Learns;
 use crate::metrics::{Event, RoundMetric};
 use crate::scenario::{Cut, Scenario};
 use crate::seed::{Draw, derive};
 use crate::spill::Spill;
-
-/// What peers share, of a group as its coordinator sees it.
-pub(super) fn ground(
-    scenario: &Scenario,
-    seed: u64,
-    learner: &Arc<dyn Learns>,
-    view: &GroupView,
-) -> Result<Ground, SimError> {
-    let sum = &scenario.sum;
-    let limits = Limits {
-        demands: Demands {
-            min_honest: 2,
-            collusion_permille: (1_000.0 * sum.collusion).round() as u16,
-            colluders: 1,
-            security_bits: Bounds::default().security_bits,
-        },
-        max_epsilon: None,
-        delta: Delta::new(scenario.privacy.delta).map_err(|error| SimError::bad(&error))?,
-        max_steps: u32::MAX,
-        max_bytes: u64::MAX,
-    };
-    Ok(Ground {
-        seed,
-        group: view.group,
-        coordinator: view.coordinator,
-        members: view.members.clone(),
-        limits,
-        learner: Arc::clone(learner),
-    })
-}
 
 /// Tasks that end with what made them.
 struct Background(JoinSet<()>);
@@ -116,7 +85,9 @@ pub(super) async fn train(
             coordinator.recent().into_iter().filter(|record| record.round > before).collect();
         let mut metric = run.told(round, &records, &seen);
         let (_, _, values) = coordinator.checkpoint().map_err(|error| SimError::bad(&error))?;
-        judge(&mut metric, learner.judge(&values)?);
+        if judges(scenario, round) {
+            judge(&mut metric, learner.judge(&values)?);
+        }
         tell(metric)?;
     }
     drop(background);
@@ -132,7 +103,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self, SimError> {
         let (coordinator, identities) = keys(seed, learner.peers());
         let view = view(seed, &coordinator, &identities)?;
-        let ground = Arc::new(ground(scenario, seed, learner, &view)?);
+        let ground = Arc::new(Ground::of(scenario, seed, learner, &view)?);
         let network = Network::new(crate::searching::network(scenario, seed)?);
         let clock = Arc::new(TokioClock::starting_at(crate::world::START));
         let together = Arc::new(Together::new());

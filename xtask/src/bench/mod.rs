@@ -3,6 +3,7 @@
 pub mod adopt;
 mod cache;
 pub mod embedder;
+pub mod experiments;
 pub mod federated;
 pub mod index;
 mod kmeans;
@@ -11,3 +12,4 @@ mod report;
 pub mod rounds;
 pub mod secagg;
 pub mod simulator;
+mod svg;

@@ -2,11 +2,13 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A benchmark's outcome, as docs/benchmarks/NAME.json holds it.
@@ -90,6 +92,24 @@ impl Report {
         );
         fs::write(folder.join(format!("{}.md", self.name)), page)?;
         Ok(())
+    }
+}
+
+/// What a benchmark wrote before.
+#[derive(Deserialize)]
+pub struct Earlier<T> {
+    pub date: String,
+    pub rows: Vec<T>,
+}
+
+/// What docs/benchmarks/NAME.json holds; nothing where it is not there.
+pub fn earlier<T: DeserializeOwned>(root: &Path, name: &str) -> Result<Earlier<T>> {
+    match fs::read(root.join(format!("docs/benchmarks/{name}.json"))) {
+        Ok(text) => Ok(serde_json::from_slice(&text)?),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Ok(Earlier { date: String::new(), rows: Vec::new() })
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

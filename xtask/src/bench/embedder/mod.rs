@@ -23,7 +23,7 @@ use covey_embedder::bench::Threads;
 use self::peers::Peers;
 use self::rows::{Dated, Row};
 use self::texts::Texts;
-use crate::bench::report::{Report, today};
+use crate::bench::report::{Report, earlier, today};
 
 /// Options of `cargo xtask bench embedder`.
 #[derive(Args)]
@@ -134,7 +134,8 @@ pub fn run(options: &Options, root: &Path) -> Result<()> {
     let mut bench = Bench { root, texts, peers, one: Threads::new(1)?, rounds: options.rounds };
     let data = options.data.file_name().unwrap_or_default().to_string_lossy();
     let command = format!("cargo xtask bench embedder --data {data}");
-    let mut kept = Kept { root, command, missing, rows: report::earlier(root)?, begun: Vec::new() };
+    let mut kept =
+        Kept { root, command, missing, rows: earlier(root, "embedder")?.rows, begun: Vec::new() };
     if wanted(Part::Inference) {
         kept.add(inference::measure(&mut bench)?)?;
     }

@@ -1,7 +1,5 @@
 //! docs/benchmarks/embedder.{json,md}, from the rows.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Result;
@@ -39,17 +37,6 @@ pub fn write(root: &Path, command: &str, rows: &[Dated], missing: Option<&str>) 
     report.goals.push(quality::size()?);
     report.write(root, command, &page(rows, &report.date, missing))?;
     Ok(report)
-}
-
-/// The rows of the report that is there, if one is.
-pub fn earlier(root: &Path) -> Result<Vec<Dated>> {
-    let text = match fs::read_to_string(root.join("docs/benchmarks/embedder.json")) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let mut report: serde_json::Value = serde_json::from_str(&text)?;
-    Ok(serde_json::from_value(report["rows"].take())?)
 }
 
 const INTRODUCTION: &str = "\

@@ -1,7 +1,7 @@
 //! Which plots are drawn from the rows.
 
 use super::rows::Row;
-use super::svg::{Axis, Series, plot};
+use crate::bench::svg::{Axis, Series, plot};
 
 /// Latency over size is shown for the cheapest setting that reaches this.
 pub const RECALL: f64 = 0.95;

@@ -1,7 +1,6 @@
 //! docs/benchmarks/index.{json,md} and its plots, from the rows.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -10,7 +9,7 @@ use super::goals::goals;
 use super::peers::Skipped;
 use super::plots;
 use super::rows::{OWN, Point, Row};
-use crate::bench::report::{Report, put};
+use crate::bench::report::{self, Earlier, Report, put};
 
 /// Recalls that the tables give the cheapest setting for.
 const RECALLS: [f64; 3] = [0.90, 0.95, 0.99];
@@ -51,14 +50,7 @@ pub fn write(root: &Path, command: &str, rows: &[Row], skipped: &[Skipped]) -> R
 
 /// The rows of the report that is there, if one is, with a note of when they were measured.
 pub fn earlier(root: &Path) -> Result<Vec<Row>> {
-    let text = match fs::read_to_string(root.join("docs/benchmarks/index.json")) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let mut report: serde_json::Value = serde_json::from_str(&text)?;
-    let date = report["date"].as_str().unwrap_or("an earlier day").to_owned();
-    let mut rows: Vec<Row> = serde_json::from_value(report["rows"].take())?;
+    let Earlier { date, mut rows } = report::earlier::<Row>(root, "index")?;
     // What was kept before has its note already.
     let measured =
         rows.iter_mut().filter(|row| row.note.as_ref().is_none_or(|note| !note.contains(KEPT)));

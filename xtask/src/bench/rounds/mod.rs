@@ -22,7 +22,7 @@ use clap::{Args, ValueEnum};
 use self::flower::Flower;
 use self::quality::Algorithm;
 use self::rows::{Dated, Row};
-use crate::bench::report::{Report, today};
+use crate::bench::report::{Report, earlier, today};
 
 /// Nodes, all of which take part.
 const CLIENTS: usize = 6;
@@ -106,7 +106,7 @@ impl Kept<'_> {
 
     /// Writes this run's rows, and those of parts that are not run, as they are there now: another run may be at them.
     fn write(&self) -> Result<Report> {
-        let mut rows = report::earlier(self.root)?;
+        let mut rows = earlier(self.root, "rounds")?.rows;
         rows.retain(|dated| !self.begun.contains(&dated.row.part()));
         rows.extend(self.rows.iter().cloned());
         rows.sort_by_key(|dated| dated.row.part());

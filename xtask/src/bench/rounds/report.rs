@@ -1,7 +1,5 @@
 //! docs/benchmarks/rounds.{json,md}, from the rows.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Result;
@@ -30,17 +28,6 @@ pub fn write(root: &Path, command: &str, rows: &[Dated], missing: Option<&str>) 
     report.goals.extend(cost::goals(&bare));
     report.write(root, command, &page(&bare, missing))?;
     Ok(report)
-}
-
-/// The rows of the report that is there, if one is.
-pub fn earlier(root: &Path) -> Result<Vec<Dated>> {
-    let text = match fs::read_to_string(root.join("docs/benchmarks/rounds.json")) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let mut report: serde_json::Value = serde_json::from_str(&text)?;
-    Ok(serde_json::from_value(report["rows"].take())?)
 }
 
 const QUALITY: &str = "

@@ -10,7 +10,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::bench::report::{Report, today};
+use crate::bench::report::{Report, earlier, today};
 
 /// Values of an update.
 const VALUES: u32 = 75_000;
@@ -77,7 +77,8 @@ impl Row {
 /// Runs the benchmark and writes docs/benchmarks/simulator.{json,md}.
 pub fn run(options: &Options, root: &Path) -> Result<()> {
     let wanted = |part| options.parts.is_empty() || options.parts.contains(&part);
-    let mut kept = Kept { root, rows: report::earlier(root)?, begun: Vec::new(), missing: None };
+    let mut kept =
+        Kept { root, rows: earlier(root, "simulator")?.rows, begun: Vec::new(), missing: None };
     let covey = ours::build(root)?;
     if wanted(Part::Flower) {
         let peer = match options.no_peers {

@@ -1,7 +1,5 @@
 //! docs/benchmarks/simulator.{json,md}, from the rows.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Result;
@@ -31,17 +29,6 @@ pub fn write(root: &Path, rows: &[Row], missing: Option<&str>) -> Result<Report>
     report.goals = goals(rows);
     report.write(root, "cargo xtask bench simulator", &page(rows, missing))?;
     Ok(report)
-}
-
-/// The rows of the report that is there, if one is.
-pub fn earlier(root: &Path) -> Result<Vec<Row>> {
-    let text = match fs::read_to_string(root.join("docs/benchmarks/simulator.json")) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let mut report: serde_json::Value = serde_json::from_str(&text)?;
-    Ok(serde_json::from_value(report["rows"].take())?)
 }
 
 fn goals(rows: &[Row]) -> Vec<Goal> {

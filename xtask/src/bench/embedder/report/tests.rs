@@ -65,10 +65,10 @@ fn goals_follow_from_the_rows() {
 #[test]
 fn a_page_has_a_line_for_each_engine_and_rows_are_read_back() {
     let root = tempfile::tempdir().expect("a temporary folder");
-    assert!(earlier(root.path()).expect("none is fine").is_empty());
+    assert!(earlier::<Dated>(root.path(), "embedder").expect("none is fine").rows.is_empty());
     let rows = rows();
     write(root.path(), "a command", &rows, Some("no network")).expect("it is written");
-    assert_eq!(earlier(root.path()).expect("rows"), rows);
+    assert_eq!(earlier::<Dated>(root.path(), "embedder").expect("rows").rows, rows);
     let page = fs::read_to_string(root.path().join("docs/benchmarks/embedder.md")).expect("a page");
     for part in [
         "| CPU ms | a chunk, 1 in a call | a chunk, 8 in a call |",
