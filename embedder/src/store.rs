@@ -33,7 +33,7 @@ pub use pull::{PullProgress, PullSource, PullStage};
 
 use crate::bert::{BertFiles, BertModel, Precision};
 use crate::compute::Backend;
-use crate::{BUILTIN_NAME, Compute, EmbedError, Embedder, ModelId, StaticModel, builtin};
+use crate::{BUILTIN_NAME, Compute, Embedder, ModelId, StaticModel, builtin};
 use error::io_at;
 use manifest::{ADAPTER, Manifest};
 

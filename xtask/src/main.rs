@@ -40,6 +40,8 @@ enum Bench {
     Adopt(bench::adopt::Options),
     /// Time and exactness of the embedder beside ONNX Runtime and the `tokenizers` crate.
     Embedder(bench::embedder::Options),
+    /// What learning together brings on retrieval sets, and known results in direction.
+    Experiments(bench::experiments::Options),
     /// Search quality of four federated nodes beside one node that holds everything.
     Federated(bench::federated::Options),
     /// Size, recall, time and memory of the index beside other engines.
@@ -62,6 +64,7 @@ fn main() -> Result<()> {
         Chore::Tidy => tidy::report(&root()),
         Chore::Bench(Bench::Adopt(options)) => bench::adopt::run(&options, &root()),
         Chore::Bench(Bench::Embedder(options)) => bench::embedder::run(&options, &root()),
+        Chore::Bench(Bench::Experiments(options)) => bench::experiments::run(&options, &root()),
         Chore::Bench(Bench::Federated(options)) => bench::federated::run(&options, &root()),
         Chore::Bench(Bench::Index(options)) => bench::index::run(&options, &root()),
         Chore::Bench(Bench::Privacy(options)) => bench::privacy::run(&options, &root()),

@@ -59,7 +59,7 @@ impl Row {
 
 /// Runs the experiments and writes docs/benchmarks/experiments.{json,md} and the figures in docs/experiments.
 pub fn run(options: &Options, root: &Path) -> Result<()> {
-    let covey = super::simulator::build(root)?;
+    let covey = super::simulator::ours::build(root)?;
     let mut sweeps = known::sweeps();
     for folder in &options.data {
         sweeps.extend(federated::sweeps(folder, None)?);
@@ -67,7 +67,10 @@ pub fn run(options: &Options, root: &Path) -> Result<()> {
             sweeps.extend(federated::sweeps(folder, Some(model))?);
         }
     }
-    let mut rows = earlier(root, "experiments")?.rows;
+    if let Some(first) = options.data.first() {
+        sweeps.extend(federated::cohorts(first)?);
+    }
+    let mut rows = earlier::<Row>(root, "experiments")?.rows;
     let begun = Instant::now();
     let wanted =
         |sweep: &&Sweep| options.only.as_ref().is_none_or(|part| sweep.name.contains(part));

@@ -106,7 +106,7 @@ impl Kept<'_> {
 
     /// Writes this run's rows, and those of parts that are not run, as they are there now: another run may be at them.
     fn write(&self) -> Result<Report> {
-        let mut rows = earlier(self.root, "rounds")?.rows;
+        let mut rows = earlier::<Dated>(self.root, "rounds")?.rows;
         rows.retain(|dated| !self.begun.contains(&dated.row.part()));
         rows.extend(self.rows.iter().cloned());
         rows.sort_by_key(|dated| dated.row.part());

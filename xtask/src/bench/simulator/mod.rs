@@ -1,7 +1,7 @@
 //! What simulating costs: beside Flower's simulation engine, as the number of peers grows, and as large as it gets.
 
 mod flower;
-mod ours;
+pub mod ours;
 mod report;
 
 use std::path::Path;

@@ -1,5 +1,7 @@
+use std::fs;
+
 use super::*;
-use crate::bench::report::Goal;
+use crate::bench::report::{Goal, earlier};
 
 fn inference(engine: &str, text: &str, batch: u32, cpu_ms: f64) -> Row {
     Row::Inference(Inference {
