@@ -222,7 +222,9 @@ impl Run {
                     let round = self.plan.plan().round;
                     tracing::info!(round, %phase, all, done, "a round has come to its next phase");
                 }
-                Effect::Ended(ended) => self.ended = Some(ended.map_err(|fault| self.failed(&fault))),
+                Effect::Ended(ended) => {
+                    self.ended = Some(ended.map_err(|fault| self.failed(&fault)))
+                }
                 // Done where it arose; on the way through the journal the bytes are there.
                 Effect::Store { .. } | Effect::Add(_) => {}
             }
@@ -235,10 +237,9 @@ impl Run {
         let culprit = match fault.culprit {
             Culprit::Client(client) => Some(client),
             // Of the others nobody can tell who did it.
-            Culprit::Either(_)
-            | Culprit::Disputed(_)
-            | Culprit::Coordinator
-            | Culprit::Nobody => None,
+            Culprit::Either(_) | Culprit::Disputed(_) | Culprit::Coordinator | Culprit::Nobody => {
+                None
+            }
         };
         let silent = self.attempt.silent().iter().copied();
         Failed { why: fault.to_string(), sit_out: culprit.into_iter().chain(silent).collect() }

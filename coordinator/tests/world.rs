@@ -179,8 +179,7 @@ impl World {
             let plan = announced.plan.verify(&id(0)).expect("sound");
             let members = self.view.members.clone();
             let (rng, attempt) = (&mut self.rng, announced.attempt);
-            let machine =
-                Participant::check_in(&plan, attempt, &members, &limits(), &key(n), rng);
+            let machine = Participant::check_in(&plan, attempt, &members, &limits(), &key(n), rng);
             let machine = machine.expect("checks in");
             let message = Box::new(machine.message());
             self.ask(n, RoundAsk::Step { terms: machine.terms(), message });
