@@ -17,7 +17,7 @@ pub(super) struct FileBlobs(PathBuf);
 
 impl FileBlobs {
     /// In a folder that is there. Files that were not finished when a process was killed may hold secrets, and go.
-    pub(super) fn open(folder: PathBuf) -> Result<Self, StoreError> {
+    pub(super) fn in_folder(folder: PathBuf) -> Result<Self, StoreError> {
         let blobs = Self(folder);
         blobs.remove_if(|name| name.starts_with('.') && name.ends_with(".part"))?;
         Ok(blobs)
@@ -106,7 +106,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let memory = crate::store::MemoryStores::new();
         let of_memory = crate::store::Stores::blobs(&memory);
-        let of_disk = FileBlobs::open(dir.path().to_owned()).expect("opens");
+        let of_disk = FileBlobs::in_folder(dir.path().to_owned()).expect("opens");
         for blobs in [&of_disk as &dyn Blobs, &*of_memory] {
             assert_eq!(blobs.get("a-1").expect("reads"), None);
             blobs.put("a-1", b"one").expect("writes");
@@ -138,7 +138,7 @@ mod tests {
         for name in [".p0123-record.part", "p0123-seen", ".keep", "x.part"] {
             std::fs::write(dir.path().join(name), b"half a secret").expect("writes");
         }
-        FileBlobs::open(dir.path().to_owned()).expect("opens");
+        FileBlobs::in_folder(dir.path().to_owned()).expect("opens");
         let files = std::fs::read_dir(dir.path()).expect("lists");
         let mut names: Vec<_> = files.map(|file| file.expect("a file").file_name()).collect();
         names.sort();
