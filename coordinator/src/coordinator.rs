@@ -233,12 +233,15 @@ impl Coordinator {
     /// If the store fails.
     pub fn stop(&self, now: UnixMillis) -> Result<(), CoordinatorError> {
         let mut inner = self.inner();
-        if let Some(run) = inner.run.take() {
-            let mut record = record(&inner.state, &run.plan, now, failed("it was stopped"));
-            record.phases = run.phases(now);
-            self.record(&mut inner, record)?;
-        }
         let mut state = inner.state.clone();
+        if let Some(run) = &inner.run {
+            if run.may_have_cost() {
+                state.pay(&run.plan);
+            }
+            let record = record(&inner, &run.plan, now, failed("it was stopped"));
+            self.record(&mut inner, record)?;
+            inner.run = None;
+        }
         state.stop_asking();
         (state.campaign, state.current) = (None, None);
         self.write(&mut inner, state)?;
@@ -248,12 +251,14 @@ impl Coordinator {
     /// Answers one request of `from`, who is a member now.
     pub fn serve(&self, from: &NodeId, request: RoundRequest, now: UnixMillis) -> RoundReply {
         let RoundRequest { id, ask, .. } = request;
-        let answer = self.answer(from, ask, now).unwrap_or_else(|error| {
+        let mut inner = self.inner();
+        let answer = self.answer(&mut inner, from, ask, now).unwrap_or_else(|error| {
             tracing::error!(%error, "the coordinator could not answer");
-            // What is in memory may be ahead of the journal, which is what counts.
-            self.inner().run = None;
+            // What is in memory may be ahead of the journal, which is what counts. Nobody is answered out of it in between.
+            inner.run = None;
             RoundAnswer::Refused(RoundRefusal::Busy)
         });
+        drop(inner);
         RoundReply { id, answer }
     }
 
@@ -283,10 +288,8 @@ impl Coordinator {
 
     /// What updates look like in the rounds of the campaign that is on; nothing if there is none, or no plan comes of it now.
     pub fn layout(&self, view: &GroupView, now: UnixMillis) -> Option<Layout> {
-        let inner = self.inner();
-        let (campaign, _) = inner.state.campaign.as_ref()?;
-        let start = inner.state.checkpoint.as_ref()?.values;
-        campaign.plan(view, inner.state.round + 1, start, now).ok()?.check().ok()
+        let (campaign, round, start) = self.shown().planned.clone()?;
+        campaign.plan(view, round, start, now).ok()?.check().ok()
     }
 
     /// When [`Coordinator::tick`] is next due, if ever.
@@ -391,14 +394,15 @@ fn failed(why: impl Into<String>) -> Came {
     Came::Failed { why: why.into() }
 }
 
-fn record(state: &State, plan: &Checked, at: UnixMillis, came: Came) -> RoundRecord {
+fn record(inner: &Inner, plan: &Checked, at: UnixMillis, came: Came) -> RoundRecord {
+    let run = inner.run.as_ref();
     RoundRecord {
         round: plan.plan().round,
-        attempt: state.current.as_ref().map_or(0, |current| current.attempt),
+        attempt: inner.state.current.as_ref().map_or(0, |current| current.attempt),
         plan: plan.digest(),
         at,
-        cost: plan.cost(),
+        cost: plan.cost().filter(|_| run.is_some_and(Run::may_have_cost)),
         came,
-        phases: Vec::new(),
+        phases: run.map(|run| run.phases(at)).unwrap_or_default(),
     }
 }

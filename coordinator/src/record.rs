@@ -17,7 +17,7 @@ pub struct RoundRecord {
     pub plan: Digest,
     /// When it ended, by the coordinator's clock.
     pub at: UnixMillis,
-    /// What one participant paid, if it reached that.
+    /// What one participant paid, if the attempt came that far, whether or not anything came of it.
     pub cost: Option<Rho>,
     /// What came of it.
     pub came: Came,

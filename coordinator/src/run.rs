@@ -3,10 +3,11 @@
 use covey_crypto::{Digest, SecretKey};
 use covey_protocol::ids::{NodeId, UnixMillis};
 use covey_protocol::limits::MAX_ROUND_REQUEST;
-use covey_protocol::round::{Answer, Attempt, Checked, Effect, Ended, Phase};
-use covey_protocol::secagg::Members;
+use covey_protocol::round::{Answer, Attempt, Checked, Effect, Phase};
+use covey_protocol::secagg::server::Summed;
+use covey_protocol::secagg::{Culprit, Fault, Members};
 use covey_protocol::wire;
-use covey_protocol::wire::v1::round::{Awaited, ClientMessage, ServerMessage};
+use covey_protocol::wire::v1::round::{Awaited, ClientMessage, Over, ServerMessage};
 use serde::{Deserialize, Serialize};
 
 use crate::coordinator::CoordinatorError;
@@ -18,10 +19,24 @@ pub(crate) struct Run {
     pub(crate) plan: Checked,
     pub(crate) terms: Digest,
     attempt: Attempt,
-    ended: Option<Ended>,
+    ended: Option<Result<Summed, Failed>>,
+    /// Whether nobody knows any more what was answered in it: its journal is damaged, and it has failed.
+    lost: bool,
     /// When each phase began.
     begun: Vec<(Phase, UnixMillis)>,
 }
+
+/// How an attempt failed.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    /// For people.
+    pub(crate) why: String,
+    /// Who sits out the other attempts at the plan: whom it is blamed on beyond doubt, and who was silent in the phase that it failed in.
+    pub(crate) sit_out: Vec<NodeId>,
+}
+
+/// Bytes of an entry's digest that stand before it. A loss of power can leave a file longer than what was written to it.
+const SEAL: usize = 8;
 
 /// What the journal holds. The message is kept as its bytes, which its sender chose and the wire's bounds hold.
 #[derive(Serialize, Deserialize)]
@@ -60,31 +75,39 @@ impl Run {
             .without(&current.sit_out, &members);
         let terms = plan.terms(current.attempt).digest();
         let begun = vec![(attempt.phase(), current.opened)];
-        let mut run = Self { plan, terms, attempt, ended: None, begun };
-        let entries = store.journal()?;
-        let decode = |bytes: &Vec<u8>| postcard::from_bytes::<Entry>(bytes);
-        let entries: Result<Vec<Entry>, _> = entries.iter().map(decode).collect();
-        let entries = entries.map_err(|_| CoordinatorError::Damaged)?;
-        let ours = matches!(entries.first(), Some(Entry::Begin { terms: of }) if *of == terms);
-        if !ours {
-            // What an attempt left that is over.
-            store.clear()?;
-            journal(store, &Entry::Begin { terms })?;
-            return Ok(run);
+        let mut run = Self { plan, terms, attempt, ended: None, lost: false, begun };
+        let sealed = store.journal()?;
+        match sealed.first().map(|first| opened(first)) {
+            Some(Some(Entry::Begin { terms: of })) if of == terms => {}
+            // What an attempt left that is over, or nothing.
+            Some(Some(Entry::Begin { .. })) | None => {
+                store.clear()?;
+                journal(store, &Entry::Begin { terms })?;
+                return Ok(run);
+            }
+            Some(Some(Entry::Step { .. } | Entry::Added { .. } | Entry::Tick { .. }) | None) => {
+                run.lose();
+                return Ok(run);
+            }
         }
-        for entry in entries {
-            let (effects, now) = match entry {
-                Entry::Begin { .. } => continue,
-                Entry::Step { from, message, now } => {
-                    let message = wire::decode(&message, MAX_ROUND_REQUEST)
-                        .map_err(|_| CoordinatorError::Damaged)?;
+        for sealed in &sealed[1..] {
+            let (effects, now) = match opened(sealed) {
+                Some(Entry::Step { from, message, now }) => {
+                    let Ok(message) = wire::decode(&message, MAX_ROUND_REQUEST) else {
+                        run.lose();
+                        return Ok(run);
+                    };
                     (run.attempt.step(&from, message, key, now).effects, now)
                 }
-                Entry::Added { from, now } => {
+                Some(Entry::Added { from, now }) => {
                     let bytes = store.spooled(&from)?;
                     (run.attempt.added(&from, &bytes, key, now).effects, now)
                 }
-                Entry::Tick { now } => (run.attempt.tick(key, now), now),
+                Some(Entry::Tick { now }) => (run.attempt.tick(key, now), now),
+                Some(Entry::Begin { .. }) | None => {
+                    run.lose();
+                    return Ok(run);
+                }
             };
             run.note(effects, now);
         }
@@ -96,8 +119,20 @@ impl Run {
         Ok(run)
     }
 
+    /// Ends it: what it answered so far cannot be told, so nothing more is answered. The checkpoint is another matter.
+    fn lose(&mut self) {
+        tracing::error!("the journal of a round is damaged, as after a loss of power");
+        let why = "the coordinator's journal of it is damaged, as after a loss of power".to_owned();
+        (self.lost, self.ended) = (true, Some(Err(Failed { why, sit_out: Vec::new() })));
+    }
+
     pub(crate) fn phase(&self) -> Phase {
-        self.attempt.phase()
+        if self.lost { Phase::Over } else { self.attempt.phase() }
+    }
+
+    /// Whether participants may have paid for it.
+    pub(crate) fn may_have_cost(&self) -> bool {
+        self.lost || self.begun.iter().any(|(phase, _)| *phase == Phase::Uploads)
     }
 
     /// How many take part, and how many are done with the phase.
@@ -105,8 +140,9 @@ impl Run {
         self.attempt.progress()
     }
 
+    /// When it is to be looked at; nothing if its end waits to be taken.
     pub(crate) fn wake_at(&self) -> Option<UnixMillis> {
-        self.attempt.wake_at()
+        self.attempt.wake_at().filter(|_| self.ended.is_none())
     }
 
     /// How long each phase has taken, the one that is on until `now`.
@@ -120,7 +156,7 @@ impl Run {
     }
 
     /// How it ended, once.
-    pub(crate) fn take_end(&mut self) -> Option<Ended> {
+    pub(crate) fn take_end(&mut self) -> Option<Result<Summed, Failed>> {
         self.ended.take()
     }
 
@@ -130,7 +166,7 @@ impl Run {
         store: &dyn Store,
         now: UnixMillis,
     ) -> Result<(), CoordinatorError> {
-        if self.attempt.is_due(now) {
+        if !self.lost && self.attempt.is_due(now) {
             journal(store, &Entry::Tick { now })?;
             let effects = self.attempt.tick(key, now);
             self.note(effects, now);
@@ -146,6 +182,9 @@ impl Run {
         store: &dyn Store,
         now: UnixMillis,
     ) -> Result<ServerMessage, CoordinatorError> {
+        if self.lost {
+            return Ok(ServerMessage::Over(Over::Failed));
+        }
         let bytes = kept(&message).then(|| wire::encode(&message));
         let Answer { mut reply, keep, effects } = self.attempt.step(from, message, key, now);
         if let Some(message) = bytes.filter(|_| keep) {
@@ -183,11 +222,27 @@ impl Run {
                     let round = self.plan.plan().round;
                     tracing::info!(round, %phase, all, done, "a round has come to its next phase");
                 }
-                Effect::Ended(ended) => self.ended = Some(ended),
+                Effect::Ended(ended) => {
+                    self.ended = Some(ended.map_err(|fault| self.failed(&fault)))
+                }
                 // Done where it arose; on the way through the journal the bytes are there.
                 Effect::Store { .. } | Effect::Add(_) => {}
             }
         }
+    }
+}
+
+impl Run {
+    fn failed(&self, fault: &Fault) -> Failed {
+        let culprit = match fault.culprit {
+            Culprit::Client(client) => Some(client),
+            // Of the others nobody can tell who did it.
+            Culprit::Either(_) | Culprit::Disputed(_) | Culprit::Coordinator | Culprit::Nobody => {
+                None
+            }
+        };
+        let silent = self.attempt.silent().iter().copied();
+        Failed { why: fault.to_string(), sit_out: culprit.into_iter().chain(silent).collect() }
     }
 }
 
@@ -214,5 +269,18 @@ const fn kept(message: &ClientMessage) -> bool {
 
 fn journal(store: &dyn Store, entry: &Entry) -> Result<(), CoordinatorError> {
     let bytes = postcard::to_allocvec(entry).expect("every sequence in an entry knows its length");
-    Ok(store.append(&bytes)?)
+    Ok(store.append(&[&seal(&bytes)[..], &bytes].concat())?)
+}
+
+/// What stands before an entry.
+fn seal(bytes: &[u8]) -> [u8; SEAL] {
+    let digest = Digest::of("covey coordinator journal v1", &[bytes]);
+    let (first, _) = digest.as_bytes().split_first_chunk().expect("a digest is longer");
+    *first
+}
+
+/// An entry of the journal, if it is whole.
+fn opened(sealed: &[u8]) -> Option<Entry> {
+    let (before, bytes) = sealed.split_first_chunk::<SEAL>()?;
+    postcard::from_bytes(bytes).ok().filter(|_| *before == seal(bytes))
 }

@@ -136,7 +136,7 @@ pub(crate) struct Current {
     pub attempt: u32,
     /// When that began.
     pub opened: UnixMillis,
-    /// Members to blame for an attempt before it, which goes on without them.
+    /// Members to blame for an attempt before it, and those who were silent in the phase that it failed in: it goes on without them.
     pub sit_out: Vec<NodeId>,
 }
 

@@ -3,7 +3,8 @@
 use covey_coordinator::store::Store;
 use covey_coordinator::{Came, Campaign, CoordinatorError, rule};
 use covey_crypto::Digest;
-use covey_protocol::round::Rule;
+use covey_privacy::NoiseMultiplier;
+use covey_protocol::round::{Contribution, Rule, Weighting};
 use covey_protocol::wire::v1::round::{ClientMessage, RoundAnswer, RoundAsk, RoundRefusal};
 
 use crate::world::{NOW, World, campaign, id, target, view};
@@ -101,15 +102,106 @@ fn a_failed_attempt_leaves_its_record_and_another_follows() {
     assert_eq!(world.announced(1).expect("the plan again").attempt, 1);
     let (_, _, values) = world.coordinator.checkpoint().expect("as before");
     assert_eq!(values, start);
-    world.attempt(&[0, 1, 2, 3], &[]);
-    world.wait(11_000);
     let records = world.coordinator.records().expect("records");
-    let made: Vec<bool> =
-        records.iter().map(|it| matches!(it.came, Came::Checkpoint { .. })).collect();
-    assert_eq!(made, [false, true]);
-    assert_eq!((records[0].attempt, records[1].attempt), (0, 1));
     let Came::Failed { why } = &records[0].came else { panic!("it failed") };
     assert!(why.contains("A28"), "{why}");
+    assert_eq!(world.coordinator.status().cost, None, "vectors were masked without noise");
+}
+
+#[test]
+fn who_was_silent_when_an_attempt_failed_sits_the_next_one_out() {
+    let mut world = World::new(8, true);
+    let mut campaign = campaign(2);
+    campaign.contribution = noise(campaign.contribution);
+    world.begin(campaign, &[0.0_f32; 50]);
+    let (all, gone) = ([0, 1, 2, 3, 4, 5, 6, 7], [5, 6, 7]);
+    world.attempt(&all, &gone);
+    assert_eq!(world.announced(1).expect("the plan again").attempt, 1);
+    // They are back and told so, and the others, who pay again, do not wait for them.
+    world.attempt(&all, &[]);
+    let records = world.coordinator.records().expect("records");
+    assert!(matches!(&records[0].came, Came::Failed { why } if why.contains("A28")), "{records:?}");
+    let Came::Checkpoint { participants, .. } = &records[1].came else { panic!("{records:?}") };
+    assert_eq!(*participants, 5);
+    // Both attempts cost those who stayed, and that is said of the checkpoint.
+    let one = records[0].cost.expect("noise").get();
+    assert_eq!(records[1].cost.map(|cost| cost.get()), Some(one));
+    let cost = world.coordinator.status().cost.expect("noise").get();
+    assert!(cost >= 2.0 * one && cost < 2.000_001 * one, "{cost}, {one} each");
+    // The next plan is open to everybody.
+    world.wait(5_000);
+    world.attempt(&all, &[]);
+    let records = world.coordinator.records().expect("records");
+    assert!(matches!(records[2].came, Came::Checkpoint { participants: 8, .. }), "{records:?}");
+}
+
+#[test]
+fn an_attempt_that_nobody_masked_for_costs_nothing() {
+    let mut world = World::new(4, false);
+    let mut campaign = campaign(1);
+    campaign.contribution = noise(campaign.contribution);
+    world.begin(campaign, &[0.0_f32; 50]);
+    world.attempt(&[0, 1], &[]);
+    let records = world.coordinator.records().expect("records");
+    assert_eq!((records.len(), records[0].cost), (1, None));
+    assert_eq!(world.coordinator.status().cost, Some(covey_privacy::Rho::ZERO));
+}
+
+#[test]
+fn a_damaged_journal_fails_the_attempt_and_leaves_the_checkpoint() {
+    let seen = |world: &World| world.store.journal().expect("reads");
+    // Zeros at the end, half an entry, a bit, no beginning, nothing but zeros.
+    let damages: [fn(Vec<Vec<u8>>) -> Vec<Vec<u8>>; 5] = [
+        |mut it| {
+            it.push(Vec::new());
+            it
+        },
+        |mut it| {
+            let last = it.last_mut().expect("some");
+            last.truncate(last.len() / 2);
+            it
+        },
+        |mut it| {
+            it[1][20] ^= 1;
+            it
+        },
+        |mut it| {
+            it.remove(0);
+            it
+        },
+        |it| vec![vec![0; it[0].len()]],
+    ];
+    for (number, damage) in damages.into_iter().enumerate() {
+        let mut world = World::new(5, false);
+        world.begin(campaign(1), &[0.25_f32; 50]);
+        let announced = world.announced(1).expect("a plan");
+        world.check_in(&[0, 1, 2]);
+        assert!(seen(&world).len() > 2);
+        let damaged = damage(seen(&world));
+        world.store.clear().expect("clears");
+        for entry in damaged {
+            world.store.append(&entry).expect("appends");
+        }
+        world.restart();
+        world.wait(1);
+        let records = world.coordinator.records().expect("records");
+        let Came::Failed { why } = &records[0].came else { panic!("{number}: {records:?}") };
+        assert!(why.contains("journal"), "{why}");
+        let again = world.announced(1).expect("the plan again");
+        assert_eq!((again.attempt, again.plan), (1, announced.plan));
+        world.attempt(&[0, 1, 2, 3, 4], &[]);
+        assert_eq!(world.coordinator.status().rounds, 1, "{number}");
+    }
+}
+
+/// The same with noise, and neither weights nor measures.
+fn noise(contribution: Contribution) -> Contribution {
+    Contribution {
+        noise: Some(NoiseMultiplier::new(1.0).expect("above 0")),
+        weighting: Weighting::Uniform,
+        measures: vec![],
+        ..contribution
+    }
 }
 
 #[test]

@@ -172,6 +172,20 @@ impl World {
         values
     }
 
+    /// `who` check in, and are not heard of again.
+    pub fn check_in(&mut self, who: &[usize]) {
+        for &n in who {
+            let announced = self.announced(n).expect("a plan");
+            let plan = announced.plan.verify(&id(0)).expect("sound");
+            let members = self.view.members.clone();
+            let (rng, attempt) = (&mut self.rng, announced.attempt);
+            let machine = Participant::check_in(&plan, attempt, &members, &limits(), &key(n), rng);
+            let machine = machine.expect("checks in");
+            let message = Box::new(machine.message());
+            self.ask(n, RoundAsk::Step { terms: machine.terms(), message });
+        }
+    }
+
     /// `who` check in and send `update`s; those of `gone` are not heard of again once they have dealt shares.
     pub fn attempt(&mut self, who: &[usize], gone: &[usize]) {
         let mut machines = Vec::new();

@@ -22,7 +22,7 @@ mod values;
 pub use attempt::{Answer, Attempt, Effect, Ended, Phase};
 pub use check::{Check, Refused};
 pub use company::{Company, Strangers};
-pub use limits::{Known, Limits};
+pub use limits::{Known, Limits, STEP_TOKENS};
 pub use manifest::{Evaluation, MANIFEST_VERSION, Manifest, SignedManifest};
 pub use participant::{Broken, Next, Participant, Standstill};
 pub use plan::{

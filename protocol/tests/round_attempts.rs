@@ -33,6 +33,7 @@ fn everybody_stays_and_all_are_told() {
         let outcome = World::new(&plan, &[Fate::Stays; 24], 1).run();
         sums(&outcome);
         assert_eq!(outcome.ended.as_ref().map(|summed| summed.survivors.len()), Ok(24));
+        assert_eq!(outcome.silent, []);
         // Whoever comes back once all is done hears so; others were sent home by the end itself.
         assert!(outcome.told.values().all(|over| *over == Some(Over::Done)));
         let neighbours = topology == Topology::Sparse;
@@ -71,6 +72,10 @@ fn too_few_are_left_and_the_attempt_ends() {
         fates[..4].fill(Fate::Leaves(messages));
         let outcome = World::new(&plan, &fates, 4).run();
         assert_eq!(outcome.ended.as_ref().expect_err("too few").check, Check::TooFew);
+        // It is known who was silent, and nobody else is named. One may have been quicker than its end.
+        let gone: Vec<NodeId> = (0..4).map(id).collect();
+        assert!(outcome.silent.len() >= 3, "{:?} after {messages}", outcome.silent);
+        assert!(outcome.silent.iter().all(|silent| gone.contains(silent)));
         assert!(outcome.told.values().all(|over| matches!(over, None | Some(Over::Failed))));
     }
 }

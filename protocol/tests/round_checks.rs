@@ -5,8 +5,8 @@ use covey_privacy::{Epsilon, NoiseMultiplier};
 use covey_protocol::group::{CurrentRelease, Release};
 use covey_protocol::ids::{GroupId, NodeId, UnixMillis};
 use covey_protocol::round::{
-    Check, Evaluation, Known, Limits, MANIFEST_VERSION, Manifest, Measure, Plan, Rule,
-    SignedManifest, SignedPlan, Task, Weighting,
+    Check, Evaluation, Known, Learning, Limits, MANIFEST_VERSION, Manifest, Measure, Plan, Rule,
+    STEP_TOKENS, SignedManifest, SignedPlan, Task, Weighting,
 };
 use covey_protocol::secagg::{Bounds, Members, Topology};
 use covey_protocol::wire::encode;
@@ -197,10 +197,26 @@ fn r8_more_work_than_is_given() {
     assert_eq!(refuses(&sound(), &few_bytes, &known(&members)), Some(Check::Work));
     let enough = Limits { max_steps: 100, max_bytes: 2_400, ..limits() };
     assert_eq!(refuses(&sound(), &enough, &known(&members)), None);
+    // Steps are of so many tokens: eight times those of 32 pairs with 128.
+    for (batch, max_tokens, max_steps, check) in [
+        (256, 128, 100, None),
+        (257, 128, 100, Some(Check::Work)),
+        (512, 128, 50, None),
+        (512, 128, 51, Some(Check::Work)),
+        (4_096, 512, 1, None),
+        (4_096, 512, 2, Some(Check::Work)),
+    ] {
+        let mut plan = sound();
+        let learning = plan.learning;
+        plan.learning = Learning { batch, max_tokens, max_steps, ..learning };
+        let limits = Limits { max_steps: 100, ..limits() };
+        assert_eq!(refuses(&plan, &limits, &known(&members)), check, "{batch} {max_tokens}");
+    }
+    assert_eq!(STEP_TOKENS, 256 * 128);
     // No steps at all, two times the values, and three numbers.
     let mut plan = sound();
     evaluating(&mut plan);
-    let enough = Limits { max_steps: 0, max_bytes: 2_412, ..limits() };
+    let enough = Limits { max_steps: 1, max_bytes: 2_412, ..limits() };
     assert_eq!(refuses(&plan, &enough, &known(&members)), None);
     let few_bytes = Limits { max_bytes: 2_411, ..limits() };
     assert_eq!(refuses(&plan, &few_bytes, &known(&members)), Some(Check::Work));

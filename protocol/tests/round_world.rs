@@ -174,6 +174,8 @@ pub struct Outcome {
     /// How many times each paid.
     pub paid: BTreeMap<NodeId, u32>,
     pub phases: Vec<Phase>,
+    /// Who was silent in the phase that failed.
+    pub silent: Vec<NodeId>,
 }
 
 impl World {
@@ -266,6 +268,7 @@ impl World {
             told: self.peers.iter().map(|(id, peer)| (*id, peer.over)).collect(),
             paid: self.peers.iter().map(|(id, peer)| (*id, peer.paid)).collect(),
             phases: self.phases,
+            silent: self.attempt.silent().to_vec(),
         }
     }
 

@@ -80,9 +80,14 @@ fn a_release_is_made_and_adopted_by_itself() {
     let campaign = status(ada)["campaign"].clone();
     assert_eq!((&campaign["rounds"], &campaign["next_release"]), (&2.into(), &Value::Null));
     assert_eq!(campaign["release_every_s"], 7 * 86_400);
-    // By hand there is no limit, and Ben is offered the new one.
+    // By hand there is no limit, and Ben is offered the new one. One a day is tried by itself, more by command.
     ada.json(&["model", "release", "lab"]);
     for person in [ada, ben, lab.person(2), eve] {
+        wait_until("each to leave the next release for today", || {
+            let why = status(person)["not_adopted"].clone();
+            why.as_str().is_some_and(|why| why.contains("tried within a day"))
+        });
+        person.json(&["model", "adopt", "lab"]);
         wait_until("each to use the next release", || uses(person, 2));
     }
     let kept = eve.json(&["model", "releases", "lab", "--keep", "0"]);

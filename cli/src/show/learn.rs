@@ -65,6 +65,10 @@ fn learning(it: &LearnInfo, out: &mut dyn Write, style: Style) -> io::Result<()>
             "  Trained for round {}: {steps} on {pairs} in {seconds:.1} s, update {norm:.4}",
             trained.round
         )?;
+        if let Some(why) = &trained.nothing {
+            let why = clean(why);
+            writeln!(out, "  Nothing was learnt, so zeros are sent, at the same price: {why}")?;
+        }
     }
     if let Some(refused) = &it.refused {
         writeln!(out, "  {} {}", style.bad("No part is taken:"), clean(refused))?;

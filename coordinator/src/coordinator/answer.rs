@@ -16,14 +16,14 @@ use crate::store::Key;
 impl Coordinator {
     pub(super) fn answer(
         &self,
+        inner: &mut Inner,
         from: &NodeId,
         ask: RoundAsk,
         now: UnixMillis,
     ) -> Result<RoundAnswer, CoordinatorError> {
-        let mut inner = self.inner();
         Ok(match ask {
             RoundAsk::Status => RoundAnswer::Status(inner.announced().map(Box::new)),
-            RoundAsk::Values { of, offset } => match self.values(&mut inner, &of)? {
+            RoundAsk::Values { of, offset } => match self.values(inner, &of)? {
                 Some(values) => piece(&values, offset),
                 None => RoundAnswer::Refused(RoundRefusal::NoSuchValues),
             },
@@ -39,7 +39,7 @@ impl Coordinator {
                     tracing::debug!(attempt = %last.short(), "asked about an attempt that is over");
                     return Ok(RoundAnswer::Step(ServerMessage::Over(over)));
                 }
-                let run = self.run(&mut inner)?.filter(|run| run.terms == terms);
+                let run = self.run(inner)?.filter(|run| run.terms == terms);
                 let Some(run) = run else {
                     return Ok(RoundAnswer::Refused(RoundRefusal::NoSuchAttempt));
                 };

@@ -65,20 +65,30 @@ impl State {
         }
     }
 
+    /// Adds what an attempt cost to what a member has paid who takes part in everything, whether or not anything came of it.
+    pub(super) fn pay(&mut self, plan: &Checked) {
+        let of = match (plan.plan().task, &mut self.candidate) {
+            (Task::Evaluate { .. }, Some(candidate)) => {
+                candidate.checkpoint.cost = sum_of(candidate.checkpoint.cost, plan.cost());
+                // What comes after was paid for by the same members.
+                Some(candidate.checkpoint.lineage())
+            }
+            (Task::Evaluate { .. }, None) => return,
+            (Task::Train, _) => None,
+        };
+        let newest = self.checkpoint.as_mut();
+        if let Some(newest) = newest.filter(|it| of.is_none_or(|of| it.lineage() == of)) {
+            newest.cost = sum_of(newest.cost, plan.cost());
+        }
+    }
+
     /// What became of the last attempt at an evaluation.
-    pub(super) fn evaluated(&mut self, plan: &Checked, came: &Came, now: UnixMillis) {
+    pub(super) fn evaluated(&mut self, came: &Came, now: UnixMillis) {
         let again = Some(now.plus(ASKED_AGAIN_MS));
         let Some(candidate) = &mut self.candidate else { return };
         let Stage::Asked { quorum, .. } = candidate.stage else { return };
         match came {
             Came::Evaluated(evaluation) => {
-                candidate.checkpoint.cost = sum_of(candidate.checkpoint.cost, plan.cost());
-                // What comes after was paid for by the same members.
-                let lineage = candidate.checkpoint.lineage();
-                if let Some(newest) = self.checkpoint.as_mut().filter(|it| it.lineage() == lineage)
-                {
-                    newest.cost = sum_of(newest.cost, plan.cost());
-                }
                 let Evaluation { members, loss_before, loss_after, no_worse, .. } = *evaluation;
                 candidate.stage = if evaluation.satisfies(quorum) {
                     Stage::Ready { evaluation: Some(*evaluation), made: None }

@@ -3,12 +3,12 @@
 use covey_protocol::ids::UnixMillis;
 use covey_protocol::round::{Checked, SignedPlan, Start, Task};
 use covey_protocol::secagg::server::Summed;
-use covey_protocol::secagg::{Culprit, Fault};
 use covey_protocol::wire::v1::round::Over;
 
 use super::{Coordinator, CoordinatorError, GroupView, Inner, evaluate, failed, record};
 use crate::learnt::{Learnt, Unlearnt};
 use crate::record::Came;
+use crate::run::{Failed, Run};
 use crate::state::{Current, Memory, State};
 
 impl Coordinator {
@@ -70,16 +70,12 @@ impl Coordinator {
         &self,
         inner: &mut Inner,
         plan: &Checked,
-        ended: Result<Summed, Fault>,
+        ended: Result<Summed, Failed>,
         now: UnixMillis,
     ) -> Result<(), CoordinatorError> {
         let mut next = inner.state.clone();
         let asked = matches!(plan.plan().task, Task::Evaluate { .. });
-        let culprit = match &ended {
-            Err(Fault { culprit: Culprit::Client(client), .. }) => Some(*client),
-            // Of the others nobody can tell who did it.
-            Ok(_) | Err(_) => None,
-        };
+        let mut sit_out = Vec::new();
         let came = match ended {
             Ok(summed) if asked => match evaluate::decoded(plan, summed) {
                 Ok(evaluation) => Came::Evaluated(evaluation),
@@ -90,11 +86,16 @@ impl Coordinator {
                 Err(Taking::Rejected(why)) => failed(why),
                 Err(Taking::Failed(error)) => return Err(error),
             },
-            Err(fault) => failed(fault.to_string()),
+            Err(Failed { why, sit_out: who }) => {
+                sit_out = who;
+                failed(why)
+            }
         };
         let made = !matches!(came, Came::Failed { .. });
-        let mut record = record(&inner.state, plan, now, came);
-        record.phases = inner.run.as_ref().map(|run| run.phases(now)).unwrap_or_default();
+        let record = record(inner, plan, now, came);
+        if inner.run.as_ref().is_some_and(Run::may_have_cost) {
+            next.pay(plan);
+        }
         tracing::info!(round = record.round, attempt = record.attempt, came = ?record.came, "an attempt is over");
         self.record(inner, record.clone())?;
         let over = if made { Over::Done } else { Over::Failed };
@@ -103,10 +104,10 @@ impl Coordinator {
         let again = !made && attempt < plan.plan().attempts;
         if let Some(current) = next.current.as_mut().filter(|_| again) {
             (current.attempt, current.opened) = (attempt, now);
-            current.sit_out.extend(culprit);
+            current.sit_out.extend(sit_out);
         } else if asked {
             next.current = None;
-            next.evaluated(plan, &record.came, now);
+            next.evaluated(&record.came, now);
         } else {
             next.current = None;
             if let Some((campaign, done)) = &mut next.campaign {
@@ -163,7 +164,6 @@ impl Coordinator {
         checkpoint.rounds += 1;
         checkpoint.round = plan.plan().round;
         checkpoint.plan = plan.digest();
-        checkpoint.cost = evaluate::sum_of(checkpoint.cost, plan.cost());
         checkpoint.measured.clone_from(&measured);
         Ok(Came::Checkpoint { values: start.digest, participants, norm, measured })
     }

@@ -5,9 +5,10 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use covey_protocol::ids::UnixMillis;
-use covey_protocol::round::Phase;
+use covey_protocol::round::{Phase, Start};
 
 use super::{Inner, Status};
+use crate::Campaign;
 use crate::record::RoundRecord;
 use crate::run::Run;
 
@@ -17,6 +18,8 @@ pub(super) struct Shown {
     pub(super) at: Option<(u64, u32, Phase)>,
     pub(super) wake_at: Option<UnixMillis>,
     pub(super) recent: Arc<VecDeque<RoundRecord>>,
+    /// What the campaign's next plan is made of: its round, and the values that it starts from.
+    pub(super) planned: Option<(Campaign, u64, Start)>,
 }
 
 /// The inside of a coordinator, open to one thread. What is to be seen of it follows when it is let go.
@@ -57,7 +60,14 @@ impl Inner {
             at,
             wake_at: self.wake_at(),
             recent: Arc::clone(&self.recent),
+            planned: self.planned(),
         }
+    }
+
+    fn planned(&self) -> Option<(Campaign, u64, Start)> {
+        let (campaign, _) = self.state.campaign.as_ref()?;
+        let start = self.state.checkpoint.as_ref()?.values;
+        Some((campaign.clone(), self.state.round + 1, start))
     }
 
     fn status(&self) -> Status {

@@ -217,6 +217,9 @@ pub struct TrainedInfo {
     pub ms: u64,
     /// Length of the update, before it is shortened to the plan's clip norm.
     pub norm: f64,
+    /// Why nothing was learnt, if so: with noise, zeros are sent then, which cost what an update does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nothing: Option<String>,
 }
 
 /// How far training for a round is.

@@ -132,6 +132,14 @@ impl<L: Link> Node<L> {
             return self.learning.shelve(id, |shelf| shelf.adopted = Some(manifest));
         }
         let name = self.groups.name_of(id).ok_or_else(crate::groups::gone)?;
+        let now = self.env.now();
+        if !shelf.may_try(&manifest, now) {
+            let message = format!(
+                "another release of the group was tried within a day, and this node tries no more by itself; `covey model adopt {name}` tries this one now"
+            );
+            return Err(ApiError::new(ErrorCode::Busy, message));
+        }
+        self.learning.shelve(id, |shelf| shelf.tried = Some((manifest, now)))?;
         let ours = shelf.held.iter().any(|held| held.model == used.id);
         // A model that the person chose, or of another group, is not replaced behind their back.
         let look = |manifest: &Manifest| {
@@ -225,8 +233,18 @@ impl<L: Link> Node<L> {
                 Some(there) => there,
                 None => {
                     let config = adapter(&manifest.adapter)?;
+                    if models.list()?.iter().any(|there| there.name == called) {
+                        let message = format!(
+                            "there is a model called {called} here, which is another one than the release"
+                        );
+                        return Err(NotUsed::Failed(
+                            ApiError::new(ErrorCode::Exists, message)
+                                .hint(format!("covey model remove {called}")),
+                        ));
+                    }
                     let made = models.adapted(manifest.base, config, values.clone(), &called)?;
                     if made.id != release.model {
+                        // It was made right here, so it is nobody else's.
                         models.remove(&made.name)?;
                         return Err(NotUsed::Declined(refused(&Check::Model)));
                     }

@@ -42,7 +42,7 @@ impl<L: Link> Node<L> {
                 "`covey status` lists collections, and --collections takes names with commas; --pairs takes a file",
             ));
         }
-        self.set_budgets(&choice)?;
+        self.set_budgets(&choice, self.may_raise(id)?)?;
         self.learning.choose(id, Some(&choice))?;
         if choice.adopt.is_some() {
             self.learning.shelve(id, |shelf| shelf.follow = None)?;

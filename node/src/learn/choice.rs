@@ -11,7 +11,12 @@ use crate::api::{ApiError, ErrorCode, OptIn};
 use crate::collections::{Collections, key_of_pairs};
 use crate::store::{Table, Write};
 
-/// Of the person's decision.
+/// Where the person's decision is: a file, as it has to survive a loss of power.
+fn file(group: GroupId) -> String {
+    format!("p{}-choice", &group.to_string()[..16])
+}
+
+/// Where earlier versions kept it.
 fn key(group: GroupId) -> Vec<u8> {
     [&[b'p', 0], &group.0.as_bytes()[..]].concat()
 }
@@ -24,19 +29,20 @@ fn damaged(_: serde_json::Error) -> ApiError {
 impl Learning {
     /// On what terms this node takes part in a group's rounds; nothing if it does not.
     pub(super) fn choice(&self, group: GroupId) -> Result<Option<OptIn>, ApiError> {
-        let bytes = self.kv.get(Table::Rounds, &key(group))?;
-        bytes.map(|bytes| serde_json::from_slice(&bytes).map_err(damaged)).transpose()
+        let bytes = match self.blobs.get(&file(group))? {
+            Some(bytes) => Some(bytes),
+            None => self.kv.get(Table::Rounds, &key(group))?,
+        };
+        let Some(bytes) = bytes else { return Ok(None) };
+        serde_json::from_slice(&bytes).map_err(damaged)
     }
 
+    /// Keeps a decision. What was decided before has no force from then on, whatever happens.
     pub(super) fn choose(&self, group: GroupId, choice: Option<&OptIn>) -> Result<(), ApiError> {
-        let write = match choice {
-            Some(choice) => {
-                let bytes = serde_json::to_vec(choice).map_err(damaged)?;
-                Write::Put(Table::Rounds, key(group), bytes)
-            }
-            None => Write::Delete(Table::Rounds, key(group)),
-        };
-        Ok(self.kv.write(vec![write])?)
+        // That nothing is chosen is written too: an older decision may be in its old place.
+        self.blobs.put(&file(group), &serde_json::to_vec(&choice).map_err(damaged)?)?;
+        self.state().failed.remove(&group);
+        Ok(self.kv.write(vec![Write::Delete(Table::Rounds, key(group))])?)
     }
 }
 
@@ -86,5 +92,47 @@ impl OptIn {
             max_steps: self.max_steps,
             max_bytes: self.max_bytes,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use covey_crypto::{Digest, SecretKey};
+    use covey_protocol::ids::NodeId;
+
+    use super::*;
+    use crate::store::{MemoryStores, Stores};
+
+    #[test]
+    fn a_decision_is_a_file_and_counts_more_than_one_in_its_old_place() {
+        let stores = Arc::new(MemoryStores::new());
+        let me = NodeId::new(SecretKey::from_seed(&[1; 32]).public());
+        let learning = Learning::new(stores.clone(), me);
+        let group = GroupId(Digest::sha256(b"lab"));
+        assert_eq!(learning.choice(group).expect("reads"), None);
+        let old = r#"{"group":"lab","epsilon":3.0,"delta":1e-5,"min_honest":3,"collusion_permille":100,"max_steps":9}"#;
+        let before = || {
+            let write = Write::Put(Table::Rounds, key(group), old.as_bytes().to_vec());
+            learning.kv.write(vec![write]).expect("writes");
+        };
+        before();
+        let mut choice = learning.choice(group).expect("reads").expect("an old one");
+        assert_eq!(choice.epsilon, Some(3.0));
+        choice.epsilon = Some(2.0);
+        let failed = || learning.state().failed.contains_key(&group);
+        let error = ApiError::new(ErrorCode::NotFound, "too few pairs");
+        learning.state().failed.insert(group, (Digest::ZERO, error));
+        assert!(failed());
+        learning.choose(group, Some(&choice)).expect("keeps");
+        assert!(!failed(), "other terms may do better");
+        // As if a loss of power had brought it back.
+        before();
+        assert_eq!(learning.choice(group).expect("reads"), Some(choice));
+        learning.choose(group, None).expect("keeps");
+        before();
+        assert_eq!(learning.choice(group).expect("reads"), None);
+        assert!(stores.blobs().get(&file(group)).expect("reads").is_some());
     }
 }

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use covey_crypto::Digest;
 use covey_net::Link;
 use covey_protocol::group::Release;
-use covey_protocol::ids::{GroupId, ModelId};
+use covey_protocol::ids::{GroupId, ModelId, UnixMillis};
 use covey_protocol::limits::{MAX_PIECE, MAX_ROUND_REQUEST};
 use covey_protocol::round::{Manifest, SignedManifest, Start, values_from_bytes, values_to_bytes};
 use covey_protocol::wire;
@@ -22,6 +22,8 @@ use crate::store::{Table, Write};
 const KEPT: u32 = 2;
 /// The most that can be kept.
 pub(super) const MOST_KEPT: u32 = 16;
+/// This node tries one release by itself in this time, in milliseconds (a day). Whether it uses one shows, and tells a little of its own pairs.
+const TRIED_EVERY_MS: u64 = 24 * 3_600_000;
 /// Declined releases that are remembered.
 const MOST_DECLINED: usize = 16;
 
@@ -40,6 +42,9 @@ pub(super) struct Shelf {
     pub(super) adopted: Option<Digest>,
     /// The model that was in use before it.
     pub(super) before: Option<String>,
+    /// The last that this node tried by itself, by its manifest, and when.
+    #[serde(default)]
+    pub(super) tried: Option<(Digest, UnixMillis)>,
 }
 
 /// A release that is here.
@@ -74,6 +79,13 @@ impl Shelf {
     pub(super) fn declined(&self, manifest: &Digest) -> Option<&str> {
         let found = self.declined.iter().find(|it| it.manifest == *manifest);
         found.map(|it| it.why.as_str())
+    }
+
+    /// Whether this node may try a release by itself now: the same again, or another one a day later, by its own clock.
+    pub(super) fn may_try(&self, manifest: &Digest, now: UnixMillis) -> bool {
+        // A clock that was set back is no reason to wait longer.
+        self.tried
+            .is_none_or(|(last, at)| last == *manifest || now.0.abs_diff(at.0) >= TRIED_EVERY_MS)
     }
 
     pub(super) fn decline(&mut self, manifest: Digest, why: String) {
@@ -284,6 +296,19 @@ mod tests {
         assert_eq!((numbers(&shelf.held), numbers(&spare)), (vec![6], vec![5, 4, 2]));
         shelf.set_keep(u32::MAX);
         assert_eq!(shelf.keep(), MOST_KEPT);
+    }
+
+    #[test]
+    fn one_release_a_day_is_tried_by_itself() {
+        let (mut shelf, now) = (Shelf::default(), UnixMillis(1_800_000_000_000));
+        let [first, second] = [1, 2].map(|number| held(number).manifest);
+        assert!(shelf.may_try(&first, now));
+        shelf.tried = Some((first, now));
+        let later = now.plus(TRIED_EVERY_MS - 1);
+        assert!(shelf.may_try(&first, later), "it could not be had before");
+        assert!(!shelf.may_try(&second, later));
+        assert!(shelf.may_try(&second, later.plus(1)));
+        assert!(shelf.may_try(&second, UnixMillis(0)), "a clock that was days ahead");
     }
 
     #[test]

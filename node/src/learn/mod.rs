@@ -33,7 +33,7 @@ use covey_crypto::Digest;
 use covey_protocol::ids::{GroupId, Name, NodeId};
 use tokio::sync::Notify;
 
-use crate::api::{LearningNow, PlanInfo, StepsInfo, TrainedInfo};
+use crate::api::{ApiError, LearningNow, PlanInfo, StepsInfo, TrainedInfo};
 use crate::cancel::CancelFlag;
 use crate::rounds::{Held, Kept, PrivacyLedger};
 use crate::store::{Blobs, Kv, Stores};
@@ -82,6 +82,8 @@ struct State {
     announced: BTreeMap<GroupId, Digest>,
     /// Why it takes no part.
     refused: BTreeMap<GroupId, String>,
+    /// The last plan that came to nothing here, and why: it is not tried again on the same terms.
+    failed: BTreeMap<GroupId, (Digest, ApiError)>,
     /// New releases that could not be used yet.
     waits: BTreeMap<GroupId, adopt::Waiting>,
     /// Why a group's next release is not made.

@@ -160,9 +160,13 @@ impl<L: Link> Node<L> {
     }
 }
 
+/// Digits of a digest in a name: enough that nobody finds other values with the same, and few enough for a name, which has 64 letters.
+const DIGITS: usize = 26;
+
 /// What a release is called here. Its values are part of the name, so that no other group's is called alike.
 pub(super) fn model_name(group: &Name, number: u32, values: &Digest) -> String {
     let letters = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let group: String = group.as_str().chars().map(letters).take(40).collect();
-    format!("r-{}-{number}-{}", group.trim_matches('-'), values.short())
+    let group: String = group.as_str().chars().map(letters).take(20).collect();
+    let values = &values.to_string()[..DIGITS];
+    format!("r-{}-{number}-{values}", group.trim_matches('-'))
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use covey_net::Link;
 use covey_privacy::accountant::zcdp;
-use covey_privacy::ledger::{Account, CollectionKey};
+use covey_privacy::ledger::{Account, Charge, CollectionKey};
 use covey_privacy::{Delta, Epsilon, Rho};
 use covey_protocol::ids::Name;
 
@@ -40,7 +40,9 @@ pub(super) fn account(
     let delta = standing.budget.map_or(1e-5, |budget| budget.delta.get());
     let at = Delta::new(delta).expect("checked before");
     let spent = standing.spent.rho();
-    let epsilon = |rho: Rho| zcdp::epsilon(rho, at).ok().map(Epsilon::get);
+    // Without noise there was no bound, however large a number this is.
+    let bounded = standing.spent != Charge::EVERYTHING;
+    let epsilon = |rho: Rho| zcdp::epsilon(rho, at).ok().filter(|_| bounded).map(Epsilon::get);
     let four = Rho::new(4.0 * spent.get()).ok();
     let (unit, collection, pairs) = match standing.account {
         Account::Peer => ("peer".to_owned(), None, None),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use covey_crypto::{Digest, Secret32, SecretKey};
 use covey_net::Link;
+use covey_privacy::ledger::CollectionKey;
 use covey_privacy::rng::NoiseRng;
 use covey_protocol::group::Log;
 use covey_protocol::ids::{Epoch, GroupId, NodeId};
@@ -14,7 +15,7 @@ use covey_protocol::wire::v1::round::{RoundAnswer, RoundAsk};
 use rand_core::Rng;
 use tokio::time::sleep;
 
-use super::{Following, noise, schedule};
+use super::{Following, Learning, noise, schedule};
 use crate::api::{ApiError, ErrorCode, OptIn, PlanInfo};
 use crate::cancel::CancelFlag;
 use crate::env::Env;
@@ -30,6 +31,13 @@ impl<L: Link> Node<L> {
         let spread = u32::try_from(self.env.next_u64() % 1_024).unwrap_or_default();
         sleep(LOOK_EVERY * spread / 1_024).await;
         let mut tasks = tokio::task::JoinSet::new();
+        for group in self.groups.active() {
+            // Whoever opted out right before this node was killed may have left what it had masked.
+            let left = self.learning.choice(group).is_ok_and(|choice| choice.is_none());
+            if left && let Err(error) = self.learning.kept(group).forget_attempt() {
+                tracing::error!(%error, "what was masked cannot be deleted");
+            }
+        }
         loop {
             for group in self.groups.active() {
                 let Some(following) = self.learning.follow(group) else { continue };
@@ -159,6 +167,10 @@ impl<L: Link> Party for Member<L> {
         Ok(now.is_some_and(|now| now.allows_the_same(&self.choice)))
     }
 
+    fn sources(&self) -> Result<Vec<CollectionKey>, ApiError> {
+        self.choice.keys(&self.node.collections)
+    }
+
     fn noise(&self, _: &Digest) -> NoiseRng {
         let secret = self.node.env.with_rng(|rng| {
             let mut seed = [0; 32];
@@ -191,7 +203,36 @@ impl<L: Link> Party for Member<L> {
     }
 
     async fn train(&self, coordinator: NodeId, plan: &Checked) -> Result<Trained, ApiError> {
-        self.node.train(self.group, coordinator, &self.choice, plan, &self.stop).await
+        let (learning, digest) = (&self.node.learning, plan.digest());
+        self.node.has_model(plan).await?;
+        if let Some(error) = learning.failed_before(self.group, digest) {
+            return Err(error);
+        }
+        let trained =
+            self.node.train(self.group, coordinator, &self.choice, plan, &self.stop).await;
+        if let Err(error) = &trained
+            && fails_again(error.code)
+        {
+            learning.state().failed.insert(self.group, (digest, error.clone()));
+        }
+        trained
+    }
+}
+
+/// Whether what a plan asks for would fail once more, so that it is not begun again for this plan and these terms.
+const fn fails_again(code: ErrorCode) -> bool {
+    !matches!(
+        code,
+        ErrorCode::Cancelled | ErrorCode::Unreachable | ErrorCode::Storage | ErrorCode::Busy
+    )
+}
+
+impl Learning {
+    /// Why a plan came to nothing here, on the terms that there are.
+    fn failed_before(&self, group: GroupId, plan: Digest) -> Option<ApiError> {
+        let state = self.state();
+        let (_, error) = state.failed.get(&group).filter(|(of, _)| *of == plan)?;
+        Some(error.clone())
     }
 }
 

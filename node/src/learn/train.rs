@@ -1,10 +1,12 @@
 //! Training for a plan: when the schedule allows, at the lowest priority, behind whoever searches.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use covey_net::Link;
 use covey_protocol::ids::{GroupId, NodeId};
-use covey_protocol::round::{Checked, Task};
+use covey_protocol::round::{Check, Checked, Task};
+use tokio::time::timeout;
 
 use super::TRAINING;
 use super::schedule::{Pace, Waits};
@@ -12,9 +14,20 @@ use crate::api::{ApiError, OptIn, TrainedInfo};
 use crate::background::quietly;
 use crate::cancel::CancelFlag;
 use crate::node::Node;
-use crate::rounds::{self, Told, Trained, Tries, training_ends};
+use crate::rounds::{self, Told, Trained, Tries, latest, refused, training_ends};
 
 impl<L: Link> Node<L> {
+    /// R11: whether the model that a plan trains is here, before anything is fetched for it.
+    pub(super) async fn has_model(&self, plan: &Checked) -> Result<(), ApiError> {
+        let (models, wanted) = (self.models.clone(), plan.plan().model);
+        let here = self.env.compute(move || models.list()).await?;
+        if here.iter().any(|model| model.id == wanted) {
+            return Ok(());
+        }
+        Err(refused(&Check::Model)
+            .hint("get it with `covey model pull`, and look with `covey model list`"))
+    }
+
     /// Fetches the values, mines pairs, and trains until it is done or checking in ends.
     pub(super) async fn train(
         &self,
@@ -40,7 +53,7 @@ impl<L: Link> Node<L> {
         let (sources, opened) = (choice.clone(), self.opened.list()?);
         let evaluates = candidate.is_some();
         let (begun, round) = (self.env.now(), plan.plan().round);
-        let (plan, stop, seed) = (plan.clone(), stop.clone(), self.env.next_u64());
+        let (checked, plan, stop, seed) = (plan, plan.clone(), stop.clone(), self.env.next_u64());
         let (learning, first) = (self.learning.clone(), choice.schedule.clone());
         let work = move || -> Result<Trained, ApiError> {
             let schedule = || {
@@ -81,14 +94,24 @@ impl<L: Link> Node<L> {
             trained.collections = keys;
             Ok(trained)
         };
-        let trained = quietly(&self.env, work).await?;
-        if evaluates {
+        // A step is not interrupted, and how long one takes may depend on texts: whoever has promised to check in does so without it (R15).
+        let late = Duration::from_millis(latest(checked).saturating_sub(self.env.now().0));
+        let trained = match checked.cost() {
+            Some(_) => timeout(late, quietly(&self.env, work)).await.unwrap_or_else(|_| {
+                let collections = choice.keys(&self.collections)?;
+                let why = "the time to train was over before the step that was under way was done";
+                Ok(Trained { collections, ..Trained::nothing(checked, why) })
+            })?,
+            None => quietly(&self.env, work).await?,
+        };
+        if evaluates && trained.nothing.is_none() {
             return Ok(trained);
         }
         let Told { pairs, steps, norm } = trained.told;
         let (pairs, steps) = (pairs as u64, steps as u64);
         let ms = self.env.now().0.saturating_sub(begun.0);
-        let told = TrainedInfo { round, pairs, steps, ms, norm };
+        let nothing = trained.nothing.clone();
+        let told = TrainedInfo { round, pairs, steps, ms, norm, nothing };
         self.learning.state().trained.insert(group, told);
         Ok(trained)
     }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::ask::{ask_unless, unexpected, wait};
 use super::party::{News, Party};
-use super::{Trained, refused};
+use super::{Seen, Trained, refused};
 use crate::api::{ApiError, ErrorCode};
 
 /// The longest pause that a coordinator may ask for, in milliseconds.
@@ -123,11 +123,11 @@ async fn mask<P: Party>(
     if !party.still_agrees()? {
         return Err(refused(&"the person has decided otherwise since"));
     }
-    let paid = pay(party, plan, &participant.terms(), &trained.collections)?;
     let mut seen = party.kept().seen()?;
+    let paid = pay(party, &mut seen, plan, &participant.terms(), &trained.collections)?;
     let followed = seen.begin(part.coordinator, plan.plan().round, plan.digest())?;
     followed.masked = Some((participant.terms(), part.until));
-    if paid.is_none() {
+    if plan.cost().is_none() {
         followed.given = true;
         if let Task::Evaluate { of } = plan.plan().task {
             seen.evaluate(of.digest);
@@ -137,10 +137,17 @@ async fn mask<P: Party>(
     let mut rng = party.noise(&participant.terms());
     let (layout, update, extras) =
         (party.layout(plan), trained.update.clone(), trained.extras.clone());
-    let key = party.key();
+    let (key, costs) = (party.key(), plan.cost().is_some());
     let work = move || {
         let encoding = Encoding::new(layout).map_err(|error| refused(&error))?;
         let encoded = encoding.encode(&update, &extras, &mut rng);
+        let encoded = match encoded {
+            // R15: it is paid for, and nobody is to see that this update cannot be sent.
+            Err(_) if costs => {
+                encoding.encode(&vec![0.0; update.len()], &vec![0.0; extras.len()], &mut rng)
+            }
+            encoded => encoded,
+        };
         let noised = encoded.map_err(|error| refused(&error))?.noised(&mut rng);
         let masked = participant.mask(&noised, paid, &key).map_err(|error| refused(&error))?;
         Ok::<_, ApiError>((participant, masked))
@@ -151,31 +158,51 @@ async fn mask<P: Party>(
     Ok(participant)
 }
 
-/// What an attempt costs, if it does.
-pub(super) fn price<P: Party>(
+/// Whether an attempt can be paid for. Nothing is charged.
+pub(super) fn has_room<P: Party>(
     party: &P,
     plan: &Checked,
     terms: &Digest,
     collections: &[CollectionKey],
-) -> Result<Option<Request>, ApiError> {
-    let Some(rho) = plan.cost() else { return Ok(None) };
-    let charge = Charge::of(rho);
+) -> Result<(), ApiError> {
+    let price = price(party, plan, terms, collections)?;
+    let (kept, now) = (party.kept(), party.env().now());
+    if !kept.ledger.adds_nothing(&price)? {
+        kept.seen()?.may_pay(now)?;
+    }
+    kept.ledger.has_room(&price, now)
+}
+
+/// What an attempt costs: everything, where no noise bounds what it gives away.
+fn price<P: Party>(
+    party: &P,
+    plan: &Checked,
+    terms: &Digest,
+    collections: &[CollectionKey],
+) -> Result<Request, ApiError> {
+    let charge = plan.cost().map_or(Charge::EVERYTHING, Charge::of);
     let keys = collections.to_vec();
     let unit = plan.plan().contribution.unit;
     let group = GroupKey(*party.group().0.as_bytes());
-    let request = Request::new(group, *terms, charge, unit, keys);
-    request.map(Some).map_err(|error| refused(&error))
+    Request::new(group, *terms, charge, unit, keys).map_err(|error| refused(&error))
 }
 
-/// Reserves the cost in the ledger, durably, and spends it.
+/// Reserves the cost in the ledger, durably, and spends it. Nothing is written where nothing is left to charge.
 fn pay<P: Party>(
     party: &P,
+    seen: &mut Seen,
     plan: &Checked,
     terms: &Digest,
     collections: &[CollectionKey],
 ) -> Result<Option<Spent>, ApiError> {
-    let Some(request) = price(party, plan, terms, collections)? else { return Ok(None) };
-    let receipt = party.kept().ledger.reserve(&request, party.env().now())?;
+    let (request, now) = (price(party, plan, terms, collections)?, party.env().now());
+    let ledger = &party.kept().ledger;
+    if plan.cost().is_none() && ledger.adds_nothing(&request)? {
+        // A budget may have come since.
+        return ledger.has_room(&request, now).map(|()| None);
+    }
+    seen.pay(now)?;
+    let receipt = ledger.reserve(&request, now)?;
     receipt.release(terms, request.charge()).map(Some).map_err(|error| refused(&error))
 }
 

@@ -12,7 +12,7 @@ use covey_protocol::wire::v1::round::{Announced, Over, RoundAnswer, RoundAsk};
 use tokio::time::Instant;
 
 use super::ask::{ask_unless, unexpected, wait};
-use super::attempt::{Part, drive, price};
+use super::attempt::{Part, drive, has_room};
 use super::party::{News, Party, Wait};
 use super::{Trained, refused};
 use crate::api::{ApiError, ErrorCode};
@@ -84,6 +84,8 @@ pub async fn follow<P: Party>(party: &P) -> Result<(), ApiError> {
                 wait(party, ASK_EVERY).await?;
                 continue;
             }
+            // Whoever cannot pay does not train for it either.
+            has_room(party, &plan, &terms, &party.sources()?)?;
             let trained = party.train(coordinator, &plan).await?;
             (ready, waited) = (Some((plan.digest(), trained)), None);
             // The attempt may be another one by now.
@@ -91,9 +93,7 @@ pub async fn follow<P: Party>(party: &P) -> Result<(), ApiError> {
         };
         party.stop().check()?;
         // Whoever cannot pay stays away from the start: dropping out later would cost the others.
-        if let Some(price) = price(party, &plan, &terms, &trained.collections)? {
-            party.kept().ledger.has_room(&price, party.env().now())?;
-        }
+        has_room(party, &plan, &terms, &trained.collections)?;
         if !announced.open {
             party.tell(News::Doing("waiting for the next attempt"));
             wait(party, ASK_EVERY / 5).await?;
@@ -127,9 +127,16 @@ pub async fn follow<P: Party>(party: &P) -> Result<(), ApiError> {
 
 /// Until when there is time to train for a plan.
 pub fn training_ends(plan: &Checked) -> u64 {
-    let timing = plan.plan().timing;
-    let window = timing.window_ms().unwrap_or(0);
-    timing.check_in_by.0.saturating_sub(MARGIN_MS.min(window / 10))
+    plan.plan().timing.check_in_by.0.saturating_sub(margin(plan))
+}
+
+/// Until when what is under way by then is waited for.
+pub(crate) fn latest(plan: &Checked) -> u64 {
+    plan.plan().timing.check_in_by.0.saturating_sub(margin(plan) / 2)
+}
+
+fn margin(plan: &Checked) -> u64 {
+    MARGIN_MS.min(plan.plan().timing.window_ms().unwrap_or(0) / 10)
 }
 
 /// Goes on with an attempt that this party had masked its update for when it was killed.

@@ -64,6 +64,11 @@ impl PrivacyLedger {
         })?
     }
 
+    /// Whether all who would pay have no bound any more.
+    pub(crate) fn adds_nothing(&self, request: &Request) -> Result<bool, ApiError> {
+        self.with(|Open { ledger, .. }| Ok(ledger.adds_nothing(request)))
+    }
+
     /// Sets what an account may cost in all.
     ///
     /// # Errors

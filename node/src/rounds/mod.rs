@@ -16,6 +16,7 @@ mod store;
 
 pub(crate) use ask::unexpected_of;
 pub use ask::{Tries, Unanswered, ask_over, values};
+pub(crate) use follow::latest;
 pub use follow::{follow, training_ends};
 pub use hold::{Answers, Held};
 pub use kept::Kept;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use covey_crypto::{Digest, SecretKey};
 use covey_privacy::encode::Layout;
+use covey_privacy::ledger::CollectionKey;
 use covey_privacy::rng::Randomness;
 use covey_protocol::ids::{Epoch, GroupId, NodeId};
 use covey_protocol::round::{Checked, Company, Limits};
@@ -66,6 +67,12 @@ pub trait Party: Sync {
     /// # Errors
     /// If that cannot be told.
     fn still_agrees(&self) -> Result<bool, ApiError>;
+
+    /// What is learnt from on the terms that there are, for the ledger.
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    fn sources(&self) -> Result<Vec<CollectionKey>, ApiError>;
 
     /// The generator for the rounding and noise of one update, which is masked for the attempt with these terms.
     fn noise(&self, terms: &Digest) -> Self::Noise;

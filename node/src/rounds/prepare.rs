@@ -30,6 +30,23 @@ pub struct Trained {
     pub collections: Vec<CollectionKey>,
     /// What there is to tell the person.
     pub told: Told,
+    /// Why nothing was learnt, and zeros are sent, in a round with noise.
+    pub nothing: Option<String>,
+}
+
+impl Trained {
+    /// What is sent by who learnt nothing: zeros, as if its part were taken out, which is what the noise is made to hide. Whoever stayed away
+    /// instead would tell the coordinator, for nothing, that a plan fails on its texts.
+    pub(crate) fn nothing(plan: &Checked, why: &str) -> Self {
+        let layout = plan.layout();
+        Self {
+            update: vec![0.0; layout.dimension],
+            extras: vec![0.0; layout.extras.len()],
+            collections: Vec::new(),
+            told: Told::default(),
+            nothing: Some(why.to_owned()),
+        }
+    }
 }
 
 /// What training came to, for the person whose node it is.
@@ -52,10 +69,11 @@ pub(crate) fn adapter(json: &[u8]) -> Result<AdapterConfig, ApiError> {
 }
 
 /// Trains from `values` on `pairs`. `watch` hears after each step how many are done, and of how many, and ends it early with what there
-/// is: partial work is welcome, and how much it was is nobody's business. But none at all is no update.
+/// is: partial work is welcome, and how much it was is nobody's business. But none at all is no update. With noise something always comes of
+/// it, if only zeros (R15).
 ///
 /// # Errors
-/// If there are too few pairs, the plan is for another model, or nothing comes of it.
+/// If the plan is for another model; without noise also if there are too few pairs, or nothing comes of it.
 pub fn train(
     models: &dyn Models,
     plan: &Checked,
@@ -64,23 +82,58 @@ pub fn train(
     seed: u64,
     watch: &dyn Fn(usize, usize) -> bool,
 ) -> Result<Trained, ApiError> {
-    let plan = plan.plan();
+    or_nothing(models, plan, &values, learn(models, plan, &values, pairs, seed, watch))
+}
+
+/// R15: what fails is zeros where there is noise, unless it would fail whatever the texts are.
+fn or_nothing(
+    models: &dyn Models,
+    plan: &Checked,
+    values: &[f32],
+    learnt: Result<Trained, ApiError>,
+) -> Result<Trained, ApiError> {
+    match learnt {
+        Err(why) if plan.cost().is_some() => {
+            check_model(models, plan.plan(), values)?;
+            Ok(Trained::nothing(plan, &why.message))
+        }
+        other => other,
+    }
+}
+
+fn learn(
+    models: &dyn Models,
+    plan: &Checked,
+    values: &[f32],
+    pairs: &[Pair],
+    seed: u64,
+    watch: &dyn Fn(usize, usize) -> bool,
+) -> Result<Trained, ApiError> {
+    // Where noise is to hide that it fails, it takes as long as if it did not.
+    let (plan, to_the_end) = (plan.plan(), plan.cost().is_some());
     let learning = &plan.learning;
     let mut examples = examples(pairs, ENOUGH);
     keep_some(&mut examples.held_out, if measures_loss(plan) { MOST_HELD_OUT } else { 0 });
     let count = examples.train.len();
-    if count < learning.min_pairs as usize {
+    let few = count < learning.min_pairs as usize;
+    let too_few = || {
         let message = format!(
             "there are {count} pairs to learn from in these collections, and the plan wants {}",
             learning.min_pairs
         );
-        return Err(ApiError::new(ErrorCode::NotFound, message));
+        ApiError::new(ErrorCode::NotFound, message)
+    };
+    if few && !to_the_end {
+        return Err(too_few());
     }
     let tokens = usize::from(learning.max_tokens);
     let config = adapter(&plan.adapter)?;
     let learner = models.learner(plan.model, config, &examples.texts, tokens)?;
-    check_fit(&*learner, &values)?;
-    let outcome = run(&*learner, &examples, plan, &values, seed, watch).map_err(failed)?;
+    let ran = run(&*learner, &examples, plan, values, (seed, to_the_end), watch);
+    if few {
+        return Err(too_few());
+    }
+    let outcome = ran.map_err(failed)?;
     if outcome.diverged {
         let message =
             "training diverged: the loss was no number; the plan's learning rate may be too high";
@@ -90,7 +143,12 @@ pub fn train(
         let message = "the time to train was over before the first step was done";
         return Err(ApiError::new(ErrorCode::Timeout, message));
     }
-    Ok(outcome.trained(plan, &values, count))
+    let trained = outcome.trained(plan, values, count);
+    if !trained.update.iter().all(|value| value.is_finite()) {
+        let message = "training moved the values further than numbers go";
+        return Err(ApiError::new(ErrorCode::Internal, message));
+    }
+    Ok(trained)
 }
 
 /// What training came to.
@@ -130,7 +188,7 @@ impl Outcome {
             Measure::NoWorse => 0.0,
         }));
         let told = Told { pairs: count, steps: self.steps, norm };
-        Trained { update, extras, collections: Vec::new(), told }
+        Trained { update, extras, collections: Vec::new(), told, nothing: None }
     }
 }
 
@@ -188,7 +246,8 @@ pub(crate) fn is_as_good(before: f64, after: f64) -> bool {
     after <= before * (1.0 + WORSE)
 }
 
-/// What own held-out pairs make of the candidate of an evaluation. It leaves the node masked, if at all.
+/// What own held-out pairs make of the candidate of an evaluation. It leaves the node masked, if at all; with noise it does, if only as zeros
+/// (R15).
 pub(crate) fn evaluate(
     models: &dyn Models,
     plan: &Checked,
@@ -197,10 +256,21 @@ pub(crate) fn evaluate(
     pairs: &[Pair],
     ended: &mut dyn FnMut() -> bool,
 ) -> Result<Trained, ApiError> {
+    or_nothing(models, plan, &before, judged(models, plan, &before, after, pairs, ended))
+}
+
+fn judged(
+    models: &dyn Models,
+    plan: &Checked,
+    before: &[f32],
+    after: Vec<f32>,
+    pairs: &[Pair],
+    ended: &mut dyn FnMut() -> bool,
+) -> Result<Trained, ApiError> {
     let (plan, learning) = (plan.plan(), plan.plan().learning);
     let sizes = (usize::from(learning.batch), usize::from(learning.max_tokens));
     let adapter = adapter(&plan.adapter)?;
-    let compared = Compared { base: plan.model, adapter, before: Some(before), after };
+    let compared = Compared { base: plan.model, adapter, before: Some(before.to_vec()), after };
     let found = compare(models, compared, pairs, sizes, ended)?;
     let enough = found.filter(|(_, _, count)| *count >= learning.min_pairs as usize);
     let Some((before, after, count)) = enough else {
@@ -210,7 +280,14 @@ pub(crate) fn evaluate(
     let no_worse = is_as_good(before, after);
     let extras = vec![bounded(before), bounded(after), f64::from(u8::from(no_worse))];
     let told = Told { pairs: count, steps: 0, norm: 0.0 };
-    Ok(Trained { update: Vec::new(), extras, collections: Vec::new(), told })
+    let (update, collections) = (Vec::new(), Vec::new());
+    Ok(Trained { update, extras, collections, told, nothing: None })
+}
+
+/// R11 and R12, of which no text knows: the model is here, and adapter and values fit it.
+fn check_model(models: &dyn Models, plan: &Plan, values: &[f32]) -> Result<(), ApiError> {
+    let (config, tokens) = (adapter(&plan.adapter)?, usize::from(plan.learning.max_tokens));
+    check_fit(&*models.learner(plan.model, config, &[], tokens)?, values)
 }
 
 /// Whether there are as many values as the adapter has, all of them numbers.
@@ -236,7 +313,7 @@ fn run(
     examples: &Examples,
     plan: &Plan,
     values: &[f32],
-    seed: u64,
+    (seed, to_the_end): (u64, bool),
     watch: &dyn Fn(usize, usize) -> bool,
 ) -> Result<Outcome, TrainError> {
     let learning = &plan.learning;
@@ -253,9 +330,10 @@ fn run(
     let before = trainer.held_out_loss()?;
     let total = trainer.steps();
     let (mut steps, mut diverged, mut over) = (0, false, watch(0, total));
-    while steps < total && !diverged && !over {
-        diverged = trainer.step()?.is_none();
-        if !diverged {
+    while steps < total && !over && (to_the_end || !diverged) {
+        // After one that diverged, which moves nothing, all others are the same: they are there for the time that they take.
+        diverged |= trainer.step()?.is_none();
+        if to_the_end || !diverged {
             steps += 1;
             over = watch(steps, total);
         }
@@ -274,123 +352,4 @@ fn failed(error: TrainError) -> ApiError {
 }
 
 #[cfg(test)]
-mod tests {
-    use covey_crypto::{Digest, SecretKey};
-    use covey_embedder::adapter::HeadConfig;
-    use covey_embedder::{ModelStore, train::Batch};
-    use covey_privacy::ledger::Unit;
-    use covey_privacy::{ClipNorm, Delta};
-    use covey_protocol::ids::{Epoch, GroupId, NodeId, UnixMillis};
-    use covey_protocol::round::{
-        Contribution, Learning, PLAN_VERSION, Rule, SignedPlan, Start, Task, Timing,
-    };
-    use covey_protocol::secagg::{Bounds, Members, Parameters, Topology};
-
-    use super::*;
-    use crate::models::StoredModels;
-
-    const THINGS: [&str; 12] = [
-        "kettle",
-        "bicycle",
-        "orchard",
-        "beehive",
-        "violin",
-        "greenhouse",
-        "barrel",
-        "bread",
-        "telescope",
-        "stove",
-        "compost",
-        "loom",
-    ];
-
-    /// Each thing belongs to the one three places on, which no model knows.
-    fn pairs() -> Vec<Pair> {
-        let pair = |place: usize| Pair {
-            anchor: THINGS[place].to_owned(),
-            positive: THINGS[(place + 3) % THINGS.len()].to_owned(),
-            document: place.to_string(),
-            ..Pair::default()
-        };
-        (0..THINGS.len()).map(pair).collect()
-    }
-
-    fn plan(model: &crate::models::ModelHandle, config: &AdapterConfig, start: Start) -> Checked {
-        let key = SecretKey::from_seed(&[1; 32]);
-        let me = NodeId::new(key.public());
-        let others = (2..5).map(|seed| NodeId::new(SecretKey::from_seed(&[seed; 32]).public()));
-        let members = Members::new(others.chain([me])).expect("four");
-        let mut plan = Plan {
-            version: PLAN_VERSION,
-            group: GroupId(Digest::ZERO),
-            epoch: Epoch(0),
-            members: members.digest(),
-            coordinator: me,
-            round: 1,
-            attempts: 1,
-            model: model.id,
-            adapter: serde_json::to_vec(config).expect("JSON"),
-            start,
-            task: Task::Train,
-            learning: Learning {
-                epochs: 10,
-                batch: 16,
-                max_steps: 10,
-                rate: 1e-2,
-                proximal: 0.0,
-                max_tokens: 16,
-                min_pairs: 2,
-            },
-            contribution: Contribution {
-                clip: ClipNorm::new(100.0).expect("a norm"),
-                noise: None,
-                unit: Unit::Peer,
-                delta: Delta::new(1e-5).expect("a delta"),
-                rotate: false,
-                weighting: Weighting::Uniform,
-                measures: vec![],
-            },
-            sum: Parameters {
-                topology: Topology::Complete,
-                entries: 1,
-                min_cohort: 4,
-                max_cohort: 4,
-                bounds: Bounds::default(),
-            },
-            rule: Rule::Average { rate: 1.0 },
-            timing: Timing {
-                opens: UnixMillis(1),
-                check_in_by: UnixMillis(60_001),
-                phase_ms: 1_000,
-                upload_ms: 1_000,
-            },
-        };
-        plan.sum.entries = plan.entries().expect("it fits");
-        SignedPlan::sign(&plan, &key).expect("sound").verify(&me).expect("signed")
-    }
-
-    #[test]
-    fn an_update_leads_where_the_pairs_are_told_apart_better() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = ModelStore::open(folder.path()).expect("a store");
-        let models = StoredModels::new(store, None);
-        let model = models.current().expect("the built-in one");
-        let config = AdapterConfig::Head(HeadConfig::default());
-        let all = examples(&pairs(), ENOUGH);
-        let learner = models.learner(model.id, config.clone(), &all.texts, 16).expect("fits");
-        let start = learner.start();
-        let plan = plan(&model, &config, Start::of(&start));
-        let trained =
-            train(&models, &plan, start.clone(), &pairs(), 1, &|_, _| false).expect("trains");
-        assert!(trained.told.steps > 0 && trained.told.norm > 0.0, "{:?}", trained.told);
-        let loss = |values: &[f32]| {
-            let examples: Vec<_> = all.train.iter().collect();
-            let batch: Batch = all.batch(&examples, &[]);
-            let options = TrainOptions::default();
-            learner.loss(values, &batch, &options.objective).expect("a loss")
-        };
-        let moved: Vec<f32> = start.iter().zip(&trained.update).map(|(a, b)| a + b).collect();
-        let (before, after) = (loss(&start), loss(&moved));
-        assert!(after < 0.9 * before, "the loss went from {before} to {after}");
-    }
-}
+mod tests;

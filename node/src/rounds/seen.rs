@@ -10,6 +10,10 @@ use crate::api::{ApiError, ErrorCode};
 const MOST_COORDINATORS: usize = 256;
 /// Candidates that are remembered.
 const MOST_EVALUATED: usize = 64;
+/// Attempts of one group that are paid for in a day: sixteen at each of four rounds an hour. With more, each of next to no cost, a coordinator
+/// could fill the ledger, which has an end.
+const MOST_PAID_A_DAY: u32 = 16 * 96;
+const DAY_MS: u64 = 24 * 3_600_000;
 
 /// What is remembered of one group's rounds, whatever the person decides and whoever coordinates.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +24,9 @@ pub struct Seen {
     evaluated: Vec<Digest>,
     /// Rounds that this node was summed in.
     pub rounds: u64,
+    /// The last day that attempts were paid for on, by this node's clock, and how many.
+    #[serde(default)]
+    paid: (u64, u32),
 }
 
 /// The last plan of one coordinator that was let pass.
@@ -79,6 +86,38 @@ impl Seen {
         Ok(followed)
     }
 
+    /// Whether another attempt may be paid for today.
+    ///
+    /// # Errors
+    /// If there were [`MOST_PAID_A_DAY`].
+    pub(super) fn may_pay(&self, now: UnixMillis) -> Result<(), ApiError> {
+        if self.paid != (now.0 / DAY_MS, MOST_PAID_A_DAY) {
+            return Ok(());
+        }
+        let message = format!(
+            "this node has paid for {MOST_PAID_A_DAY} attempts at this group's rounds today, and pays for no more of them in a day, as they fill its \
+             privacy ledger"
+        );
+        Err(ApiError::new(ErrorCode::Forbidden, message).hint(
+            "it goes on tomorrow (UTC) by itself; ask whoever coordinates why there are so many, or opt out: `covey train opt-out`",
+        ))
+    }
+
+    /// Notes that an attempt is paid for.
+    ///
+    /// # Errors
+    /// As [`Seen::may_pay`].
+    pub(super) fn pay(&mut self, now: UnixMillis) -> Result<(), ApiError> {
+        self.may_pay(now)?;
+        let today = now.0 / DAY_MS;
+        // A clock that was set ahead and back again is no reason to wait.
+        self.paid = match self.paid {
+            (day, count) if day == today => (day, count + 1),
+            _ => (today, 1),
+        };
+        Ok(())
+    }
+
     /// Whether these values were evaluated without noise.
     pub(super) fn has_evaluated(&self, values: &Digest) -> bool {
         self.evaluated.contains(values)
@@ -129,6 +168,25 @@ mod tests {
         }
         assert!(seen.begin(key(MOST_COORDINATORS), 1, Digest::ZERO).is_err());
         assert!(seen.begin(key(7), 2, Digest::ZERO).is_ok(), "those that are known go on");
+    }
+
+    #[test]
+    fn so_many_attempts_are_paid_for_in_a_day() {
+        let mut seen = Seen::default();
+        let day = |n: u64| UnixMillis(n * DAY_MS);
+        for n in 0..u64::from(MOST_PAID_A_DAY) {
+            seen.pay(day(7).plus(n * 1_000)).expect("there is room");
+        }
+        let bytes = serde_json::to_vec(&seen).expect("JSON");
+        let mut seen: Seen = serde_json::from_slice(&bytes).expect("as it was");
+        let error = seen.pay(UnixMillis(day(8).0 - 1)).expect_err("enough");
+        assert!(error.hint.is_some_and(|hint| hint.contains("tomorrow")));
+        assert_eq!(seen.may_pay(day(8)), Ok(()));
+        seen.pay(day(8)).expect("another day");
+        assert_eq!(seen.paid, (8, 1));
+        // What an earlier version wrote is read.
+        let old = br#"{"plans":[],"evaluated":[],"rounds":3}"#;
+        assert_eq!(serde_json::from_slice::<Seen>(old).expect("reads").paid, (0, 0));
     }
 
     #[test]

@@ -16,8 +16,25 @@ const MAX_BLOB: u64 = 256 * 1024 * 1024;
 pub(super) struct FileBlobs(PathBuf);
 
 impl FileBlobs {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self(folder)
+    /// In a folder that is there. Files that were not finished when a process was killed may hold secrets, and go.
+    pub(super) fn in_folder(folder: PathBuf) -> Result<Self, StoreError> {
+        let blobs = Self(folder);
+        blobs.remove_if(|name| name.starts_with('.') && name.ends_with(".part"))?;
+        Ok(blobs)
+    }
+
+    /// Removes files for good, by their names.
+    fn remove_if(&self, goes: impl Fn(&str) -> bool) -> Result<(), StoreError> {
+        let failed = || io("list", &self.0);
+        let mut removed = false;
+        for file in std::fs::read_dir(&self.0).map_err(failed())? {
+            let file = file.map_err(failed())?;
+            if file.file_name().to_str().is_some_and(&goes) {
+                durable::remove_if_there(&file.path())?;
+                removed = true;
+            }
+        }
+        if removed { durable::sync_dir(&self.0) } else { Ok(()) }
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, StoreError> {
@@ -76,14 +93,7 @@ impl Blobs for FileBlobs {
     }
 
     fn remove(&self, prefix: &str) -> Result<(), StoreError> {
-        let failed = || io("list", &self.0);
-        for file in std::fs::read_dir(&self.0).map_err(failed())? {
-            let file = file.map_err(failed())?;
-            if file.file_name().to_str().is_some_and(|name| name.starts_with(prefix)) {
-                durable::remove_if_there(&file.path())?;
-            }
-        }
-        Ok(())
+        self.remove_if(|name| name.starts_with(prefix))
     }
 }
 
@@ -96,7 +106,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let memory = crate::store::MemoryStores::new();
         let of_memory = crate::store::Stores::blobs(&memory);
-        let of_disk = FileBlobs::new(dir.path().to_owned());
+        let of_disk = FileBlobs::in_folder(dir.path().to_owned()).expect("opens");
         for blobs in [&of_disk as &dyn Blobs, &*of_memory] {
             assert_eq!(blobs.get("a-1").expect("reads"), None);
             blobs.put("a-1", b"one").expect("writes");
@@ -120,5 +130,18 @@ mod tests {
             assert_eq!(blobs.get("b").expect("reads"), Some(vec![]));
         }
         assert!(matches!(of_disk.put("../x", b""), Err(StoreError::LogName(_))));
+    }
+
+    #[test]
+    fn what_a_killed_process_left_half_written_goes_when_it_is_opened() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for name in [".p0123-record.part", "p0123-seen", ".keep", "x.part"] {
+            std::fs::write(dir.path().join(name), b"half a secret").expect("writes");
+        }
+        FileBlobs::in_folder(dir.path().to_owned()).expect("opens");
+        let files = std::fs::read_dir(dir.path()).expect("lists");
+        let mut names: Vec<_> = files.map(|file| file.expect("a file").file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".keep", "p0123-seen", "x.part"]);
     }
 }

@@ -37,7 +37,7 @@ impl DiskStores {
             durable::create_dir(dir)?;
         }
         let kv = Arc::new(SledKv::open(&db)?);
-        let blobs = Arc::new(FileBlobs::new(blobs));
+        let blobs = Arc::new(FileBlobs::in_folder(blobs)?);
         Ok(Self { kv, logs, indexes: indexes.to_owned(), blobs })
     }
 

@@ -140,8 +140,13 @@ impl Standing {
     pub fn admits(&self, account: Account, charge: Charge, now: Time) -> Result<(), Refusal> {
         let budget = self.budget.ok_or(Refusal::NoBudget { account })?;
         let after = self.spent.and(charge);
+        if charge == Charge::EVERYTHING {
+            return Err(Refusal::WithoutNoise { account });
+        }
         if after > budget.limit {
-            let at = |it: Charge| zcdp::epsilon(it.rho(), budget.delta).ok();
+            let bounded = |it: &Charge| *it != Charge::EVERYTHING;
+            let at =
+                |it: Charge| zcdp::epsilon(it.rho(), budget.delta).ok().filter(|_| bounded(&it));
             let (epsilon, delta) = (budget.epsilon, budget.delta);
             let (spent, after) = (at(self.spent), at(after));
             return Err(Refusal::Budget { account, epsilon, delta, spent, after });

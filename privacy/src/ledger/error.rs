@@ -35,6 +35,15 @@ pub enum Refusal {
         /// Spent with this round, if that is finite.
         after: Option<Epsilon>,
     },
+    /// A round without noise, of which there is no bound on what it gives away.
+    #[error(
+        "{account} has a privacy budget, and a round without noise gives away more than any: join rounds with noise, or learn from what has no budget, \
+         on a node of its own"
+    )]
+    WithoutNoise {
+        /// Which.
+        account: Account,
+    },
     /// It fits, but not yet.
     #[error(
         "{account} may take part again from {until}: it has its own limit on how fast its budget is spent"

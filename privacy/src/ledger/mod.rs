@@ -2,7 +2,8 @@
 //!
 //! A budget is a filter: a round that does not fit is refused before anything of it leaves. What is added up is rho of
 //! zero-concentrated DP, in whole 2^-40ths, for each unit and collection, and for the peer, over all groups. Nothing is ever refunded or reset:
-//! a crashed or retried round stays charged. Adopting a release reads what others released and costs nothing.
+//! a crashed or retried round stays charged. A round without noise costs everything ([`Charge::EVERYTHING`]), which fits no budget and is never
+//! forgotten. Adopting a release reads what others released and costs nothing.
 //!
 //! The order is kept by types. [`Ledger::reserve`] gives a [`Pending`] whose bytes are to be appended and synced; only
 //! [`Pending::recorded`] makes the [`Receipt`], and the gate to the network takes that by value. So whatever happens in between, what is
@@ -81,17 +82,30 @@ impl Ledger {
     /// A [`Refusal`] that says which account, and the budget or the date.
     pub fn reserve(&mut self, request: &Request, now: Time) -> Result<Pending<'_>, Refusal> {
         let now = self.room(now)?;
+        let bounded = |account: &Account| {
+            self.accounts.get(account).filter(|standing| standing.budget.is_some())
+        };
         for (account, charge) in request.charges() {
-            let standing = self.accounts.get(&account).ok_or(Refusal::NoBudget { account })?;
-            standing.admits(account, charge, now)?;
+            match bounded(&account) {
+                Some(standing) => standing.admits(account, charge, now)?,
+                // There is no bound to keep, and there never will be.
+                None if charge == Charge::EVERYTHING => {}
+                None => return Err(Refusal::NoBudget { account }),
+            }
         }
         for (account, charge) in request.implied() {
             // Without a budget of its own it is only counted, for when it gets one.
-            if let Some(standing) = self.accounts.get(&account).filter(|it| it.budget.is_some()) {
+            if let Some(standing) = bounded(&account) {
                 standing.admits(account, charge, now)?;
             }
         }
         Ok(Pending::new(self, request, now))
+    }
+
+    /// Whether all who would pay have no bound any more, so that this adds nothing to what was spent.
+    pub fn adds_nothing(&self, request: &Request) -> bool {
+        let mut accounts = request.charges().chain(request.implied());
+        accounts.all(|(account, _)| self.standing(account).0 == Charge::EVERYTHING)
     }
 
     /// Sets an account's budget; what was spent stays spent. Takes effect once appended, synced and
@@ -136,7 +150,8 @@ impl Ledger {
     /// The epsilon that an account has spent at its budget's delta, rounded up; none without a budget or a finite bound.
     pub fn spent_epsilon(&self, account: Account) -> Option<Epsilon> {
         let (spent, budget) = self.standing(account);
-        zcdp::epsilon(spent.rho(), budget?.delta).ok()
+        let bounded = spent != Charge::EVERYTHING;
+        zcdp::epsilon(spent.rho(), budget?.delta).ok().filter(|_| bounded)
     }
 
     /// What is left of an account's budget.

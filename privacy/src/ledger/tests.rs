@@ -103,6 +103,40 @@ fn a_cost_too_large_to_multiply_fits_no_budget() {
 }
 
 #[test]
+fn a_round_without_noise_fits_no_budget_and_is_never_forgotten() {
+    let unbounded = |terms: u8, collections: &[u8]| {
+        let keys = collections.iter().map(|byte| CollectionKey([*byte; 32])).collect();
+        let terms = Digest::sha256(&[terms]);
+        let group = GroupKey([1; 32]);
+        Request::new(group, terms, Charge::EVERYTHING, Unit::Peer, keys).unwrap()
+    };
+    // Where there is a budget, for the collection, the documents in it, or the peer.
+    let documents =
+        Account::Collection { unit: Unit::Document, collection: CollectionKey([1; 32]) };
+    for bounded in [account(1), documents, Account::Peer] {
+        let mut ledger = Ledger::new(&OWNER);
+        ledger.set_budget(bounded, budget(100.0), Time::START).unwrap().recorded();
+        let refusal = ledger.reserve(&unbounded(1, &[1]), Time::START).unwrap_err();
+        assert_eq!(refusal, Refusal::WithoutNoise { account: bounded });
+    }
+    // Where there is none it is noted once, and a budget that comes later lets nothing pass.
+    let mut ledger = Ledger::new(&OWNER);
+    assert!(!ledger.adds_nothing(&unbounded(1, &[1])));
+    let _ = pay(&mut ledger, &unbounded(1, &[1]), Time::START).unwrap();
+    assert!(ledger.adds_nothing(&unbounded(2, &[1])));
+    assert!(!ledger.adds_nothing(&unbounded(3, &[1, 2])), "another collection");
+    for bounded in [Account::Peer, account(1), account(2)] {
+        ledger.set_budget(bounded, budget(8.0), Time::START).unwrap().recorded();
+    }
+    assert_eq!(ledger.spent_epsilon(account(1)), None);
+    let refusal = ledger.reserve(&request(4, 1e-6, &[1]), Time::START).unwrap_err();
+    assert!(refusal.to_string().contains("has spent epsilon without bound"), "{refusal}");
+    // The peer has no bound any more either, whatever it learns from.
+    let refusal = ledger.reserve(&request(5, 1e-6, &[2]), Time::START).unwrap_err();
+    assert!(matches!(refusal, Refusal::Budget { account: Account::Peer, .. }), "{refusal}");
+}
+
+#[test]
 fn a_peer_level_round_is_charged_to_documents_as_a_replacement() {
     let mut ledger = with_budget(8.0, &[1]);
     let collection = CollectionKey([1; 32]);

@@ -35,6 +35,8 @@ pub struct Attempt {
     most: usize,
     /// Members that are not let in.
     sit_out: Vec<NodeId>,
+    /// Who took part and was silent in the phase that failed.
+    silent: Vec<NodeId>,
     entries: usize,
 }
 
@@ -100,6 +102,7 @@ impl Attempt {
             upload_ms: timing.upload_ms.into(),
             most: sum.max_cohort.min(members.len()) as usize,
             sit_out: Vec::new(),
+            silent: Vec::new(),
             entries: sum.entries as usize,
         })
     }
@@ -120,6 +123,12 @@ impl Attempt {
     /// How many take part, and how many of them have done what the phase asks for.
     pub fn progress(&self) -> (usize, usize) {
         self.state.progress(self.most)
+    }
+
+    /// Who took part in an attempt that failed, and had nothing to say in the phase that it failed in. That is nobody's fault, but the next
+    /// attempt, for which all pay again, does better without them.
+    pub fn silent(&self) -> &[NodeId] {
+        &self.silent
     }
 
     /// When to call [`Attempt::tick`]; never once it is over.
@@ -206,6 +215,7 @@ impl Attempt {
             if self.phase() == Phase::Over || !(complete || now >= self.deadline) {
                 return;
             }
+            let silent = self.state.silent();
             let state = std::mem::replace(&mut self.state, State::Over(Over::Failed));
             match state.next(key) {
                 Ok((next, summed)) => {
@@ -214,6 +224,7 @@ impl Attempt {
                     effects.extend(summed.map(|summed| Effect::Ended(Ok(summed))));
                 }
                 Err(fault) => {
+                    self.silent = silent;
                     effects.push(Effect::Entered(Phase::Over));
                     effects.push(Effect::Ended(Err(fault)));
                 }

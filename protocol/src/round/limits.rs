@@ -6,10 +6,14 @@ use covey_privacy::{Delta, Epsilon};
 use serde::{Deserialize, Serialize};
 
 use super::check::Refused;
-use super::{Check, Checked, Plan, Task};
+use super::{Check, Checked, Learning, Plan, Task};
 use crate::ids::{GroupId, UnixMillis};
 use crate::limits::{MAX_CLOCK_SKEW_MS, MAX_ROUND_LENGTH_MS};
 use crate::secagg::{Demands, Members};
+
+/// What a step comes to that `max_steps` counts: 32 pairs with 128 tokens, as transformers are trained with, and eight times as many,
+/// as small static models are trained with 256 pairs at a time, in less time.
+pub const STEP_TOKENS: u64 = 8 * 32 * 128;
 
 /// A participant's own limits. Its ledger has the last word on what all rounds together may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -20,7 +24,7 @@ pub struct Limits {
     pub max_epsilon: Option<Epsilon>,
     /// What epsilons are told for.
     pub delta: Delta,
-    /// Most steps of training.
+    /// Most steps of training, of at most [`STEP_TOKENS`] each: a plan of larger ones may have fewer.
     pub max_steps: u32,
     /// Most bytes sent and received in one attempt, roughly: the values and the masked vector.
     pub max_bytes: u64,
@@ -107,10 +111,16 @@ impl Limits {
         };
         let values = u64::from(plan.start.values) + u64::from(candidate);
         let bytes = 4 * (u64::from(plan.sum.entries) + values);
-        if plan.learning.max_steps > self.max_steps || bytes > self.max_bytes {
+        let Learning { max_steps, batch, max_tokens, .. } = plan.learning;
+        // Of an evaluation, which has no steps, one batch.
+        let tokens = u64::from(batch) * u64::from(max_tokens);
+        let work = u64::from(max_steps.max(1)).saturating_mul(tokens);
+        let most = u64::from(self.max_steps).saturating_mul(STEP_TOKENS);
+        if max_steps > self.max_steps || work > most || bytes > self.max_bytes {
             let detail = format!(
-                "up to {} steps and {bytes} bytes, where {} and {} are allowed",
-                plan.learning.max_steps, self.max_steps, self.max_bytes
+                "up to {max_steps} steps of {batch} pairs with {max_tokens} tokens and {bytes} bytes, where {} steps of {STEP_TOKENS} tokens in all and {} \
+                 bytes are allowed",
+                self.max_steps, self.max_bytes
             );
             return Err(Refused::with(Check::Work, detail));
         }

@@ -238,6 +238,10 @@ impl Party for InRound {
         Ok(true)
     }
 
+    fn sources(&self) -> Result<Vec<CollectionKey>, ApiError> {
+        Ok(vec![collection(self.ground.seed, self.peer.number)])
+    }
+
     fn noise(&self, _: &Digest) -> SimulationRng {
         let masked = self.masked.fetch_add(1, Ordering::Relaxed);
         noise(self.ground.seed, self.peer.number, self.round, masked)

@@ -99,6 +99,19 @@ impl State {
         }
     }
 
+    /// Who takes part and has not done what the phase asks for.
+    pub(super) fn silent(&self) -> Vec<NodeId> {
+        match self {
+            // Nobody takes part yet, or any more.
+            Self::Gathering(..) | Self::Over(_) => Vec::new(),
+            Self::Neighbours(seated) => seated.silent(),
+            Self::Shares(sharing, ..) => sharing.silent(),
+            Self::Uploads(summing, ..) => summing.silent(),
+            Self::Survivors(surviving) => surviving.silent(),
+            Self::Opening(opening, _) => opening.silent(),
+        }
+    }
+
     /// Whether there is nobody left to wait for.
     pub(super) fn is_complete(&self, most: usize) -> bool {
         let (all, done) = self.progress(most);

@@ -197,6 +197,12 @@ impl Seated {
         self.choices.len()
     }
 
+    /// Who has not chosen yet.
+    pub fn silent(&self) -> Vec<NodeId> {
+        let silent = self.cohort.keys.keys().filter(|seat| !self.choices.contains_key(seat));
+        silent.map(|seat| self.cohort.client(*seat)).collect()
+    }
+
     /// Fixes the graph. On a sparse one, who has not chosen drops out, and so does who was chosen by more
     /// than a client bears (A10).
     ///

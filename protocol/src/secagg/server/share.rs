@@ -109,6 +109,13 @@ impl Sharing {
         self.dealings.len()
     }
 
+    /// Who may deal and has not.
+    pub fn silent(&self) -> Vec<NodeId> {
+        let dealers = self.graph.shareholders.keys();
+        let silent = dealers.filter(|seat| !self.dealings.contains_key(seat));
+        silent.map(|seat| self.cohort.client(*seat)).collect()
+    }
+
     /// Fixes who dealt: nobody else takes part from here on.
     ///
     /// # Errors

@@ -77,6 +77,12 @@ impl Summing {
         self.received.len()
     }
 
+    /// Whose vectors are not in the sum.
+    pub fn silent(&self) -> Vec<NodeId> {
+        let silent = self.round.dealers.iter().filter(|seat| !self.received.contains(*seat));
+        silent.map(|seat| self.round.cohort.client(seat)).collect()
+    }
+
     /// Fixes the survivors: those whose vectors are in the sum.
     ///
     /// # Errors

@@ -64,6 +64,12 @@ impl Surviving {
         self.agreements.len()
     }
 
+    /// Which survivors have not agreed.
+    pub fn silent(&self) -> Vec<NodeId> {
+        let silent = self.survivors.set.iter().filter(|seat| !self.agreements.contains_key(seat));
+        silent.map(|seat| self.round.cohort.client(seat)).collect()
+    }
+
     /// Whether enough witnesses have agreed.
     pub fn is_agreed(&self) -> bool {
         self.witnessed().count() >= self.round.cohort.thresholds.agreements as usize

@@ -96,6 +96,12 @@ impl Unmasking {
         self.answered.len()
     }
 
+    /// Which survivors have opened nothing.
+    pub fn silent(&self) -> Vec<NodeId> {
+        let silent = self.survivors.iter().filter(|seat| !self.answered.contains(*seat));
+        silent.map(|seat| self.round.cohort.client(seat)).collect()
+    }
+
     /// Whether enough shares of every dealer are open.
     pub fn is_ready(&self) -> bool {
         let threshold = self.round.cohort.thresholds.threshold as usize;
