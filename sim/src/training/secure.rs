@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use covey_coordinator::{Came, Coordinator, GroupView, RoundRecord};
+use covey_coordinator::{Came, Coordinator, RoundRecord};
 use covey_net::Link;
 use covey_net::memory::Network;
 use covey_node::cancel::CancelFlag;
