@@ -207,15 +207,15 @@ mod tests {
     fn an_attack_undoes_a_share_of_what_there_was_to_gain_if_there_was_anything() {
         let of = |after: f64, quality: Option<f64>| {
             let metric = RoundMetric { round: 1, quality, ..RoundMetric::default() };
-            attacked(&[Some(0.2), Some(after)], &metric)
+            attacked(&[Some(0.25), Some(after)], &metric)
         };
-        assert_eq!(of(0.7, Some(0.7)), Some(0.0));
-        assert_eq!(of(0.7, Some(0.2)), Some(1.0));
+        assert_eq!(of(0.75, Some(0.75)), Some(0.0));
+        assert_eq!(of(0.75, Some(0.25)), Some(1.0));
         // Worse than before, and better than without.
-        assert_eq!(of(0.7, Some(-0.3)), Some(2.0));
-        assert_eq!(of(0.7, Some(1.2)), Some(-1.0));
-        assert_eq!(of(0.7, None), None);
-        assert_eq!(of(0.2001, Some(0.0)), None, "as good as nothing was gained");
+        assert_eq!(of(0.75, Some(-0.25)), Some(2.0));
+        assert_eq!(of(0.75, Some(1.25)), Some(-1.0));
+        assert_eq!(of(0.75, None), None);
+        assert_eq!(of(0.2501, Some(0.0)), None, "as good as nothing was gained");
         assert_eq!(of(0.1, Some(0.0)), None);
     }
 }

@@ -47,7 +47,7 @@ fn contradictions_name_a_line_of_theirs() {
         ),
         (
             "peers = 10000\n[data]\nexamples = 10000\n[learner]\nvalues = 25_000_000",
-            "line 5: points of 10 topics with 25000000 values each",
+            "line 5: 10000 participants with 25000000 values each",
         ),
         (
             "peers = 10000\n[data]\nexamples = 10000\ntopics = 1\n[learner]\nvalues = 25_000_000",
