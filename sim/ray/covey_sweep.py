@@ -19,6 +19,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -46,8 +47,12 @@ def unpack(binary):
     """The binary on this worker, written once for all trials that it runs."""
     folder = os.path.join(tempfile.gettempdir(), f"covey-sweep-{os.getuid()}-{hashlib.sha256(binary).hexdigest()[:16]}")
     path = os.path.join(folder, "binary")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    # Anybody can guess the name, and what is in it gets run.
+    found = os.lstat(folder)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{folder} is not this user's alone, so nothing in it is run; remove it, or set TMPDIR")
     if not os.path.exists(path):
-        os.makedirs(folder, mode=0o700, exist_ok=True)
         part = f"{path}.{os.getpid()}"
         with open(part, "wb") as file:
             file.write(binary)

@@ -27,7 +27,7 @@ pub struct RoundMetric {
     pub attempts: u32,
     /// Why it came to nothing, if it did.
     pub failed: Option<String>,
-    /// Who had checked in for the last attempt.
+    /// Who had checked in for the last attempt. Of peers that learn alone, who could.
     pub cohort: u32,
     /// Whose vectors are in the sum.
     pub survivors: u32,
@@ -35,13 +35,13 @@ pub struct RoundMetric {
     pub quality: Option<f64>,
     /// Mean quality of the tenth of the peers that it serves worst.
     pub worst_decile: Option<f64>,
-    /// Mean loss of held-out examples.
+    /// Loss of the values, where the learner knows one: of the surrogate, half the squared distance from the optimum.
     pub loss: Option<f64>,
     /// Length of the mean update.
     pub norm: Option<f64>,
     /// Share of participants whose update was clipped.
     pub clipped: Option<f64>,
-    /// Epsilon spent so far by somebody who took part in all rounds, retries included; nothing without noise.
+    /// The most epsilon that any peer has spent so far, by what its ledger is charged: whenever it has masked an update, retries included. Nothing without noise.
     pub epsilon: Option<f64>,
     /// Bytes that peers sent and received in the round, all together.
     pub up_bytes: u64,
@@ -53,7 +53,8 @@ pub struct RoundMetric {
     pub most_down_bytes: u64,
     /// Virtual seconds of each phase of the last attempt, by its name, training included.
     pub phases_s: BTreeMap<String, f64>,
-    /// How far an attack got, from 0 to 1, where the scenario has one.
+    /// Share of what honest peers alone have gained by then that an attack has undone, where the scenario has one and there was something to gain. Below 0 where
+    /// it did good, above 1 where things are worse than before the first round.
     pub attack: Option<f64>,
 }
 
@@ -79,7 +80,7 @@ pub struct SearchMetric {
     pub timed_out: u64,
     /// See `asked`.
     pub offline: u64,
-    /// Share of the best ten passages of everybody in the group that were found.
+    /// Share of the best ten passages of everybody in the group that were found; questions that failed have found nothing.
     pub recall: Option<f64>,
     /// Virtual milliseconds until the answer, half and 95 of a hundred.
     pub p50_ms: f64,
@@ -87,8 +88,11 @@ pub struct SearchMetric {
     pub p95_ms: f64,
     /// Bytes moved.
     pub bytes: u64,
-    /// How far an attack got, from 0 to 1.
+    /// Share of questions to groups with forgers whose best result is forged; nothing where nobody forges.
     pub attack: Option<f64>,
+    /// Share of the passages that others in their groups share which flooders have got so far, on average over them; nothing where nobody floods.
+    #[serde(default)]
+    pub harvested: Option<f64>,
 }
 
 /// Something that happened to a peer, for who wants to know why a round came out as it did.
@@ -117,15 +121,26 @@ pub struct Timing {
     pub cpu_s: f64,
     /// Most memory, in MiB.
     pub peak_mib: f64,
-    /// Wall seconds of each round, by repeat.
+    /// Wall seconds of each round and hour, by repeat; of the first [`MOST_TIMED`].
     pub rounds_s: Vec<f64>,
 }
 
+/// Most rounds and hours whose time is kept.
+pub const MOST_TIMED: usize = 10_000;
+
 impl Timing {
+    /// A round or an hour took so many seconds.
+    pub fn took(&mut self, seconds: f64) {
+        if self.rounds_s.len() < MOST_TIMED {
+            self.rounds_s.push(seconds);
+        }
+    }
+
     /// Both parts of a run that was interrupted between them.
     pub fn after(self, earlier: Self) -> Self {
         let mut rounds_s = earlier.rounds_s;
         rounds_s.extend(self.rounds_s);
+        rounds_s.truncate(MOST_TIMED);
         Self {
             wall_s: earlier.wall_s + self.wall_s,
             cpu_s: earlier.cpu_s + self.cpu_s,

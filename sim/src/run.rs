@@ -44,7 +44,7 @@ pub fn run_scenario(
         if scenario.training.rounds > 0 {
             learn(scenario, seed, cancel, tell)?;
         }
-        if scenario.search.hours > 0.0 {
+        if scenario.search.hours > 0 {
             search(scenario, seed, cancel, tell)?;
         }
     }
@@ -73,7 +73,7 @@ fn learn(
     crate::run(running).map_err(|error| SimError::bad(&error))?
 }
 
-/// What honest peers would have come to, by round, where some are not: sums in the clear come to the same as secure ones.
+/// What honest peers would have come to, by round, where some are not. In the clear, where that comes to the same, as it takes a fraction of the time.
 fn reference(
     scenario: &Scenario,
     seed: u64,
@@ -88,8 +88,8 @@ fn reference(
     }
     let mut honest = scenario.clone();
     honest.adversaries.clear();
-    honest.sum.secure = false;
     let task = learner(&honest, seed)?;
+    honest.sum.secure &= !training::is_same_in_the_clear(&honest, seed, &*task);
     let mut quality = Vec::new();
     let mut keep = |metric: RoundMetric| {
         quality.push(metric.quality);
@@ -102,12 +102,16 @@ fn reference(
     Ok(quality)
 }
 
-/// What share of what honest peers gained an attack has undone.
+/// What honest peers have to gain for a share of it to mean anything.
+const LEAST_GAIN: f64 = 1e-3;
+
+/// What share of what honest peers gained an attack has undone: below 0 where it did good, above 1 where things are worse than they were before.
 fn attacked(honest: &[Option<f64>], metric: &RoundMetric) -> Option<f64> {
     let of = |round: usize| honest.get(round).copied().flatten();
-    let (before, gained) = (of(0)?, of(metric.round as usize)?);
-    let lost = (gained - metric.quality?) / (gained - before);
-    (metric.round > 0 && lost.is_finite()).then(|| lost.clamp(0.0, 1.0))
+    let (before, after) = (of(0)?, of(metric.round as usize)?);
+    let gained = after - before;
+    let lost = (after - metric.quality?) / gained;
+    (metric.round > 0 && gained >= LEAST_GAIN && lost.is_finite()).then_some(lost)
 }
 
 /// What a scenario's peers learn, with a seed.
@@ -128,18 +132,16 @@ pub fn learner(scenario: &Scenario, seed: u64) -> Result<Arc<dyn Learns>, SimErr
             let dealt = deal(data, &labels, peers, seed).map_err(|error| SimError::bad(&error))?;
             let topics = labels.topics();
             let count = topics.iter().max().map_or(1, |most| *most as usize + 1);
-            let counts = |(peer, examples): (usize, &Vec<u32>)| {
+            let counts = |examples: &Vec<u32>| {
                 let mut counts = vec![0_u32; count];
                 examples.iter().for_each(|example| counts[topics[*example as usize] as usize] += 1);
-                if poisoned(peer) {
-                    // It says of each topic what is so of another.
-                    counts.rotate_left(count / 2);
-                }
                 counts
             };
-            let counts = dealt.iter().enumerate().map(counts).collect();
+            let counts = dealt.iter().map(counts).collect();
             let values = *values as usize;
-            Ok(Arc::new(Surrogate::new(seed, values, *heterogeneity, counts)))
+            let task = Surrogate::new(seed, values, *heterogeneity, counts);
+            let poisoned: Vec<bool> = (0..peers).map(poisoned).collect();
+            Ok(Arc::new(task.poisoned(&poisoned)))
         }
         Learner::Embedder { model, rank } => {
             let set = dataset(scenario, seed)?;
@@ -195,4 +197,25 @@ fn search(
     let running =
         async { searching::search(scenario, seed, models, cancel, &mut made, &mut hour).await };
     crate::run(running).map_err(|error| SimError::bad(&error))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attack_undoes_a_share_of_what_there_was_to_gain_if_there_was_anything() {
+        let of = |after: f64, quality: Option<f64>| {
+            let metric = RoundMetric { round: 1, quality, ..RoundMetric::default() };
+            attacked(&[Some(0.25), Some(after)], &metric)
+        };
+        assert_eq!(of(0.75, Some(0.75)), Some(0.0));
+        assert_eq!(of(0.75, Some(0.25)), Some(1.0));
+        // Worse than before, and better than without.
+        assert_eq!(of(0.75, Some(-0.25)), Some(2.0));
+        assert_eq!(of(0.75, Some(1.25)), Some(-1.0));
+        assert_eq!(of(0.75, None), None);
+        assert_eq!(of(0.2501, Some(0.0)), None, "as good as nothing was gained");
+        assert_eq!(of(0.1, Some(0.0)), None);
+    }
 }

@@ -50,9 +50,6 @@ pub enum SimError {
     /// A scenario of which no run comes.
     #[error("{0}")]
     Scenario(String),
-    /// A round came to nothing.
-    #[error("{0}")]
-    Round(String),
     /// It was interrupted.
     #[error("interrupted; what was finished is kept")]
     Cancelled,

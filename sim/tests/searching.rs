@@ -23,7 +23,7 @@ fn ran(scenario: &Scenario, seed: u64) -> Vec<SearchMetric> {
 }
 
 fn scenario(peers: u32, group: u32) -> Scenario {
-    let search = Search { hours: 2.0, per_hour: 1.0, group, passages: 6, sharing: 1.0 };
+    let search = Search { hours: 2, per_hour: 1.0, group, passages: 6, sharing: 1.0 };
     Scenario { peers, search, ..Scenario::default() }
 }
 
@@ -54,4 +54,33 @@ fn who_is_away_is_missed_who_forges_is_not_believed_and_who_leaves_is_replaced()
     assert!(hours.iter().all(|it| it.recall.is_some_and(|recall| recall > 0.4 && recall < 1.0)));
     assert!(hours.iter().all(|it| it.attack == Some(0.0)), "no forged text comes first: {hours:?}");
     assert_eq!(sum(|it| it.asked), sum(|it| it.answered + it.refused + it.timed_out + it.offline));
+}
+
+#[test]
+fn who_floods_harvests_more_from_hour_to_hour_and_who_forges_is_told_apart_from_it() {
+    let mut scenario = scenario(16, 8);
+    scenario.search.hours = 3;
+    scenario.availability.churn_per_hour = 0.2;
+    let of = |attack, strength| Adversary { attack, share: 0.13, strength };
+    scenario.adversaries = vec![of(Attack::Flood, 6.0), of(Attack::ForgeScores, 1.0)];
+    let hours = ran(&scenario, 2);
+    let harvested: Vec<f64> = hours.iter().filter_map(|it| it.harvested).collect();
+    assert_eq!(harvested.len(), 3);
+    assert!(harvested[0] > 0.1 && harvested.iter().all(|it| *it <= 1.0), "{harvested:?}");
+    assert!(harvested[2] > harvested[0], "what it has got it keeps: {harvested:?}");
+    assert!(hours.iter().all(|it| it.attack == Some(0.0)), "{hours:?}");
+    scenario.adversaries.pop();
+    assert!(ran(&scenario, 2).iter().all(|it| it.attack.is_none() && it.harvested.is_some()));
+}
+
+#[test]
+fn who_claims_little_is_never_looked_at_and_never_refused() {
+    let mut scenario = scenario(16, 8);
+    let refused = |strength| {
+        scenario.adversaries =
+            vec![Adversary { attack: Attack::ForgeScores, share: 0.13, strength }];
+        ran(&scenario, 1).iter().map(|it| it.refused).sum::<u64>()
+    };
+    let [all, little] = [1.0, 0.001].map(refused);
+    assert!(all > 0 && little == 0, "{all} {little}");
 }

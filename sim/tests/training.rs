@@ -140,6 +140,8 @@ fn a_round_that_too_many_leave_is_tried_again_and_then_fails_without_a_trace() {
     let rounds = ran(&scenario, 2, &task(10, 0.0));
     assert_eq!(rounds[1].attempts, 2);
     assert!(rounds[1].failed.is_some());
+    // Who has given its update to the first attempt gives nothing to another.
+    assert_eq!(rounds[1].cohort, 0);
     assert_eq!(rounds[1].quality, rounds[0].quality);
 }
 
@@ -189,6 +191,9 @@ fn a_budget_that_is_spent_ends_the_rounds() {
     let spent = rounds[3].epsilon.expect("noise");
     assert!(rounds[3].failed.is_none() && spent <= 8.0 && spent > 7.9, "{spent}");
     assert!(rounds[1].epsilon < rounds[2].epsilon);
+    scenario.sum.secure = false;
+    let clear = ran(&scenario, 1, &task);
+    assert_eq!(clear[3].epsilon, rounds[3].epsilon, "one meaning in both");
 }
 
 /// The sums in the clear are a reference federation: it knows who is in each sum and adds their words. Whatever befalls peers, rounds come to what it
@@ -237,6 +242,7 @@ fn whatever_befalls_peers_rounds_come_to_what_the_reference_says() {
             );
             assert_eq!(secure.quality, clear.quality, "{number}: {secure:?} {clear:?}");
             assert_eq!(secure.norm, clear.norm, "{number}");
+            assert_eq!(secure.epsilon, clear.epsilon, "{number}: {secure:?} {clear:?}");
             if secure.failed.is_none() {
                 assert_eq!(secure.survivors, clear.survivors, "{number}");
                 outcomes.0 += 1;

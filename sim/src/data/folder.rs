@@ -19,10 +19,15 @@ const OF_A_QUESTION: usize = 16;
 /// Documents embedded at a time.
 const AT_ONCE: usize = 256;
 
-/// Reads it, with so many topics or one.
-pub(super) fn load(folder: &Path, topics: Option<u32>, seed: u64) -> Result<Dataset, DataError> {
+/// Reads it, with so many topics or one, and the questions of that split to be tested by.
+pub(super) fn load(
+    folder: &Path,
+    split: Option<&str>,
+    topics: Option<u32>,
+    seed: u64,
+) -> Result<Dataset, DataError> {
     let train = Set::read(folder, TRAIN)?;
-    let test = Set::read(folder, &test_split(folder)?)?;
+    let test = Set::read(folder, &test_split(folder, split)?)?;
     let asked = asked_elsewhere(folder)?;
     let of_document = match topics {
         Some(count) => topics_of(&test.documents, count, seed)?,
@@ -61,7 +66,11 @@ pub(super) fn load(folder: &Path, topics: Option<u32>, seed: u64) -> Result<Data
     Ok(Dataset { pairs, pair_labels, document_labels, left_out: left_out.len(), test })
 }
 
-fn test_split(folder: &Path) -> Result<String, DataError> {
+/// The split to be tested by: the one that is named, or the first there is of those that are preferred.
+pub(super) fn test_split(folder: &Path, named: Option<&str>) -> Result<String, DataError> {
+    if let Some(named) = named {
+        return Ok(named.to_owned());
+    }
     let others: Vec<String> = splits(folder)?.into_iter().filter(|it| it != TRAIN).collect();
     let preferred = TESTS.iter().find(|test| others.iter().any(|it| it == *test));
     let first = preferred.map(|test| (*test).to_owned()).or_else(|| others.first().cloned());
@@ -157,7 +166,7 @@ mod tests {
 
     #[test]
     fn pairs_have_the_topics_of_their_documents_and_ask_nothing_that_is_tested() {
-        let data = load(folder(false).path(), Some(2), 1).expect("loads");
+        let data = load(folder(false).path(), None, Some(2), 1).expect("loads");
         let found: Vec<(&str, &str)> =
             data.pairs.iter().map(|pair| (&*pair.anchor, &*pair.document)).collect();
         assert_eq!(found.len(), 3, "{found:?}");
@@ -172,7 +181,7 @@ mod tests {
 
     #[test]
     fn authors_are_those_of_meta_and_documents_without_one_stand_alone() {
-        let data = load(folder(true).path(), None, 1).expect("loads");
+        let data = load(folder(true).path(), None, None, 1).expect("loads");
         assert_eq!(data.document_labels.authors(), Some([0, 1, 2, 3, 4, 0].as_slice()));
         assert_eq!(data.pair_labels.authors().map(<[u32]>::len), Some(3));
     }
@@ -181,12 +190,27 @@ mod tests {
     fn a_folder_that_is_no_set_is_refused_with_what_it_needs() {
         let folder = folder(false);
         std::fs::remove_file(folder.path().join("qrels/test.tsv")).expect("there");
-        let error = load(folder.path(), None, 1).expect_err("nothing to test by").to_string();
+        let error = load(folder.path(), None, None, 1).expect_err("nothing to test by").to_string();
         assert!(error.ends_with("has no split beside train; add qrels/test.tsv"), "{error}");
-        let error = load(&folder.path().join("none"), None, 1).expect_err("no folder").to_string();
+        let error =
+            load(&folder.path().join("none"), None, None, 1).expect_err("no folder").to_string();
         assert!(
             error.contains("cannot read") && error.contains("corpus.jsonl, queries.jsonl"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_split_that_is_named_judges() {
+        let folder = folder(false);
+        let qrels = "query-id\tcorpus-id\tscore\nb\t1-0\t1\ne\t1-2\t1\n";
+        std::fs::write(folder.path().join("qrels/dev.tsv"), qrels).expect("written");
+        let of = |split| load(folder.path(), split, None, 1);
+        assert_eq!(of(None).expect("loads").test.queries.len(), 1, "test is preferred");
+        let dev = of(Some("dev")).expect("loads");
+        assert_eq!(dev.test.queries.len(), 2);
+        assert!(dev.pairs.iter().all(|pair| pair.anchor == "fruit?"), "{:?}", dev.pairs);
+        let error = of(Some("devel")).expect_err("no such split").to_string();
+        assert!(error.contains("devel") && error.contains("dev, test, train"), "{error}");
     }
 }

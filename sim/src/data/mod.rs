@@ -71,7 +71,10 @@ impl Dataset {
     /// If the folder is no set with splits `train` and another, or a document's vector cannot be had.
     pub fn of(data: &Data, seed: u64) -> Result<Self, DataError> {
         let mut all = match &data.folder {
-            Some(path) => folder::load(path, by_topic(data).then_some(data.topics), seed)?,
+            Some(path) => {
+                let topics = by_topic(data).then_some(data.topics);
+                folder::load(path, data.split.as_deref(), topics, seed)?
+            }
             None => MadeUp::new(data.topics, seed).dataset(data.examples),
         };
         if data.questions > 0 {
@@ -79,6 +82,20 @@ impl Dataset {
         }
         Ok(all)
     }
+}
+
+/// The split of a folder whose questions judge; nothing where data is made up.
+///
+/// # Errors
+/// If the folder has none.
+pub fn judged_by(data: &Data) -> Result<Option<String>, DataError> {
+    let split = data.folder.as_deref().map(|path| folder::test_split(path, data.split.as_deref()));
+    split.transpose()
+}
+
+/// Whether peers' data depends on how the machine computes models: topics of a folder are clusters of vectors.
+pub(crate) fn is_computed(data: &Data) -> bool {
+    data.folder.is_some() && by_topic(data)
 }
 
 /// Keeps so many questions, always the same ones.

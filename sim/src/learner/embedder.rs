@@ -1,6 +1,7 @@
 //! The embedder that nodes use, trained as they train it: on pairs of texts, by the adapter that a plan names.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use covey_embedder::adapter::{AdapterConfig, HeadConfig, LoraConfig};
@@ -36,6 +37,8 @@ struct Ground {
     set: Set,
     /// What was judged last, by the values: the base comes again and again.
     judged: Mutex<Option<(Vec<f32>, Judged)>>,
+    /// How many were judged, for the names of adapted models.
+    count: AtomicU64,
 }
 
 /// What is trained of a model.
@@ -81,8 +84,17 @@ impl EmbedderTask {
         };
         let start =
             models.learner(base.id, config.clone(), &[], 1).map_err(SimError::Model)?.start();
-        let judged = Mutex::new(None);
-        let ground = Ground { models, store, _folder: folder, base, config, start, set, judged };
+        let ground = Ground {
+            models,
+            store,
+            _folder: folder,
+            base,
+            config,
+            start,
+            set,
+            judged: Mutex::new(None),
+            count: AtomicU64::new(0),
+        };
         Ok(Self { ground: Arc::new(ground), pairs })
     }
 }
@@ -97,19 +109,20 @@ impl Ground {
     }
 
     fn judge(&self, values: &[f32]) -> Result<Judged, SimError> {
-        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, judged)) = judged.as_ref().filter(|(of, _)| of == values) {
+        // Not held while it is computed: whoever waits for a part of that may be given another part that waits for the lock.
+        let last = || self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, judged)) = last().as_ref().filter(|(of, _)| of == values) {
             return Ok(*judged);
         }
-        let name = "judged";
+        let name = format!("judged-{}", self.count.fetch_add(1, Ordering::Relaxed));
         self.models
-            .adapted(self.base.id, self.config.clone(), values.to_vec(), name)
+            .adapted(self.base.id, self.config.clone(), values.to_vec(), &name)
             .map_err(SimError::Model)?;
-        let found = self.store.load(name).map_err(|error| SimError::bad(&error));
+        let found = self.store.load(&name).map_err(|error| SimError::bad(&error));
         let quality = found.and_then(|model| self.ndcg(&*model));
-        self.models.remove(name).map_err(SimError::Model)?;
+        self.models.remove(&name).map_err(SimError::Model)?;
         let now = Judged { quality: quality?, worst_decile: None, loss: None };
-        *judged = Some((values.to_vec(), now));
+        *last() = Some((values.to_vec(), now));
         Ok(now)
     }
 }

@@ -45,11 +45,16 @@ pub trait Learns: Send + Sync {
         seed: u64,
     ) -> Result<Trained, SimError>;
 
-    /// How good values are.
+    /// How good values are. It takes all processors by itself, so it is asked once at a time.
     ///
     /// # Errors
     /// If that cannot be told.
     fn judge(&self, values: &[f32]) -> Result<Judged, SimError>;
+
+    /// How good values are for one peer, by the same measure; nothing where peers are not told apart.
+    fn quality_for(&self, _peer: usize, _values: &[f32]) -> Option<f64> {
+        None
+    }
 }
 
 /// How good values are.

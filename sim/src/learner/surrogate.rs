@@ -5,10 +5,13 @@
 //! step of rate `r` goes the `r`th part of the way there. Sums are taken in one order and nothing but IEEE arithmetic is used, so results are
 //! the same on every machine.
 
+use std::collections::BTreeMap;
+
 use covey_crypto::Digest;
 use covey_node::rounds::{Outcome, Trained};
 use covey_protocol::ids::ModelId;
 use covey_protocol::round::Checked;
+use rayon::prelude::*;
 
 use super::{Judged, Learns, steps, worst_decile};
 use crate::SimError;
@@ -24,6 +27,8 @@ pub struct Surrogate {
     points: Vec<Vec<f32>>,
     /// Of each peer, how many examples of each topic it has.
     peers: Vec<Vec<u32>>,
+    /// Of those that are poisoned, how many of them it sees in the mirror.
+    mirrored: BTreeMap<usize, Vec<u32>>,
     /// Products of the points with each other.
     products: Vec<Vec<f64>>,
     /// The optimum: the mean over all examples.
@@ -45,20 +50,29 @@ impl Surrogate {
             .collect();
         let products =
             points.iter().map(|a| points.iter().map(|b| product(a, b)).collect()).collect();
-        let mut task = Self { seed, points, peers, products, optimum: Vec::new() };
+        let mirrored = BTreeMap::new();
+        let mut task = Self { seed, points, peers, mirrored, products, optimum: Vec::new() };
         let mut all = vec![0; topics];
         for peer in &task.peers {
-            all.iter_mut().zip(peer).for_each(|(all, count)| *all += u64::from(*count));
+            all.iter_mut().zip(peer).for_each(|(all, count)| *all += i64::from(*count));
         }
-        task.optimum = task.mean_of(&all, values);
+        task.optimum = task.mean_of(&all, all.iter().sum(), values);
         task
     }
 
-    /// The mean of the points of so many examples.
-    fn mean_of(&self, counts: &[u64], values: usize) -> Vec<f32> {
-        let all = counts.iter().sum::<u64>().max(1) as f64;
+    /// Has these peers learn from the mirror image of their topics' points, as far from the start the other way. What is best, and how good values are, stays as it is.
+    #[must_use]
+    pub fn poisoned(mut self, poisoned: &[bool]) -> Self {
+        let bad = self.peers.iter().zip(poisoned).enumerate().filter(|(_, (_, bad))| **bad);
+        self.mirrored = bad.map(|(peer, (counts, _))| (peer, counts.clone())).collect();
+        self
+    }
+
+    /// The mean of the points of `all` examples, so many of each topic. Those in the mirror count less than nothing.
+    fn mean_of(&self, counts: &[i64], all: i64, values: usize) -> Vec<f32> {
+        let all = all.max(1) as f64;
         let mut mean = vec![0.0; values];
-        for (point, count) in self.points.iter().zip(counts).filter(|(_, count)| **count > 0) {
+        for (point, count) in self.points.iter().zip(counts).filter(|(_, count)| **count != 0) {
             let share = (*count as f64 / all) as f32;
             mean.iter_mut().zip(point).for_each(|(mean, value)| *mean += share * value);
         }
@@ -67,8 +81,11 @@ impl Surrogate {
 
     /// What a peer would learn without noise in its examples.
     fn point_of(&self, peer: usize) -> Vec<f32> {
-        let counts: Vec<u64> = self.peers[peer].iter().map(|count| u64::from(*count)).collect();
-        self.mean_of(&counts, self.optimum.len())
+        let mut counts: Vec<i64> = self.peers[peer].iter().map(|count| i64::from(*count)).collect();
+        let all = counts.iter().sum();
+        let mirrored = self.mirrored.get(&peer).into_iter().flatten();
+        counts.iter_mut().zip(mirrored).for_each(|(count, of)| *count -= 2 * i64::from(*of));
+        self.mean_of(&counts, all, self.optimum.len())
     }
 
     /// The mean of a peer's examples.
@@ -107,10 +124,13 @@ impl Learns for Surrogate {
     fn pooled(&self) -> Box<dyn Learns> {
         let topics = self.points.len();
         let sum = |topic: usize| self.peers.iter().filter_map(|peer| peer.get(topic)).sum();
+        let mirrored =
+            |topic: usize| self.mirrored.values().filter_map(|peer| peer.get(topic)).sum();
         Box::new(Self {
             seed: self.seed,
             points: self.points.clone(),
             peers: vec![(0..topics).map(sum).collect()],
+            mirrored: BTreeMap::from([(0, (0..topics).map(mirrored).collect())]),
             products: self.products.clone(),
             optimum: self.optimum.clone(),
         })
@@ -143,27 +163,45 @@ impl Learns for Surrogate {
     }
 
     fn judge(&self, values: &[f32]) -> Result<Judged, SimError> {
-        // Of each peer's point no more is needed than what its topics' points have in common.
-        let with: Vec<f64> = self.points.iter().map(|point| product(values, point)).collect();
-        let length = product(values, values);
-        let good = |counts: &Vec<u32>| {
-            let all = f64::from(counts.iter().sum::<u32>().max(1));
-            let shares: Vec<f64> = counts.iter().map(|count| f64::from(*count) / all).collect();
-            let common: f64 = shares.iter().zip(&with).map(|(share, with)| share * with).sum();
-            let mut own = 0.0;
-            for (one, row) in shares.iter().zip(&self.products) {
-                own += shares
-                    .iter()
-                    .zip(row)
-                    .map(|(other, product)| one * other * product)
-                    .sum::<f64>();
-            }
-            1.0 - (length - 2.0 * common + own) / own
-        };
-        let worst_decile = worst_decile(self.peers.iter().map(good).collect());
+        let looked_at = self.look_at(values);
+        let each: Vec<f64> =
+            self.peers.par_iter().map(|counts| self.good(counts, &looked_at)).collect();
         let away = squared(values, &self.optimum);
         let quality = 1.0 - away / product(&self.optimum, &self.optimum);
-        Ok(Judged { quality, worst_decile, loss: Some(0.5 * away) })
+        Ok(Judged { quality, worst_decile: worst_decile(each), loss: Some(0.5 * away) })
+    }
+
+    fn quality_for(&self, peer: usize, values: &[f32]) -> Option<f64> {
+        Some(self.good(&self.peers[peer], &self.look_at(values)))
+    }
+}
+
+/// What has to be known of values to say how good they are for any peer.
+struct LookedAt {
+    /// Their products with the points.
+    with: Vec<f64>,
+    /// And with themselves.
+    length: f64,
+}
+
+impl Surrogate {
+    fn look_at(&self, values: &[f32]) -> LookedAt {
+        let with = self.points.par_iter().map(|point| product(values, point)).collect();
+        LookedAt { with, length: product(values, values) }
+    }
+
+    /// How good values are for a peer with so many examples of each topic: 1 at its own optimum, 0 at the start. Of that point no more is needed than what
+    /// its topics' points have in common.
+    fn good(&self, counts: &[u32], values: &LookedAt) -> f64 {
+        let all = f64::from(counts.iter().sum::<u32>().max(1));
+        let shares: Vec<f64> = counts.iter().map(|count| f64::from(*count) / all).collect();
+        let common: f64 = shares.iter().zip(&values.with).map(|(share, with)| share * with).sum();
+        let mut own = 0.0;
+        for (one, row) in shares.iter().zip(&self.products) {
+            own +=
+                shares.iter().zip(row).map(|(other, product)| one * other * product).sum::<f64>();
+        }
+        1.0 - (values.length - 2.0 * common + own) / own
     }
 }
 

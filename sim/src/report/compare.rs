@@ -139,7 +139,8 @@ fn results(summaries: &[Summary]) -> Vec<(String, Vec<String>)> {
         ("p50_ms", "half within", mean(millis)),
         ("p95_ms", "95% within", mean(millis)),
         ("search_bytes", "bytes of questions", mean(bytes)),
-        ("search_attack", "attack on questions", with(share)),
+        ("search_attack", "forged", with(share)),
+        ("harvested", "harvested", with(share)),
     ];
     let column = |(name, title, (show, interval)): (&str, &str, Shown)| {
         let cell = |of: &BTreeMap<&str, Figure>| match of.get(name) {

@@ -12,16 +12,16 @@ pub(super) fn what(scenario: &Scenario) -> Vec<String> {
         said.push(learning(scenario));
         said.push(protection(scenario));
     }
-    if scenario.search.hours > 0.0 {
+    if scenario.search.hours > 0 {
         let search = &scenario.search;
         said.push(format!(
             "Members of groups of {} ask each other {} questions an hour each, for {}.",
             search.group,
             number(search.per_hour),
-            seconds(search.hours * 3_600.0)
+            seconds(f64::from(search.hours) * 3_600.0)
         ));
     }
-    said.extend(scenario.adversaries.iter().map(adversary));
+    said.extend(scenario.adversaries.iter().map(|of| adversary(of, &scenario.learner)));
     said
 }
 
@@ -84,7 +84,7 @@ fn protection(scenario: &Scenario) -> String {
             number(privacy.clip)
         ),
         (None, Some(noise)) => format!(
-            "{sum}, with noise of {} times the clip norm of {} on each sum.",
+            "{sum}, with noise of at least {} times the clip norm of {} on each sum: as much if only the fewest honest ones stay who may, and more if more do.",
             number(noise),
             number(privacy.clip)
         ),
@@ -92,14 +92,19 @@ fn protection(scenario: &Scenario) -> String {
     }
 }
 
-fn adversary(of: &Adversary) -> String {
+fn adversary(of: &Adversary, learner: &Learner) -> String {
     let strength = number(of.strength);
     let what = match of.attack {
         Attack::Scale => format!("send updates {strength} times as long"),
         Attack::SignFlip => format!("send {strength} times the negative of their updates"),
         Attack::Garbage => format!("send garbage {strength} clip norms long"),
-        Attack::Poison => "learn from pairs with other pairs' answers".to_owned(),
-        Attack::ForgeScores => format!("raise their scores by {strength}"),
+        Attack::Poison => match learner {
+            Learner::Surrogate { .. } => "learn from the mirror image of their examples".to_owned(),
+            Learner::Embedder { .. } => "learn from pairs with other pairs' answers".to_owned(),
+        },
+        Attack::ForgeScores => {
+            format!("answer questions with ads that claim a score of {strength}")
+        }
         Attack::Flood => format!("ask {strength} times as many questions"),
     };
     format!("{} of the peers {what}.", share(of.share))
@@ -152,7 +157,7 @@ fn of_rounds(of: &RoundsSummary, said: &mut Vec<String>) {
     }
     if let Some(epsilon) = of.epsilon {
         said.push(format!(
-            "Who took part in all rounds has spent epsilon {}.",
+            "The most that a peer has spent is epsilon {}.",
             figure(&epsilon, number)
         ));
     }
@@ -167,7 +172,10 @@ fn of_rounds(of: &RoundsSummary, said: &mut Vec<String>) {
         said.push(format!("It took {} of virtual time.", seconds(took.mean)));
     }
     if let Some(attack) = of.attack {
-        said.push(format!("The attack got {} of the way.", figure(&attack, share)));
+        said.push(format!(
+            "The attack has undone {} of what honest peers alone gain.",
+            figure(&attack, share)
+        ));
     }
 }
 
@@ -190,7 +198,16 @@ fn of_search(of: &SearchSummary, said: &mut Vec<String>) {
         ));
     }
     if let Some(attack) = of.attack {
-        said.push(format!("The attack on questions got {} of the way.", figure(&attack, share)));
+        said.push(format!(
+            "Of the questions to groups with forgers {} had a forged result first.",
+            figure(&attack, share)
+        ));
+    }
+    if let Some(harvested) = of.harvested {
+        said.push(format!(
+            "Those who flood have got {} of what others in their groups share.",
+            figure(&harvested, share)
+        ));
     }
 }
 

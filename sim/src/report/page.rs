@@ -27,7 +27,9 @@ pub(crate) fn page(run: &Run, measured: &Measured<'_>, summary: &Summary) -> Str
     body += &last_hour(measured);
     body += &format!("<h2>Scenario</h2>\n<pre>{}</pre>\n", escape(&run.scenario_text));
     let versions = &run.versions;
-    let made = format!("Covey {} on {}", versions.covey, versions.cpu.join(", "));
+    let judged = versions.judged_by.as_ref().map(|split| format!("; judged by the split {split}"));
+    let (cpu, judged) = (versions.cpu.join(", "), judged.unwrap_or_default());
+    let made = format!("Covey {} on {cpu}{judged}", versions.covey);
     body += &format!("<footer>{}</footer>\n", escape(&made));
     document(&name, &body)
 }
@@ -105,7 +107,7 @@ fn last_round(measured: &Measured<'_>) -> String {
 
 fn last_hour(measured: &Measured<'_>) -> String {
     let Some(last) = measured.last_hour() else { return String::new() };
-    let columns: [Column<SearchMetric>; 12] = [
+    let columns: [Column<SearchMetric>; 13] = [
         ("seed", |of| Some(of.seed.to_string())),
         ("questions", |of| Some(of.questions.to_string())),
         ("asked", |of| Some(of.asked.to_string())),
@@ -117,7 +119,8 @@ fn last_hour(measured: &Measured<'_>) -> String {
         ("half within", |of| Some(millis(of.p50_ms))),
         ("95% within", |of| Some(millis(of.p95_ms))),
         ("bytes", |of| Some(bytes(of.bytes as f64))),
-        ("attack", |of| of.attack.map(share)),
+        ("forged", |of| of.attack.map(share)),
+        ("harvested", |of| of.harvested.map(share)),
     ];
     let lines: Vec<&SearchMetric> = measured.searches().filter(|of| of.hour == last).collect();
     titled(&format!("Hour {last} of questions"), &columns, &lines)

@@ -31,6 +31,7 @@ pub(super) fn plots(measured: &Measured<'_>) -> Vec<Chart> {
         latency(measured),
         search_bytes(measured),
         search_attack(measured),
+        harvested(measured),
     ];
     plots.into_iter().flatten().collect()
 }
@@ -70,19 +71,20 @@ fn worst_decile(measured: &Measured<'_>) -> Option<Chart> {
 }
 
 fn loss(measured: &Measured<'_>) -> Option<Chart> {
-    over_rounds("Loss", Axis::new("held-out loss", number), measured, |of| of.loss)
+    over_rounds("Loss", Axis::new("loss", number), measured, |of| of.loss)
 }
 
 fn epsilon(measured: &Measured<'_>) -> Option<Chart> {
     let y = Axis::counted("epsilon", number);
     over_rounds("Privacy spent", y, measured, |of| of.epsilon).map(|chart| {
-        chart.note("By somebody who took part in all rounds, attempts that failed included.")
+        chart.note("The most that any peer has spent by its ledger, attempts that failed included.")
     })
 }
 
 fn attack(measured: &Measured<'_>) -> Option<Chart> {
     let y = Axis::counted("success", share);
-    over_rounds("How far the attack got", y, measured, |of| of.attack)
+    over_rounds("How far the attack got", y, measured, |of| of.attack.map(|it| it.clamp(0.0, 1.0)))
+        .map(|chart| chart.note("Of what honest peers alone gain, the share that is undone."))
 }
 
 fn participants(measured: &Measured<'_>) -> Option<Chart> {
@@ -238,7 +240,13 @@ fn search_bytes(measured: &Measured<'_>) -> Option<Chart> {
 }
 
 fn search_attack(measured: &Measured<'_>) -> Option<Chart> {
-    let line = Line::new("success", measured.by_hour(|of| of.attack));
-    let y = Axis::counted("success", share);
-    lines("How far the attack on questions got", HOUR, y, &[line], &[])
+    let line = Line::new("forged", measured.by_hour(|of| of.attack));
+    let y = Axis::counted("questions", share);
+    lines("Questions whose best result is forged", HOUR, y, &[line], &[])
+}
+
+fn harvested(measured: &Measured<'_>) -> Option<Chart> {
+    let line = Line::new("harvested", measured.by_hour(|of| of.harvested));
+    let y = Axis::counted("passages of others", share);
+    lines("What those who flood have got so far", HOUR, y, &[line], &[])
 }

@@ -42,9 +42,9 @@ pub struct RoundsSummary {
     pub worst_decile: Option<Figure>,
     /// Loss when it was last measured.
     pub loss: Option<Figure>,
-    /// Epsilon spent by somebody who took part in all rounds; absent without noise, where there is no bound.
+    /// The most epsilon that any peer has spent, by what its ledger is charged; absent without noise, where there is no bound.
     pub epsilon: Option<Figure>,
-    /// How far an attack got when it was last measured.
+    /// Share of what honest peers alone gained that an attack has undone, when it was last measured.
     pub attack: Option<Figure>,
     /// Share of those who checked in whose vectors were summed, in rounds that came to something.
     pub survived: Option<Figure>,
@@ -85,8 +85,11 @@ pub struct SearchSummary {
     pub p95_ms: Option<Figure>,
     /// Bytes moved.
     pub total_bytes: Option<Figure>,
-    /// How far an attack got.
+    /// Share of questions whose best result is forged, of those to groups with forgers.
     pub attack: Option<Figure>,
+    /// Share of others' passages that flooders have got in the end.
+    #[serde(default)]
+    pub harvested: Option<Figure>,
 }
 
 impl Summary {
@@ -136,6 +139,7 @@ impl Summary {
                 ("p95_ms", of.p95_ms),
                 ("search_bytes", of.total_bytes),
                 ("search_attack", of.attack),
+                ("harvested", of.harvested),
             ]);
         }
         figures
@@ -215,6 +219,8 @@ impl SearchSummary {
             p95_ms: weighted(|of| Some(of.p95_ms)),
             total_bytes: sum(|of| of.bytes),
             attack: weighted(|of| of.attack),
+            harvested: measured
+                .per_seed_of_searches(|hours| hours.rev().find_map(|of| of.harvested)),
         })
     }
 }

@@ -52,6 +52,7 @@ pub(crate) fn files(measured: &Measured<'_>) -> BTreeMap<u64, Vec<u8>> {
             ("p95_ms", Some(of.p95_ms)),
             ("bytes", Some(of.bytes as f64)),
             ("attack", of.attack),
+            ("harvested", of.harvested),
         ];
         let values = values.map(|(name, value)| (format!("search/{name}"), value)).into_iter();
         let file = files.entry(of.seed).or_insert_with(begin);

@@ -81,7 +81,7 @@ fn an_empty_run_says_so() {
 
 #[test]
 fn questions_have_plots_of_their_own() {
-    let hour = |hour| {
+    let hour = |hour: u32| {
         Metric::Search(SearchMetric {
             hour,
             questions: 10,
@@ -92,6 +92,7 @@ fn questions_have_plots_of_their_own() {
             p50_ms: 120.0,
             p95_ms: 900.0,
             bytes: 4_000,
+            harvested: Some(0.1 * f64::from(hour)),
             ..SearchMetric::default()
         })
     };
@@ -102,6 +103,8 @@ fn questions_have_plots_of_their_own() {
     }
     assert!(page.contains("within 120 ms, and 95 of a hundred within 900 ms"), "{page}");
     assert!(page.contains("offline, hour 1: 25%"), "{page}");
+    let said = "Those who flood have got 20% of what others in their groups share.";
+    assert!(page.contains(said) && !page.contains("forged"), "{page}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::error::{FolderError, io};
 /// Longest line.
 pub(crate) const MAX_LINE_BYTES: usize = 64 << 10;
 /// Most lines that are read.
-const MAX_LINES: usize = 2_000_000;
+pub(crate) const MAX_LINES: usize = 2_000_000;
 
 /// Hands every whole line to `take`, as it is and as what it says. A last line that was cut short, by a kill or a full disk, is left out. A file that is not there has no lines.
 pub(crate) fn each<T: DeserializeOwned>(

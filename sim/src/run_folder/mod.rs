@@ -22,6 +22,7 @@ pub use error::FolderError;
 pub(crate) use error::io;
 use events::EventLog;
 pub use events::MAX_EVENTS;
+pub(crate) use lines::MAX_LINES;
 pub use outputs::write_outputs;
 pub(crate) use run::text;
 pub use run::{Next, Run, summary};
@@ -44,6 +45,9 @@ const TENSORBOARD: &str = "tensorboard";
 /// All that a run writes, but for the folder with TensorBoard's files.
 const FILES: [&str; 9] =
     [VERSIONS, SCENARIO, METRICS, EVENTS, SUMMARY, TIMING, ROUNDS_TABLE, SEARCHES_TABLE, REPORT];
+
+/// What is behind the name of a file while it is written.
+const PART: &str = ".part";
 
 /// A run's folder while it is written. One process at a time has it.
 #[derive(Debug)]
@@ -80,6 +84,10 @@ impl RunFolder {
         if path.join(VERSIONS).exists() {
             Run::versions(path)?;
             drop(lock(&path.join(METRICS), path)?);
+            // Before anything goes.
+            if has_others(path)? {
+                return Err(FolderError::Foreign(path.to_owned()));
+            }
             // The first of the list goes last.
             remove_tree(&path.join(TENSORBOARD))?;
             for file in FILES.iter().rev() {
@@ -221,10 +229,24 @@ pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(
     write(path, &bytes)
 }
 
+/// Whether there is anything in a run's folder that is not a run's.
+fn has_others(path: &Path) -> Result<bool, FolderError> {
+    for entry in fs::read_dir(path).map_err(io("list", path))? {
+        let name = entry.map_err(io("list", path))?.file_name();
+        let is_own = name.to_str().is_some_and(|name| {
+            name == TENSORBOARD || FILES.contains(&name.strip_suffix(PART).unwrap_or(name))
+        });
+        if !is_own {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Where a file is written before it gets its name.
 fn part_of(path: &Path) -> PathBuf {
     let mut part = path.as_os_str().to_owned();
-    part.push(".part");
+    part.push(PART);
     part.into()
 }
 

@@ -85,7 +85,7 @@ impl Run {
         if self.complete {
             return None;
         }
-        let (rounds, hours) = (self.scenario.training.rounds, self.hours());
+        let (rounds, hours) = (self.scenario.training.rounds, self.scenario.search.hours);
         let repeats = u64::from(self.scenario.repeats.max(1));
         let seeds = (0..repeats).map(|repeat| self.scenario.seed.wrapping_add(repeat));
         seeds
@@ -107,11 +107,6 @@ impl Run {
             }
         }
         next
-    }
-
-    /// Hours of questions, the last one perhaps a part of one. The cast saturates.
-    fn hours(&self) -> u32 {
-        self.scenario.search.hours.ceil() as u32
     }
 }
 

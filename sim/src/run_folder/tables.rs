@@ -77,6 +77,7 @@ pub(super) fn searches(measured: &Measured<'_>) -> Option<Vec<u8>> {
         "p95_ms",
         "bytes",
         "attack",
+        "harvested",
     ];
     let lines = hours.iter().map(|of| {
         vec![
@@ -94,6 +95,7 @@ pub(super) fn searches(measured: &Measured<'_>) -> Option<Vec<u8>> {
             of.p95_ms.to_string(),
             of.bytes.to_string(),
             or_empty(of.attack),
+            or_empty(of.harvested),
         ]
     });
     (!hours.is_empty()).then(|| table(head.map(str::to_owned).to_vec(), lines))

@@ -194,9 +194,29 @@ fn folders_of_others_are_left_alone() {
     drop(first);
     RunFolder::replace(path, SCENARIO_TEXT, &versions()).expect("nobody has it");
     fs::write(path.join("thesis.txt"), "precious").expect("writes");
+    let before = contents(path);
     let refused = RunFolder::replace(path, SCENARIO_TEXT, &versions()).expect_err("more is there");
     assert!(matches!(refused, FolderError::Foreign(_)), "{refused}");
+    assert!(contents(path) == before, "nothing is gone of what could not be replaced");
     assert!(path.join("thesis.txt").exists());
+    fs::remove_file(path.join("thesis.txt")).expect("removes");
+    fs::write(path.join("summary.json.part"), "cut short by a kill").expect("writes");
+    RunFolder::replace(path, SCENARIO_TEXT, &versions()).expect("all that is there is a run's");
+}
+
+#[test]
+fn times_of_long_runs_are_bounded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    whole(folder.path());
+    let mut timing = Timing::default();
+    (0..1_000_000).for_each(|_| timing.took(0.123_456_789_012_345));
+    for _ in 0..2 {
+        let run = Run::open(folder.path()).expect("a run");
+        let writer = RunFolder::resume(&run, None).expect("goes on");
+        writer.stop(timing.clone()).expect("reads what was there, and writes");
+    }
+    let timing = run::timing(&folder.path().join(TIMING)).expect("reads").expect("is there");
+    assert_eq!(timing.rounds_s.len(), crate::metrics::MOST_TIMED);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use covey_protocol::limits::{MAX_COHORT, MAX_COMPLETE_COHORT};
 
-use super::{Learner, Partition, Scenario, Topology};
+use super::{Algorithm, Attack, Learner, Partition, Scenario, Topology};
+use crate::run_folder::MAX_LINES;
+use crate::training::parameters;
 
 /// Most numbers that all participants of a round send together.
 const MAX_SENT: u64 = 4_000_000_000;
@@ -10,6 +12,13 @@ const MAX_SENT: u64 = 4_000_000_000;
 const MAX_PASSAGES: u64 = 20_000_000;
 /// Most examples that are made up as texts.
 const MAX_TEXTS: u32 = 1_000_000;
+/// Most numbers of all points of the surrogate's topics.
+const MAX_POINTS: u64 = 250_000_000;
+/// Most questions that are asked in a repeat.
+const MAX_QUESTIONS: f64 = 10_000_000.0;
+/// Fewest whose updates are summed, and of them honest ones, as every peer demands.
+const LEAST_COHORT: u32 = 3;
+const LEAST_HONEST: u32 = 2;
 /// Most shares of topics that are drawn.
 const MAX_SHARES: u64 = 10_000_000;
 /// Largest share of peers that are adversaries.
@@ -33,7 +42,11 @@ pub(super) fn contradictions(scenario: &Scenario) -> Vec<Contradiction> {
     found.cohort(scenario);
     found.privacy(scenario);
     found.network(scenario);
+    found.searches(scenario);
     found.adversaries(scenario);
+    if found.0.is_empty() {
+        found.sum(scenario);
+    }
     found.0
 }
 
@@ -52,12 +65,28 @@ impl Found {
     }
 
     fn work(&mut self, scenario: &Scenario) {
-        let idle = scenario.training.rounds == 0 && scenario.search.hours == 0.0;
+        let idle = scenario.training.rounds == 0 && scenario.search.hours == 0;
         self.when(idle, &["training.rounds", "search.hours"], || {
             "nothing happens: training.rounds and search.hours are both 0; set one of them"
                 .to_owned()
         });
+        let rounds = u64::from(scenario.training.rounds) + 1;
+        let lines = u64::from(scenario.repeats) * (rounds + u64::from(scenario.search.hours));
+        let fields = &["repeats", "training.rounds", "search.hours"];
+        self.when(lines > MAX_LINES as u64, fields, || {
+            format!("{lines} rounds and hours are measured in {} repeats; at most {MAX_LINES} can be read back: lower repeats or training.rounds", scenario.repeats)
+        });
         let Learner::Surrogate { values, .. } = scenario.learner else { return };
+        if scenario.training.rounds == 0 {
+            return;
+        }
+        let points = u64::from(values) * u64::from(scenario.data.topics);
+        self.when(points > MAX_POINTS, &["learner.values", "data.topics"], || {
+            format!(
+                "points of {} topics with {values} values each are {points} numbers; at most {MAX_POINTS} fit: lower learner.values or data.topics",
+                scenario.data.topics
+            )
+        });
         let sent = u64::from(values) * u64::from(participants(scenario));
         self.when(sent > MAX_SENT, &["learner.values", "training.cohort", "peers"], || {
             format!(
@@ -72,6 +101,12 @@ impl Found {
         let made_up = data.folder.is_none();
         self.when(made_up && data.partition == Partition::Author, &["data.partition"], || {
             "data.partition is author, but made-up data has no authors; set data.folder".to_owned()
+        });
+        self.when(made_up && data.split.is_some(), &["data.split"], || {
+            "data.split names a split of a folder, and none is given; set data.folder, or leave data.split out".to_owned()
+        });
+        self.when(data.split.as_deref() == Some("train"), &["data.split"], || {
+            "data.split is train, which peers learn from; name another one to judge by".to_owned()
         });
         let train = scenario.training.rounds > 0;
         self.when(made_up && train && data.examples < peers, &["data.examples", "peers"], || {
@@ -116,7 +151,7 @@ impl Found {
             format!("{peers} peers with shares of {} topics are more than the {MAX_SHARES} that fit; lower data.topics", data.topics)
         });
         let passages = u64::from(peers) * u64::from(scenario.search.passages);
-        self.when(scenario.search.hours > 0.0 && passages > MAX_PASSAGES, &["search.passages", "peers"], || {
+        self.when(scenario.search.hours > 0 && passages > MAX_PASSAGES, &["search.passages", "peers"], || {
             format!("{peers} peers have {passages} passages together; at most {MAX_PASSAGES} fit: lower search.passages")
         });
     }
@@ -129,6 +164,9 @@ impl Found {
                 training.cohort
             )
         });
+        if !sums(scenario) {
+            return;
+        }
         let cohort = participants(scenario);
         self.when(sum.min_cohort > cohort, &["sum.min_cohort", "training.cohort", "peers"], || {
             format!(
@@ -136,20 +174,53 @@ impl Found {
                 sum.min_cohort
             )
         });
-        let secure = sum.secure && training.rounds > 0;
-        self.when(secure && cohort > MAX_COHORT, &["training.cohort", "peers", "sum.secure"], || {
-            format!("{cohort} participants are more than the {MAX_COHORT} of a secure sum; set training.cohort, or sum.secure to false")
+        self.when(peers > MAX_COHORT, &["peers"], || {
+            format!("{peers} peers are more than the {MAX_COHORT} members of a group that learns together; lower peers")
         });
-        let complete = secure && sum.topology == Topology::Complete;
+        self.when(cohort < LEAST_COHORT, &["training.cohort", "peers"], || {
+            format!("{cohort} participants are fewer than the {LEAST_COHORT} that a sum takes; raise training.cohort or peers, or set training.algorithm to local")
+        });
+        let few = (1..LEAST_COHORT).contains(&sum.min_cohort);
+        self.when(few, &["sum.min_cohort"], || {
+            format!(
+                "sum.min_cohort is {}, and a sum takes {LEAST_COHORT} at least; raise it, or set 0 for what dropouts leave",
+                sum.min_cohort
+            )
+        });
+        let complete = sum.topology == Topology::Complete;
         self.when(complete && cohort > MAX_COMPLETE_COHORT, &["sum.topology", "training.cohort", "peers"], || {
             format!("{cohort} participants are more than the {MAX_COMPLETE_COHORT} of sum.topology complete; set sparse or auto")
         });
-        let lost = sum.dropout + sum.collusion;
-        self.when(secure && lost >= 1.0, &["sum.dropout", "sum.collusion"], || {
+    }
+
+    /// Whether every cohort that a round may have gives a sum that its participants agree to. It takes a moment for large ones, so all else comes first.
+    fn sum(&mut self, scenario: &Scenario) {
+        if !sums(scenario) {
+            return;
+        }
+        let parameters = parameters(scenario, scenario.peers);
+        let (least, most) = (parameters.min_cohort, parameters.max_cohort);
+        let said = || {
             format!(
-                "sum.dropout and sum.collusion are {lost} together, which leaves nobody; lower them"
+                "sums of {least} to {most} participants with sum.dropout {} and sum.collusion {}",
+                scenario.sum.dropout, scenario.sum.collusion
             )
-        });
+        };
+        const FIELDS: &[&str] = &[
+            "sum.collusion",
+            "sum.dropout",
+            "sum.min_cohort",
+            "sum.topology",
+            "training.cohort",
+            "peers",
+        ];
+        let advice = "lower sum.dropout or sum.collusion, or take more participants";
+        match parameters.sharers().map(|sharers| sharers.honest()) {
+            Err(fault) => self.when(true, FIELDS, || format!("{} cannot be: {fault}; {advice}", said())),
+            Ok(honest) => self.when(honest < LEAST_HONEST, FIELDS, || {
+                format!("{} may be of {honest} honest ones alone, and peers demand {LEAST_HONEST}; {advice}", said())
+            }),
+        }
     }
 
     fn privacy(&mut self, scenario: &Scenario) {
@@ -157,6 +228,34 @@ impl Found {
         self.when(both, &["privacy.noise", "privacy.epsilon"], || {
             "privacy.epsilon and privacy.noise are both given, and each follows from the other; leave one out".to_owned()
         });
+        let noise = scenario.privacy.epsilon.is_some() || scenario.privacy.noise.is_some();
+        self.when(noise && scenario.training.weighted, &["training.weighted"], || {
+            "training.weighted is true, and weights would need noise of their own, which is not simulated; leave it out, or privacy.epsilon and privacy.noise".to_owned()
+        });
+    }
+
+    fn searches(&mut self, scenario: &Scenario) {
+        let Scenario { search, network, availability, .. } = scenario;
+        let floods = scenario.adversaries.iter().filter(|it| it.attack == Attack::Flood);
+        let more: f64 = floods.map(|it| it.share * (it.strength - 1.0).max(0.0)).sum();
+        let each = f64::from(scenario.peers) * search.per_hour * (1.0 + more);
+        let questions = (each * f64::from(search.hours)).round();
+        self.when(questions > MAX_QUESTIONS, &["search.per_hour", "search.hours", "adversaries", "peers"], || {
+            format!("some {questions} questions are asked in a repeat; at most {MAX_QUESTIONS}: lower search.per_hour or search.hours")
+        });
+        // What slows messages down or cuts peers off is there for rounds alone.
+        let only = search.hours > 0 && scenario.training.rounds == 0;
+        let mut unheard = |wrong: bool, field: &'static [&'static str]| {
+            self.when(only && wrong, field, || {
+                format!(
+                    "{} says how rounds go, and there are none: searches take no notice of it; leave it out, or set training.rounds",
+                    field[0]
+                )
+            });
+        };
+        unheard(network.bandwidth_mbit[1] > 0.0, &["network.bandwidth_mbit"]);
+        unheard(!network.cuts.is_empty(), &["network.cuts"]);
+        unheard(availability.stragglers > 0.0, &["availability.stragglers"]);
     }
 
     fn network(&mut self, scenario: &Scenario) {
@@ -170,6 +269,17 @@ impl Found {
         self.when(low == 0.0 && high > 0.0, &["network.bandwidth_mbit"], || {
             format!("network.bandwidth_mbit is from 0, which is no limit, to {high}; begin above 0")
         });
+        let mut cuts = scenario.network.cuts.clone();
+        cuts.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
+        let overlap = cuts.windows(2).find(|two| two[0].at_s + two[0].for_s > two[1].at_s);
+        if let Some([first, second]) = overlap {
+            self.when(true, &["network.cuts"], || {
+                format!(
+                    "one of network.cuts begins at {} s, when that from {} s on is not over; have them follow each other",
+                    second.at_s, first.at_s
+                )
+            });
+        }
     }
 
     fn adversaries(&mut self, scenario: &Scenario) {
@@ -177,7 +287,22 @@ impl Found {
         self.when(share > MAX_ADVERSARIES + TINY, &["adversaries"], || {
             format!("the shares of adversaries are {share} together; at most {MAX_ADVERSARIES}")
         });
+        let forged = |it: &&super::Adversary| it.attack == Attack::ForgeScores && it.strength > 1.0;
+        if let Some(of) = scenario.adversaries.iter().find(forged) {
+            self.when(true, &["adversaries"], || {
+                format!(
+                    "the strength of forge-scores is {}; it is the score that forged texts claim, which is at most 1",
+                    of.strength
+                )
+            });
+        }
     }
+}
+
+/// Whether updates are summed.
+fn sums(scenario: &Scenario) -> bool {
+    let alone = matches!(scenario.training.algorithm, Algorithm::Local | Algorithm::Central);
+    scenario.training.rounds > 0 && !alone
 }
 
 /// Most who take part in a round.

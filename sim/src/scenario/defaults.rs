@@ -31,6 +31,7 @@ impl Default for Data {
     fn default() -> Self {
         Self {
             folder: None,
+            split: None,
             questions: 0,
             examples: 2_000,
             partition: Partition::Iid,
@@ -115,7 +116,7 @@ impl Default for Availability {
 
 impl Default for Search {
     fn default() -> Self {
-        Self { hours: 0.0, per_hour: 1.0, group: 20, passages: 40, sharing: 1.0 }
+        Self { hours: 0, per_hour: 1.0, group: 20, passages: 40, sharing: 1.0 }
     }
 }
 

@@ -18,6 +18,8 @@ pub const MAX_ROUNDS: u64 = 10_000;
 pub const MAX_EXAMPLES: u64 = 10_000_000;
 /// Most topics.
 pub const MAX_TOPICS: u64 = 1_000;
+/// Most hours of questions: more than a year.
+const MAX_HOURS: u64 = 10_000;
 /// Most entries of a list.
 const MAX_LIST: usize = 100;
 /// Largest seed: what a whole number of TOML holds, less room for repeats.
@@ -64,6 +66,8 @@ impl Field {
 }
 
 const SHARE: Rule = Rule::number(0.0, 1.0);
+/// In thousandths, as secure sums count them.
+const LESS_THAN_HALF: Rule = Rule::number(0.0, 0.499);
 const ALGORITHMS: &[&str] = &["average", "momentum", "adagrad", "adam", "yogi", "local", "central"];
 const ATTACKS: &[&str] = &["scale", "sign-flip", "garbage", "poison", "forge-scores", "flood"];
 
@@ -75,6 +79,7 @@ pub const FIELDS: &[Field] = &[
     field("repeats", Rule::whole(1, MAX_REPEATS)),
     field("peers", Rule::whole(1, MAX_PEERS)),
     field("data.folder", Rule::Folder).optional(),
+    field("data.split", Rule::Name).optional(),
     field("data.questions", Rule::whole(0, MAX_EXAMPLES)),
     field("data.examples", Rule::whole(1, MAX_EXAMPLES)),
     field("data.partition", Rule::Choice(&["iid", "dirichlet", "topics", "author"])),
@@ -93,7 +98,7 @@ pub const FIELDS: &[Field] = &[
     field("training.cohort", Rule::whole(0, MAX_PEERS)),
     field("training.epochs", Rule::whole(1, 1_000)),
     field("training.steps", Rule::whole(1, 1_000_000)),
-    field("training.batch", Rule::whole(1, MAX_BATCH as u64)),
+    field("training.batch", Rule::whole(2, MAX_BATCH as u64)),
     field("training.rate", Rule::above(0.0, 1_000.0)),
     field("training.mu", Rule::number(0.0, 1_000.0)),
     field("training.server_rate", Rule::above(0.0, 1_000.0)),
@@ -102,8 +107,8 @@ pub const FIELDS: &[Field] = &[
     field("sum.secure", Rule::Flag),
     field("sum.topology", Rule::Choice(&["auto", "complete", "sparse"])),
     field("sum.min_cohort", Rule::whole(0, MAX_PEERS)),
-    field("sum.dropout", Rule::number(0.0, 0.9)),
-    field("sum.collusion", Rule::number(0.0, 0.9)),
+    field("sum.dropout", LESS_THAN_HALF),
+    field("sum.collusion", LESS_THAN_HALF),
     field("sum.attempts", Rule::whole(1, MAX_ROUND_ATTEMPTS as u64)),
     field("sum.window_s", Rule::whole(1, MAX_PHASE_S)),
     field("sum.phase_s", Rule::whole(1, MAX_PHASE_S)),
@@ -130,9 +135,9 @@ pub const FIELDS: &[Field] = &[
     field("availability.away", Rule::number(0.0, 0.99)),
     field("availability.churn_per_hour", SHARE),
     field("adversaries.*.attack", Rule::Choice(ATTACKS)).needed(),
-    field("adversaries.*.share", Rule::above(0.0, 0.5)).needed(),
+    field("adversaries.*.share", Rule::number(0.0, 0.5)).needed(),
     field("adversaries.*.strength", Rule::above(0.0, 1e6)),
-    field("search.hours", Rule::number(0.0, 10_000.0)),
+    field("search.hours", Rule::whole(0, MAX_HOURS)),
     field("search.per_hour", Rule::above(0.0, 1_000.0)),
     field("search.group", Rule::whole(2, MAX_MEMBERS as u64)),
     field("search.passages", Rule::whole(1, 10_000)),

@@ -190,7 +190,7 @@ impl Reading<'_> {
                 });
                 Value::Array(entries.collect())
             }
-            scalar => plain(scalar),
+            scalar => whole(plain(scalar), find(&pattern(path)).map(|field| &field.rule)),
         }
     }
 }
@@ -216,13 +216,27 @@ fn plain(value: &DeValue<'_>) -> Value {
     }
 }
 
+/// A number as whole as its rule wants it, where it is written with a point, as in 2.0.
+fn whole(value: Value, rule: Option<&Rule>) -> Value {
+    /// Up to here floats are exact.
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    match (value, rule) {
+        (Value::Float(number), Some(Rule::Whole { .. }))
+            if number.fract() == 0.0 && number.abs() <= MOST =>
+        {
+            Value::Integer(number as i64)
+        }
+        (value, _) => value,
+    }
+}
+
 /// An override's value: TOML where it is, else a text. Where a text is wanted, everything is one.
 fn scalar_or_toml(text: &str, rule: Option<&Rule>) -> Value {
     let parsed = DeValue::parse(text).ok().map(|value| plain(value.get_ref()));
     let wants_text = rule.is_some_and(|rule| rule.is_text());
     match parsed {
         Some(Value::String(text)) => Value::String(text),
-        Some(value) if !wants_text => value,
+        Some(value) if !wants_text => whole(value, rule),
         // Rust reads some numbers that TOML does not, such as .5.
         _ if rule.is_some_and(|rule| rule.is_number()) => {
             text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Float)

@@ -64,7 +64,9 @@ pub struct Scenario {
 pub struct Data {
     /// A folder in BEIR's layout; without one, data with a known truth is made up.
     pub folder: Option<PathBuf>,
-    /// Most test questions that a model is judged by, those that a hash puts first; 0 for all.
+    /// The split of the folder whose questions judge a model; `test` where nothing is said, else `dev`, else the first other one than `train`.
+    pub split: Option<String>,
+    /// Most of its questions that a model is judged by, those that a hash puts first; 0 for all.
     pub questions: u32,
     /// Examples (pairs, or observations of the surrogate) in all, where they are made up.
     pub examples: u32,
@@ -78,7 +80,7 @@ pub struct Data {
     pub topics_per_peer: u32,
     /// Exponent of Zipf's law by which peers have more and less; 0 for all the same.
     pub zipf: f64,
-    /// Share of each peer's examples that others have too.
+    /// Share of each peer's examples that others have too. To the surrogate each copy is an observation of its own, so there is more to learn from than without.
     pub overlap: f64,
 }
 
@@ -135,7 +137,7 @@ pub struct Training {
     pub epochs: u32,
     /// Most steps of a peer in a round.
     pub steps: u32,
-    /// Examples of a step.
+    /// Examples of a step, which are told from each other.
     pub batch: u32,
     /// Learning rate of peers.
     pub rate: f64,
@@ -143,7 +145,7 @@ pub struct Training {
     pub mu: f64,
     /// Learning rate of the server.
     pub server_rate: f64,
-    /// Whether updates count by their examples rather than all alike.
+    /// Whether updates count by their examples, up to a thousand, rather than all alike; not with noise, as weights would need some of their own.
     pub weighted: bool,
     /// Rounds from one look at the quality to the next; what training began with and ended with is always looked at.
     pub judge_every: u32,
@@ -174,7 +176,8 @@ pub enum Algorithm {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sum {
-    /// Whether with the cryptography of a real round. Without, the same encoded and noised words are added in the clear, which gives the same sum.
+    /// Whether with the cryptography of a real round. Without, the same encoded and noised words are added in the clear, which gives the same sum wherever
+    /// everybody who should be in it is: nothing is lost, cut off, slow or away, and no attempt is followed by another one.
     pub secure: bool,
     /// Who shares with whom.
     pub topology: Topology,
@@ -213,7 +216,8 @@ pub enum Topology {
 pub struct Privacy {
     /// Epsilon of all rounds together; no noise without this or `noise`.
     pub epsilon: Option<f64>,
-    /// Noise on a round's sum as a multiple of the clip norm, in place of `epsilon`.
+    /// Noise on a round's sum as a multiple of the clip norm, in place of `epsilon`: what the shares of the fewest honest survivors that there may be come to,
+    /// and more where there are more of them.
     pub noise: Option<f64>,
     /// Delta.
     pub delta: f64,
@@ -227,11 +231,11 @@ pub struct Privacy {
 pub struct Network {
     /// One-way latency in milliseconds, drawn evenly between the two for each message.
     pub latency_ms: [f64; 2],
-    /// Mbit/s of each peer, drawn evenly between the two for each peer; 0 for no limit.
+    /// Mbit/s of each peer in rounds, drawn evenly between the two for each peer; 0 for no limit.
     pub bandwidth_mbit: [f64; 2],
     /// Share of messages that are lost.
     pub loss: f64,
-    /// Times at which a part of the peers is cut off from the others.
+    /// Times at which a part of the peers is cut off from the others in rounds, one after the other.
     pub cuts: Vec<Cut>,
 }
 
@@ -255,13 +259,13 @@ pub struct Availability {
     pub dropout: Dropout,
     /// Milliseconds that a peer's step of training takes, drawn evenly between the two for each peer.
     pub step_ms: [f64; 2],
-    /// Share of peers that are slow.
+    /// Share of peers that are slow in rounds.
     pub stragglers: f64,
-    /// How many times as long their steps and messages take.
+    /// How many times as long their steps take, and their messages where bandwidth is limited.
     pub slowdown: f64,
     /// Share of each day that a peer is away, at hours of its own (0 for always there).
     pub away: f64,
-    /// Share of peers that are replaced by new ones in an hour.
+    /// Share of members that are replaced by new ones in an hour of questions; owners of groups and adversaries stay.
     pub churn_per_hour: f64,
 }
 
@@ -306,9 +310,9 @@ pub enum Attack {
     SignFlip,
     /// Send words that are no encoding of anything, `strength` times the clip norm long: what masking hides.
     Garbage,
-    /// Learn from pairs whose answers are other pairs'.
+    /// Learn what is wrong: pairs whose answers are other pairs'; of the surrogate, the mirror image of their topics' points, as far from the start the other way.
     Poison,
-    /// Answer questions with scores raised by `strength`.
+    /// Answer questions with ads that claim a score of `strength`, from 0 to 1.
     ForgeScores,
     /// Ask `strength` times as many questions as others.
     Flood,
@@ -319,7 +323,8 @@ pub enum Attack {
 #[serde(deny_unknown_fields, default)]
 pub struct Search {
     /// Hours of virtual time; 0 where nobody asks.
-    pub hours: f64,
+    #[serde(deserialize_with = "parse::whole")]
+    pub hours: u32,
     /// Questions of a peer in an hour.
     pub per_hour: f64,
     /// Members of each group; peers are split into groups of so many.

@@ -1,6 +1,6 @@
 //! From text to a scenario and back.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use toml::Table;
 
 use super::error::{Problem, ScenarioError};
@@ -48,6 +48,21 @@ fn table(scenario: &Scenario) -> Result<Table, ScenarioError> {
 
 fn unwritten(error: toml::ser::Error) -> ScenarioError {
     ScenarioError::one(None, format!("the scenario has no form in TOML: {error}"))
+}
+
+/// A whole number, also one that is written with a point. Earlier versions let hours have parts, and rounded them up.
+pub(super) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Number {
+        Whole(u32),
+        Point(f64),
+    }
+    Ok(match Number::deserialize(from)? {
+        Number::Whole(number) => number,
+        // The cast saturates.
+        Number::Point(number) => number.ceil() as u32,
+    })
 }
 
 /// Checks fields one by one, then together.

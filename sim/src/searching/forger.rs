@@ -1,4 +1,4 @@
-//! A member that answers every question with texts of its own at the highest score.
+//! A member that answers every question with texts of its own, which it says have a high score.
 
 use covey_net::{Events, LinkEvent, Protocol};
 use covey_protocol::limits::MAX_SEARCH_REQUEST;
@@ -11,8 +11,8 @@ const RESULTS: usize = 10;
 /// How a forged text begins.
 pub(super) const AD: &str = "Buy our fine product";
 
-/// Answers for as long as its network is there. Other requests get no answer, as from a member that is busy.
-pub(super) async fn answer_all(mut events: Events) {
+/// Answers with this score for as long as its network is there. Other requests get no answer, as from a member that is busy.
+pub(super) async fn answer_all(mut events: Events, score: f64) {
     while let Some(event) = events.recv().await {
         let LinkEvent::Request(inbound) = event else { continue };
         if inbound.protocol != Protocol::Search {
@@ -26,7 +26,7 @@ pub(super) async fn answer_all(mut events: Events) {
         let found = |number: usize| {
             let text = format!("{AD} number {number}!");
             Some(Found {
-                score: Score::new(1.0).ok()?,
+                score: Score::new(score as f32).ok()?,
                 collection: Clone::clone(&collection),
                 revealed: Revealed::Full {
                     title: PrivateText::clipped("ad"),

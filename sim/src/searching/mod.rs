@@ -4,6 +4,7 @@
 
 mod forger;
 mod hour;
+mod tally;
 mod town;
 mod truth;
 
@@ -39,8 +40,7 @@ pub async fn search(
     let network = network(scenario, seed)?;
     let world = World::with_models(seed, network, models.clone());
     let mut town = Town::found(world, scenario, seed, &models, cancel, made).await?;
-    let hours = scenario.search.hours.ceil() as u32;
-    for hour in 1..=hours {
+    for hour in 1..=scenario.search.hours {
         crate::training::cancelled(cancel)?;
         let metric = hour::pass(&mut town, scenario, seed, hour).await?;
         tell(metric)?;

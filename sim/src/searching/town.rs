@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::Made;
 use super::forger;
+use super::tally::Harvest;
 use super::truth::Truth;
 use crate::data::MadeUp;
 use crate::scenario::{Attack, Scenario};
@@ -31,6 +32,15 @@ pub(super) struct Group {
     pub(super) truth: Option<Truth>,
 }
 
+/// How a member does harm.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Role {
+    /// It answers with ads that it says have this score.
+    Forger(f64),
+    /// It asks so many times as much as others.
+    Flooder(f64),
+}
+
 /// All groups.
 pub(super) struct Town {
     pub(super) world: World,
@@ -38,10 +48,12 @@ pub(super) struct Town {
     pub(super) made_up: MadeUp,
     pub(super) seed: u64,
     models: Arc<dyn Models>,
-    /// Peers that forge scores, by their numbers.
-    pub(super) forgers: BTreeMap<usize, (MemoryLink, JoinHandle<()>)>,
-    /// Peers that ask more than others, and how many times as much.
-    pub(super) flooders: BTreeMap<usize, f64>,
+    /// Members that do harm, by their numbers. They stay for as long as the town does.
+    pub(super) roles: BTreeMap<usize, Role>,
+    /// What flooders have got so far.
+    pub(super) harvest: Harvest,
+    /// What forgers answer with.
+    forging: Vec<(MemoryLink, JoinHandle<()>)>,
     /// Peers there were so far, for their names.
     born: u64,
 }
@@ -63,11 +75,12 @@ impl Town {
             made_up,
             seed,
             models: Arc::clone(models),
-            forgers: BTreeMap::new(),
-            flooders: BTreeMap::new(),
+            roles: roles(scenario, seed),
+            harvest: Harvest::new(),
+            forging: Vec::new(),
             born: 0,
         };
-        let (peers, size) = (scenario.peers as usize, scenario.search.group.max(2) as usize);
+        let (peers, size) = (scenario.peers as usize, group_size(scenario));
         let count = peers.div_ceil(size);
         for group in 0..count {
             crate::training::cancelled(cancel)?;
@@ -100,28 +113,22 @@ impl Town {
             self.groups[number].peers.push(peer);
             self.furnish(scenario, number, peer).await?;
         }
-        let wanted = |attack| -> f64 {
-            let of = scenario.adversaries.iter().filter(|it| it.attack == attack);
-            of.map(|it| it.share).sum()
-        };
-        // Never the owner: without it nobody joins.
-        let mut draw = Draw::new(self.seed, "bad members", number as u64, 0);
-        let count = |share: f64| (share * members as f64).round() as usize;
-        let (forge, flood) = (count(wanted(Attack::ForgeScores)), count(wanted(Attack::Flood)));
-        let bad = draw.some(forge + flood, members.saturating_sub(1));
-        for (place, peer) in
-            bad.into_iter().map(|place| self.groups[number].peers[place + 1]).enumerate()
-        {
-            if place < forge {
+        for peer in self.groups[number].peers.clone() {
+            if let Some(Role::Forger(score)) = self.roles.get(&peer).copied() {
                 let (link, events) = self.world.take_over(peer);
-                let task = tokio::spawn(forger::answer_all(events));
-                self.forgers.insert(peer, (link, task));
-            } else {
-                let of = scenario.adversaries.iter().find(|it| it.attack == Attack::Flood);
-                self.flooders.insert(peer, of.map_or(1.0, |it| it.strength));
+                let task = tokio::spawn(forger::answer_all(events, score));
+                self.forging.push((link, task));
             }
         }
         Ok(())
+    }
+
+    /// All flooders: their groups, and their numbers.
+    pub(super) fn flooders(&self) -> impl Iterator<Item = (usize, usize)> {
+        let floods = |peer: &usize| matches!(self.roles.get(peer), Some(Role::Flooder(_)));
+        self.groups.iter().enumerate().flat_map(move |(number, group)| {
+            group.peers.iter().copied().filter(floods).map(move |peer| (number, peer))
+        })
     }
 
     fn add_peer(&mut self) -> Result<usize, SimError> {
@@ -156,7 +163,7 @@ impl Town {
         self.world.share(peer, "docs", &name, Reveal::Full).await
     }
 
-    /// Replaces members by new ones: so large a share of each group, the owner never.
+    /// Replaces members by new ones: so large a share of each group, but neither its owner nor those who do harm, whose turn passes.
     pub(super) async fn churn(&mut self, scenario: &Scenario, hour: u32) -> Result<(), SimError> {
         let share = scenario.availability.churn_per_hour;
         if share <= 0.0 {
@@ -170,14 +177,13 @@ impl Town {
             for place in draw.some(count, others) {
                 let (owner, gone) =
                     (self.groups[group].peers[0], self.groups[group].peers[place + 1]);
-                if self.forgers.contains_key(&gone) {
+                if self.roles.contains_key(&gone) {
                     continue;
                 }
                 let name = self.groups[group].name.clone();
                 self.world.bring_up(gone);
                 self.world.must(gone, Call::GroupLeave { group: name.clone() }).await?;
                 self.world.remove(gone);
-                self.flooders.remove(&gone);
                 if let Some(truth) = &mut self.groups[group].truth {
                     truth.forget(gone);
                 }
@@ -188,5 +194,75 @@ impl Town {
             }
         }
         Ok(())
+    }
+}
+
+/// Peers of a group; the last may have fewer.
+fn group_size(scenario: &Scenario) -> usize {
+    scenario.search.group.max(2) as usize
+}
+
+/// Who does harm, by the numbers that founding the groups gives: so many of the whole town, in whichever groups. Never an owner: without it nobody joins.
+fn roles(scenario: &Scenario, seed: u64) -> BTreeMap<usize, Role> {
+    let (peers, size) = (scenario.peers as usize, group_size(scenario));
+    let mut roles = Vec::new();
+    for adversary in &scenario.adversaries {
+        let role = match adversary.attack {
+            Attack::ForgeScores => Role::Forger(adversary.strength),
+            Attack::Flood => Role::Flooder(adversary.strength),
+            Attack::Scale | Attack::SignFlip | Attack::Garbage | Attack::Poison => continue,
+        };
+        let count = (adversary.share * peers as f64).round() as usize;
+        roles.extend(std::iter::repeat_n(role, count));
+    }
+    let members: Vec<usize> = (0..peers).filter(|peer| !peer.is_multiple_of(size)).collect();
+    let mut draw = Draw::new(seed, "bad members", 0, 0);
+    let mut bad = draw.some(roles.len(), members.len());
+    // They come in the order of their numbers, and kinds are not to be neighbours.
+    for last in (1..bad.len()).rev() {
+        bad.swap(last, draw.below(last + 1));
+    }
+    bad.into_iter().map(|place| members[place]).zip(roles).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Adversary, Search};
+
+    #[test]
+    fn so_many_of_the_town_do_harm_in_whichever_groups_and_no_owner() {
+        let of = |attack, share, strength| Adversary { attack, share, strength };
+        let scenario = Scenario {
+            peers: 200,
+            search: Search { group: 10, ..Search::default() },
+            // A twentieth of each group would be rounded to one in all of them or none.
+            adversaries: vec![
+                of(Attack::ForgeScores, 0.03, 0.9),
+                of(Attack::Flood, 0.02, 20.0),
+                of(Attack::Flood, 0.01, 5.0),
+                of(Attack::Scale, 0.1, 2.0),
+            ],
+            ..Scenario::default()
+        };
+        let roles = roles(&scenario, 3);
+        assert!(roles.keys().all(|peer| *peer < 200 && peer % 10 != 0), "{roles:?}");
+        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+        for role in roles.values() {
+            let name = match role {
+                Role::Forger(score) => format!("forger {score}"),
+                Role::Flooder(more) => format!("flooder {more}"),
+            };
+            *counts.entry(name).or_insert(0) += 1;
+        }
+        let expected = [("flooder 20", 4), ("flooder 5", 2), ("forger 0.9", 6)];
+        let expected = expected.map(|(name, count)| (name.to_owned(), count));
+        assert_eq!(counts, BTreeMap::from(expected));
+        let forgers: Vec<usize> = roles
+            .iter()
+            .filter(|(_, role)| matches!(role, Role::Forger(_)))
+            .map(|(peer, _)| *peer)
+            .collect();
+        assert!(forgers.iter().any(|peer| *peer > 100), "not all in the first groups: {forgers:?}");
     }
 }

@@ -39,9 +39,10 @@ impl Truth {
         self.passages.retain(|passage| passage.peer != peer);
     }
 
-    /// How many passages others than that peer share.
-    pub(super) fn of_others(&self, peer: usize) -> usize {
-        self.passages.iter().filter(|passage| passage.peer != peer).count()
+    /// The passages that others than that peer share: different texts.
+    pub(super) fn of_others(&self, peer: usize) -> BTreeSet<&str> {
+        let others = self.passages.iter().filter(|passage| passage.peer != peer);
+        others.map(|passage| passage.text.as_str()).collect()
     }
 
     /// The best passages for a question, those of who asks among them: different texts.

@@ -172,3 +172,39 @@ fn interrupting_ends_all_processes() {
     assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
     assert_eq!(started.get(), 2);
 }
+
+/// Calls the program's `unpack` on a worker whose folder for temporary files is `temporary`, with nothing of Ray.
+fn unpack(temporary: &std::path::Path) -> std::process::Output {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/ray/covey_sweep.py");
+    let script = format!(
+        "import importlib.util, sys, types\n\
+         sys.dont_write_bytecode = True\n\
+         sys.modules['ray'] = types.ModuleType('ray')\n\
+         found = importlib.util.spec_from_file_location('sweep', {program:?})\n\
+         sweep = importlib.util.module_from_spec(found)\n\
+         found.loader.exec_module(sweep)\n\
+         print(sweep.unpack(b'#!/bin/sh\\nexit 0\\n'))\n"
+    );
+    let mut python = Command::new("python3");
+    python.args(["-c", &script]).env("TMPDIR", temporary).output().expect("there is a python3")
+}
+
+#[test]
+fn a_worker_runs_nothing_out_of_a_folder_that_others_can_write() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("a folder");
+    for _ in 0..2 {
+        let found = unpack(dir.path());
+        assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+        let binary = String::from_utf8_lossy(&found.stdout).trim().to_owned();
+        assert!(Command::new(binary).status().expect("runs").success());
+    }
+    let entry = fs::read_dir(dir.path()).expect("lists").next().expect("one").expect("an entry");
+    fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o777)).expect("is ours");
+    let refused = unpack(dir.path());
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("not this user's alone"), "{said}");
+    fs::rename(entry.path(), dir.path().join("elsewhere")).expect("is ours");
+    std::os::unix::fs::symlink(dir.path().join("elsewhere"), entry.path()).expect("is made");
+    assert!(!unpack(dir.path()).status.success(), "nor where a link leads");
+}

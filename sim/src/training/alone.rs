@@ -1,56 +1,97 @@
-//! What rounds are held against: each peer for itself, and all examples in one place.
+//! What rounds are held against: each peer for itself, and all examples in one place. Nothing is encoded there, so nothing is clipped.
 
 use std::sync::Arc;
 
 use covey_node::cancel::CancelFlag;
 use covey_protocol::round::Checked;
+use covey_protocol::secagg::{Bounds, Parameters, Topology};
 use rayon::prelude::*;
 
-use super::{Tell, campaign, cancelled, clear, judge, judges, keys, view};
+use super::{ABSENT, Note, Tell, campaign, cancelled, clear, event, judge, judges, keys, view};
 use crate::SimError;
 use crate::learner::{Judged, Learns, worst_decile};
 use crate::metrics::RoundMetric;
 use crate::scenario::Scenario;
 use crate::seed::derive_u64;
 
-/// Each peer trains for as long as it would in all rounds; told is the mean over peers of what each has after so many.
+/// Fewest members that a plan is for. Whoever trains alone is in nobody's sum, but is told how to by a plan all the same.
+const MEMBERS: u32 = 3;
+
+/// Each peer trains for as long as it would in all rounds; told is the mean over peers of what each has after so many. Whose training fails stays where it was.
 pub(super) fn local(
     scenario: &Scenario,
     seed: u64,
     learner: &Arc<dyn Learns>,
     cancel: &CancelFlag,
+    note: Note<'_>,
     tell: Tell<'_>,
 ) -> Result<(), SimError> {
-    let rounds = scenario.training.rounds;
     let plan = plan(scenario, seed, &**learner)?;
+    let mut all = vec![Round::default(); scenario.training.rounds as usize + 1];
     let peers: Vec<usize> = (0..learner.peers()).collect();
-    let each = peers.par_iter().map(|peer| -> Result<Vec<Option<Judged>>, SimError> {
-        let mut values = learner.start();
-        let mut judged = vec![Some(learner.judge(&values)?)];
-        for round in 1..=rounds {
+    // As many at a time as there are processors: values of all peers at once may not fit.
+    for some in peers.chunks(rayon::current_num_threads()) {
+        let mut values = vec![learner.start(); some.len()];
+        for (round, of) in (0..=scenario.training.rounds).zip(&mut all) {
             cancelled(cancel)?;
-            values = step(&**learner, *peer, &plan, values, seed, round)?;
-            let look = judges(scenario, round).then(|| learner.judge(&values));
-            judged.push(look.transpose()?);
+            if round > 0 {
+                let trained = some.par_iter().zip(&mut values).map(|(peer, values)| {
+                    step(&**learner, *peer, &plan, values, seed, round).err()
+                });
+                let failed: Vec<Option<SimError>> = trained.collect();
+                of.add(some, failed);
+            }
+            if judges(scenario, round) {
+                // One after the other, as judging takes all processors and writes adapted models where others do.
+                for (peer, values) in some.iter().zip(&values) {
+                    of.judged.push(learner.judge(values)?);
+                    of.own.extend(learner.quality_for(*peer, values));
+                }
+            }
         }
-        Ok(judged)
-    });
-    let each = each.collect::<Result<Vec<_>, _>>()?;
-    for round in 0..=rounds {
-        let judged: Vec<Judged> = each.iter().filter_map(|it| it[round as usize]).collect();
-        let of = |pick: fn(&Judged) -> f64| {
-            judged.iter().map(pick).sum::<f64>() / judged.len().max(1) as f64
-        };
-        let mut metric = RoundMetric { seed, round, ..RoundMetric::default() };
-        if !judged.is_empty() {
-            let worst_decile = worst_decile(judged.iter().map(|it| it.quality).collect());
-            let quality = of(|it| it.quality);
-            let loss = Some(of(|it| it.loss.unwrap_or(f64::NAN))).filter(|loss| loss.is_finite());
-            judge(&mut metric, Judged { quality, worst_decile, loss });
+    }
+    for (round, of) in (0..).zip(all) {
+        for (peer, why) in &of.failed {
+            note(event((seed, round, 0.0), *peer, ABSENT, ("why", why.clone())))?;
         }
-        tell(metric)?;
+        tell(of.told(seed, round))?;
     }
     Ok(())
+}
+
+/// What all peers came to after so many rounds.
+#[derive(Clone, Default)]
+struct Round {
+    trained: u32,
+    failed: Vec<(usize, String)>,
+    judged: Vec<Judged>,
+    /// How good each peer's values are for itself.
+    own: Vec<f64>,
+}
+
+impl Round {
+    fn add(&mut self, peers: &[usize], failed: Vec<Option<SimError>>) {
+        for (peer, failed) in peers.iter().zip(failed) {
+            match failed {
+                Some(error) => self.failed.push((*peer, error.to_string())),
+                None => self.trained += 1,
+            }
+        }
+    }
+
+    fn told(self, seed: u64, round: u32) -> RoundMetric {
+        let mean = |of: &mut dyn Iterator<Item = f64>| of.sum::<f64>() / self.judged.len() as f64;
+        let mut metric =
+            RoundMetric { seed, round, cohort: self.trained, ..RoundMetric::default() };
+        if !self.judged.is_empty() {
+            let quality = mean(&mut self.judged.iter().map(|it| it.quality));
+            let loss = mean(&mut self.judged.iter().map(|it| it.loss.unwrap_or(f64::NAN)));
+            let loss = Some(loss).filter(|loss| loss.is_finite());
+            let worst_decile = worst_decile(self.own);
+            judge(&mut metric, Judged { quality, worst_decile, loss });
+        }
+        metric
+    }
 }
 
 /// One trains on everything.
@@ -66,10 +107,13 @@ pub(super) fn central(
     let mut values = learner.start();
     for round in 0..=scenario.training.rounds {
         cancelled(cancel)?;
-        if round > 0 {
-            values = step(&*pooled, 0, &plan, values, seed, round)?;
-        }
         let mut metric = RoundMetric { seed, round, ..RoundMetric::default() };
+        if round > 0 {
+            match step(&*pooled, 0, &plan, &mut values, seed, round) {
+                Ok(()) => metric.cohort = 1,
+                Err(error) => metric.failed = Some(error.to_string()),
+            }
+        }
         if judges(scenario, round) {
             judge(&mut metric, learner.judge(&values)?);
         }
@@ -78,15 +122,22 @@ pub(super) fn central(
     Ok(())
 }
 
-/// How everybody would train in a round, without noise or weights.
+/// How everybody would train in a round, without noise or weights, and whatever sums of as many peers would take.
 fn plan(scenario: &Scenario, seed: u64, learner: &dyn Learns) -> Result<Checked, SimError> {
     let mut scenario = scenario.clone();
     (scenario.privacy.epsilon, scenario.privacy.noise) = (None, None);
     scenario.training.weighted = false;
-    let (coordinator, peers) = keys(seed, learner.peers());
-    let view = view(seed, &coordinator, &peers)?;
+    let (coordinator, members) = keys(seed, MEMBERS as usize);
+    let view = view(seed, &coordinator, &members)?;
     let now = crate::world::START;
-    let campaign = campaign::one_round(&scenario, learner, &view, now)?;
+    let sum = Parameters {
+        topology: Topology::Complete,
+        entries: 1,
+        min_cohort: MEMBERS,
+        max_cohort: MEMBERS,
+        bounds: Bounds::default(),
+    };
+    let campaign = campaign::with(&scenario, sum, learner, &view, now)?;
     clear::plan(&campaign, &view, &coordinator, 1, &learner.start(), now)
 }
 
@@ -94,12 +145,12 @@ fn step(
     learner: &dyn Learns,
     peer: usize,
     plan: &Checked,
-    mut values: Vec<f32>,
+    values: &mut [f32],
     seed: u64,
     round: u32,
-) -> Result<Vec<f32>, SimError> {
+) -> Result<(), SimError> {
     let seed = derive_u64(seed, "train", peer as u64, round.into());
-    let trained = learner.train(peer, plan, values.clone(), u32::MAX, seed)?;
+    let trained = learner.train(peer, plan, values.to_vec(), u32::MAX, seed)?;
     values.iter_mut().zip(&trained.update).for_each(|(value, moved)| *value += moved);
-    Ok(values)
+    Ok(())
 }

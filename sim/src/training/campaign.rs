@@ -2,6 +2,7 @@
 
 use covey_coordinator::{Campaign, GroupView};
 use covey_privacy::accountant::Rounds;
+use covey_privacy::encode::Encoding;
 use covey_privacy::ledger::Unit;
 use covey_privacy::plan::ledger_noise;
 use covey_privacy::{ClipNorm, Delta, Epsilon, NoiseMultiplier};
@@ -11,7 +12,7 @@ use covey_protocol::secagg::{Bounds, Parameters, Topology};
 
 use crate::SimError;
 use crate::learner::Learns;
-use crate::scenario::{self, Algorithm, Scenario};
+use crate::scenario::{self, Algorithm, Scenario, Training};
 
 /// Everybody shares with everybody up to so many.
 const MOST_COMPLETE: u32 = 100;
@@ -27,24 +28,19 @@ pub(super) fn one_round(
     view: &GroupView,
     now: UnixMillis,
 ) -> Result<Campaign, SimError> {
-    let Scenario { training, sum, privacy, .. } = scenario;
     let all = u32::try_from(learner.peers()).unwrap_or(u32::MAX);
-    let most = if training.cohort == 0 { all } else { training.cohort.min(all) };
-    let permille = |share: f64| (1_000.0 * share).round() as u16;
-    let bounds = Bounds {
-        collusion_permille: permille(sum.collusion),
-        dropout_permille: permille(sum.dropout),
-        ..Bounds::default()
-    };
-    let least = match sum.min_cohort {
-        0 => bounds.survivors(most).max(3),
-        least => least,
-    };
-    let sparse = match sum.topology {
-        scenario::Topology::Auto => most > MOST_COMPLETE,
-        scenario::Topology::Complete => false,
-        scenario::Topology::Sparse => true,
-    };
+    with(scenario, parameters(scenario, all), learner, view, now)
+}
+
+/// The same with a secure sum of these sizes.
+pub(super) fn with(
+    scenario: &Scenario,
+    parameters: Parameters,
+    learner: &dyn Learns,
+    view: &GroupView,
+    now: UnixMillis,
+) -> Result<Campaign, SimError> {
+    let Scenario { training, sum, privacy, .. } = scenario;
     let noisy = privacy.epsilon.is_some() || privacy.noise.is_some();
     let seconds = |seconds: u32| seconds.saturating_mul(1_000);
     let mut campaign = Campaign {
@@ -52,38 +48,21 @@ pub(super) fn one_round(
         attempts: sum.attempts,
         model: learner.model(),
         adapter: learner.adapter(),
-        learning: Learning {
-            epochs: u16::try_from(training.epochs).unwrap_or(u16::MAX),
-            batch: u16::try_from(training.batch).unwrap_or(u16::MAX),
-            max_steps: training.steps,
-            rate: training.rate,
-            proximal: training.mu,
-            max_tokens: 128,
-            min_pairs: 2,
-        },
+        learning: learning(training),
         contribution: Contribution {
             clip: ClipNorm::new(privacy.clip).map_err(|error| SimError::bad(&error))?,
             noise: None,
             unit: Unit::Peer,
             delta: Delta::new(privacy.delta).map_err(|error| SimError::bad(&error))?,
             rotate: false,
-            // Weights and losses would cost noise of their own.
-            weighting: match training.weighted && !noisy {
+            weighting: match training.weighted {
                 true => Weighting::Pairs { cap: EXAMPLES_CAP },
                 false => Weighting::Uniform,
             },
-            measures: match noisy {
-                true => vec![],
-                false => vec![Measure::LossBefore, Measure::LossAfter, Measure::Clipped],
-            },
+            // A measure would cost noise of its own.
+            measures: if noisy { vec![] } else { vec![Measure::Clipped] },
         },
-        sum: Parameters {
-            topology: if sparse { Topology::Sparse } else { Topology::Complete },
-            entries: 1,
-            min_cohort: least,
-            max_cohort: most,
-            bounds,
-        },
+        sum: parameters,
         rule: rule(training.algorithm, training.server_rate),
         window_ms: u64::from(sum.window_s) * 1_000,
         phase_ms: seconds(sum.phase_s),
@@ -91,18 +70,20 @@ pub(super) fn one_round(
         pause_ms: 0,
         release_every_ms: None,
     };
+    let layout = |campaign: &Campaign| {
+        let plan = campaign.plan(view, 1, Start::of(&learner.start()), now);
+        let plan = plan.map_err(|error| SimError::bad(&error))?;
+        plan.check().map_err(|check| SimError::bad(&check))
+    };
     if noisy {
         // Of the layout that the rounds will have: any noise will do to find it.
         campaign.contribution.noise = Some(NoiseMultiplier::ONE);
+        let layout = layout(&campaign)?;
         campaign.contribution.noise = Some(match (privacy.noise, privacy.epsilon) {
             (Some(noise), _) => {
                 NoiseMultiplier::new(noise).map_err(|error| SimError::bad(&error))?
             }
             (None, epsilon) => {
-                let start = Start::of(&learner.start());
-                let plan = campaign.plan(view, 1, start, now);
-                let layout = plan.map_err(|error| SimError::bad(&error))?.check();
-                let layout = layout.map_err(|check| SimError::bad(&check))?;
                 let epsilon = Epsilon::new(epsilon.unwrap_or(f64::NAN));
                 let epsilon = epsilon.map_err(|error| SimError::bad(&error))?;
                 let rounds = Rounds::new(training.rounds).map_err(|error| SimError::bad(&error))?;
@@ -111,7 +92,45 @@ pub(super) fn one_round(
             }
         });
     }
+    // A grid too coarse for it would have nobody send anything, round after round.
+    Encoding::new(layout(&campaign)?).map_err(|error| SimError::bad(&error))?;
     Ok(campaign)
+}
+
+/// Sizes and bounds of a scenario's secure sums among so many peers.
+pub(crate) fn parameters(scenario: &Scenario, peers: u32) -> Parameters {
+    let Scenario { training, sum, .. } = scenario;
+    let most = if training.cohort == 0 { peers } else { training.cohort.min(peers) };
+    let permille = |share: f64| (1_000.0 * share).round() as u16;
+    let bounds = Bounds {
+        collusion_permille: permille(sum.collusion),
+        dropout_permille: permille(sum.dropout),
+        ..Bounds::default()
+    };
+    let min_cohort = match sum.min_cohort {
+        0 => bounds.survivors(most).max(3),
+        least => least,
+    };
+    let sparse = match sum.topology {
+        scenario::Topology::Auto => most > MOST_COMPLETE,
+        scenario::Topology::Complete => false,
+        scenario::Topology::Sparse => true,
+    };
+    let topology = if sparse { Topology::Sparse } else { Topology::Complete };
+    Parameters { topology, entries: 1, min_cohort, max_cohort: most, bounds }
+}
+
+/// How peers train.
+pub(super) fn learning(training: &Training) -> Learning {
+    Learning {
+        epochs: u16::try_from(training.epochs).unwrap_or(u16::MAX),
+        batch: u16::try_from(training.batch).unwrap_or(u16::MAX),
+        max_steps: training.steps,
+        rate: training.rate,
+        proximal: training.mu,
+        max_tokens: 128,
+        min_pairs: 2,
+    }
 }
 
 fn rule(algorithm: Algorithm, rate: f64) -> Rule {

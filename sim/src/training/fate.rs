@@ -92,12 +92,12 @@ pub(super) struct Fate {
 }
 
 /// The longest until a peer first asks for a plan, as long as a node's first pause.
-const FIRST: Duration = Duration::from_secs(5);
+pub(super) const FIRST: Duration = Duration::from_secs(5);
 
 /// What is so for a peer in every round.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Nature {
-    step: Duration,
+    pub(super) step: Duration,
     /// Upwards and downwards, in bytes a second; none where it is unlimited.
     pub(super) bandwidth: Option<f64>,
     /// What it does instead of playing by the rules, and how hard.

@@ -1,7 +1,7 @@
 //! Peers that learn together: a scenario's rounds, with the coordinator and the participants that nodes are.
 //!
 //! [`train`] is the thing to start from. Rounds go over the in-memory network on virtual time with the cryptography of real ones; or, where a scenario asks
-//! for that, their words are added in the clear, which comes to the same. Peers are in one group whose members do not change.
+//! for that, their words are added in the clear, which comes to the same wherever nothing is lost on the way (`same`). Peers are in one group whose members do not change.
 
 mod access;
 mod adversary;
@@ -11,8 +11,10 @@ mod clear;
 mod fate;
 mod host;
 mod party;
+mod same;
 mod secure;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use covey_coordinator::GroupView;
@@ -29,9 +31,10 @@ use crate::learner::{Judged, Learns};
 use crate::metrics::{Event, RoundMetric};
 use crate::scenario::{Algorithm, Scenario};
 use crate::seed::{Draw, derive};
+pub(crate) use campaign::parameters;
 pub(crate) use fate::adversaries;
 use fate::{Fate, Nature};
-use party::Ground;
+pub(crate) use same::is_same_in_the_clear;
 
 /// Hears of each round when it is over, and may end the run.
 pub type Tell<'a> = &'a mut dyn FnMut(RoundMetric) -> Result<(), SimError>;
@@ -52,7 +55,7 @@ pub async fn train(
     tell: Tell<'_>,
 ) -> Result<(), SimError> {
     match scenario.training.algorithm {
-        Algorithm::Local => alone::local(scenario, seed, &learner, cancel, tell),
+        Algorithm::Local => alone::local(scenario, seed, &learner, cancel, note, tell),
         Algorithm::Central => alone::central(scenario, seed, &learner, cancel, tell),
         Algorithm::Average
         | Algorithm::Momentum
@@ -62,7 +65,7 @@ pub async fn train(
             if scenario.sum.secure {
                 secure::train(scenario, seed, learner, cancel, note, tell).await
             } else {
-                in_the_clear(scenario, seed, learner, cancel, tell)
+                clear::train(scenario, seed, &learner, cancel, note, tell)
             }
         }
     }
@@ -146,58 +149,28 @@ fn measured(metric: &mut RoundMetric, norm: f64, measured: &[(Measure, f64)]) {
 }
 
 /// The epsilon of a cost, rounded up.
-fn epsilon(cost: Option<Rho>, delta: Delta) -> Option<f64> {
-    cost.and_then(|rho| zcdp::epsilon(rho, delta).ok()).map(|epsilon| epsilon.get())
+fn epsilon(cost: Rho, delta: Delta) -> Option<f64> {
+    zcdp::epsilon(cost, delta).ok().map(|epsilon| epsilon.get())
+}
+
+/// What befalls a peer that has nothing to check in with.
+const ABSENT: &str = "took no part";
+/// And one that goes no further after that.
+const GAVE_UP: &str = "gave up";
+
+/// That something befell a peer in a round.
+fn event(
+    (seed, round, at_s): (u64, u32, f64),
+    peer: usize,
+    what: &str,
+    (key, value): (&str, String),
+) -> Event {
+    let more = BTreeMap::from([("round".to_owned(), round.into()), (key.to_owned(), value.into())]);
+    Event { seed, at_s, peer: u32::try_from(peer).ok(), what: what.to_owned(), more }
 }
 
 pub(crate) fn cancelled(cancel: &CancelFlag) -> Result<(), SimError> {
     if cancel.is_cancelled() { Err(SimError::Cancelled) } else { Ok(()) }
-}
-
-fn in_the_clear(
-    scenario: &Scenario,
-    seed: u64,
-    learner: Arc<dyn Learns>,
-    cancel: &CancelFlag,
-    tell: Tell<'_>,
-) -> Result<(), SimError> {
-    let (coordinator, peers) = keys(seed, learner.peers());
-    let view = view(seed, &coordinator, &peers)?;
-    let mut now = crate::world::START;
-    let campaign = campaign::one_round(scenario, &*learner, &view, now)?;
-    let natures = Nature::of_all(scenario, seed, learner.peers());
-    let ground = Ground::of(scenario, seed, &learner, &view)?;
-    let (mut values, mut memory) = (learner.start(), Vec::new());
-    let mut metric = RoundMetric { seed, ..RoundMetric::default() };
-    judge(&mut metric, learner.judge(&values)?);
-    tell(metric)?;
-    let mut cost = Some(Rho::ZERO);
-    for round in 1..=scenario.training.rounds {
-        cancelled(cancel)?;
-        let hour = hours_since(now);
-        let fates = drawn(scenario, seed, &natures, round, hour);
-        let plan = clear::plan(&campaign, &view, &coordinator, round, &values, now)?;
-        // As long as a round may take; nothing else passes the time.
-        now = now.plus(campaign.window_ms);
-        let at_s = 3_600.0 * hours_since(now);
-        let mut metric = RoundMetric { seed, round, at_s, attempts: 1, ..RoundMetric::default() };
-        cost = cost.zip(plan.cost()).and_then(|(a, b)| Rho::new(a.get() + b.get()).ok());
-        metric.epsilon = epsilon(cost, campaign.contribution.delta);
-        match clear::round(&ground, &plan, &fates, round, (&values, &memory)) {
-            Ok(summed) => {
-                (metric.cohort, metric.survivors) = (summed.cohort, summed.survivors);
-                measured(&mut metric, summed.learnt.norm, &summed.learnt.measured);
-                (values, memory) = (summed.learnt.values, summed.learnt.memory);
-            }
-            Err(SimError::Round(why)) => metric.failed = Some(why),
-            Err(error) => return Err(error),
-        }
-        if judges(scenario, round) {
-            judge(&mut metric, learner.judge(&values)?);
-        }
-        tell(metric)?;
-    }
-    Ok(())
 }
 
 fn hours_since(now: UnixMillis) -> f64 {

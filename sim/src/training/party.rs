@@ -102,17 +102,28 @@ pub(super) struct Seen {
     /// Words of the plan that it follows, and the terms of the attempt at it.
     words: u32,
     terms: Digest,
-    /// Whether it checked in for an attempt.
-    pub(super) checked_in: bool,
+    attempt: u32,
+    /// The attempt that it checked in for, the last if there were several.
+    pub(super) checked_in: Option<u32>,
     /// How long it trained, in virtual time.
     pub(super) training: Option<Duration>,
     /// When it left, and in which phase.
     pub(super) left: Option<(Instant, Leaves)>,
+    /// When and why it went no further by itself.
+    pub(super) gave_up: Option<(Instant, String)>,
 }
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { words: 0, terms: Digest::ZERO, checked_in: false, training: None, left: None }
+        Self {
+            words: 0,
+            terms: Digest::ZERO,
+            attempt: 0,
+            checked_in: None,
+            training: None,
+            left: None,
+            gave_up: None,
+        }
     }
 }
 
@@ -138,10 +149,17 @@ impl InRound {
         see(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Takes part, from when it hears of the round on.
-    pub(super) async fn take_part(&self) -> Result<(), ApiError> {
+    /// Takes part, from when it hears of the round on, until it is over or something is in the way.
+    pub(super) async fn take_part(&self) {
         sleep(self.fate.begins).await;
-        covey_node::rounds::follow(self).await
+        match covey_node::rounds::follow(self).await {
+            // As it is when a round ends, or the peer has left.
+            Err(error) if error.code == ErrorCode::Cancelled => {}
+            Err(error) => {
+                self.see(|seen| seen.gave_up = Some((Instant::now(), error.to_string())));
+            }
+            Ok(()) => {}
+        }
     }
 
     /// Is gone for the rest of the round.
@@ -183,7 +201,10 @@ pub(super) fn noise(seed: u64, peer: usize, round: u32, masked: u64) -> Simulati
     SimulationRng::from_seed(&derive(seed, "noise", peer as u64, time))
 }
 
-/// How long training takes, and how many steps there is time for.
+/// Why a peer takes no part that is too slow for a single step.
+pub(super) const NO_TIME: &str = "the time to train was over before the first step was done";
+
+/// How many steps there is time for.
 pub(super) fn time_to_train(fate: &Fate, left: Duration) -> u32 {
     if fate.step.is_zero() {
         return u32::MAX;
@@ -255,6 +276,7 @@ impl Party for InRound {
         match news {
             News::Follows(plan, attempt) => self.see(|seen| {
                 (seen.words, seen.terms) = (plan.plan().sum.entries, plan.terms(attempt).digest());
+                seen.attempt = attempt;
             }),
             News::Announced(_) | News::Accepts | News::Doing(_) | News::Over(_) | News::Rests => {}
         }
@@ -272,7 +294,7 @@ impl Party for InRound {
         if let RoundAsk::Step { message, .. } = &ask
             && matches!(**message, ClientMessage::Keys(_))
         {
-            self.see(|seen| seen.checked_in = true);
+            self.see(|seen| seen.checked_in = Some(seen.attempt));
         }
         let id = RequestId(self.peer.env.next_u64());
         let request = RoundRequest { id, group: self.ground.group, ask };
@@ -295,8 +317,7 @@ impl Party for InRound {
         let left = training_ends(plan).saturating_sub(self.peer.env.now().0);
         let most = time_to_train(&self.fate, Duration::from_millis(left));
         if most == 0 {
-            let message = "the time to train was over before the first step was done";
-            return Err(ApiError::new(ErrorCode::Timeout, message));
+            return Err(ApiError::new(ErrorCode::Timeout, NO_TIME));
         }
         let (ground, peer, fate) = (Arc::clone(&self.ground), self.peer.number, self.fate);
         let (plan, round) = (plan.clone(), self.round);

@@ -23,7 +23,8 @@ use super::access::Access;
 use super::fate::{Fate, Nature};
 use super::host::Host;
 use super::party::{Ground, InRound, Peer, Seen, collection};
-use super::{Note, Tell, campaign, cancelled, drawn, epsilon, judge, judges, keys, measured, view};
+use super::{ABSENT, GAVE_UP, Note, Tell, campaign, cancelled, drawn, epsilon, event};
+use super::{judge, judges, keys, measured, view};
 use crate::SimError;
 use crate::learner::Learns;
 use crate::metrics::{Event, RoundMetric};
@@ -77,7 +78,7 @@ pub(super) async fn train(
         let mut events: Vec<Event> = numbers
             .iter()
             .zip(&seen)
-            .filter_map(|(peer, seen)| run.left(round, *peer, seen))
+            .flat_map(|(peer, seen)| run.befell(round, *peer, seen))
             .collect();
         events.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
         events.into_iter().try_for_each(&mut *note)?;
@@ -167,11 +168,7 @@ impl<'a> Run<'a> {
             let (ground, network) = (Arc::clone(&self.ground), self.network.clone());
             let part = Arc::new(InRound::new(ground, network, peer, fate, round, stop.clone()));
             all.push(Arc::clone(&part));
-            taking_part.spawn(async move {
-                if let Err(error) = part.take_part().await {
-                    tracing::debug!(peer = part.peer.number, %error, "a peer takes no part");
-                }
-            });
+            taking_part.spawn(async move { part.take_part().await });
         }
         self.host.over().await;
         // So that everybody hears how it ended.
@@ -181,17 +178,16 @@ impl<'a> Run<'a> {
         all.iter().map(|part| part.seen()).collect()
     }
 
-    /// That a peer left, if it did.
-    fn left(&self, round: u32, peer: usize, seen: &Seen) -> Option<Event> {
-        let (at, leaves) = seen.left?;
-        let more = [("round".to_owned(), round.into()), ("phase".to_owned(), leaves.name().into())];
-        Some(Event {
-            seed: self.seed,
-            at_s: (at - self.begun).as_secs_f64(),
-            peer: u32::try_from(peer).ok(),
-            what: "left".to_owned(),
-            more: more.into(),
-        })
+    /// That a peer left, or went no further by itself, if it did.
+    fn befell(&self, round: u32, peer: usize, seen: &Seen) -> impl Iterator<Item = Event> {
+        let when = |at: Instant| (self.seed, round, (at - self.begun).as_secs_f64());
+        let left = seen
+            .left
+            .map(|(at, leaves)| event(when(at), peer, "left", ("phase", leaves.name().to_owned())));
+        let what = if seen.checked_in.is_some() { GAVE_UP } else { ABSENT };
+        let gave_up = seen.gave_up.as_ref();
+        let gave_up = gave_up.map(|(at, why)| event(when(*at), peer, what, ("why", why.clone())));
+        left.into_iter().chain(gave_up)
     }
 
     fn told(&self, round: u32, records: &[RoundRecord], seen: &[Seen]) -> RoundMetric {
@@ -205,8 +201,9 @@ impl<'a> Run<'a> {
             metric.most_up_bytes = metric.most_up_bytes.max(up);
             metric.most_down_bytes = metric.most_down_bytes.max(down);
         }
-        metric.cohort = seen.iter().filter(|seen| seen.checked_in).count() as u32;
         if let Some(last) = records.last() {
+            let checked_in = seen.iter().filter(|seen| seen.checked_in == Some(last.attempt));
+            metric.cohort = checked_in.count() as u32;
             metric.phases_s = phases(last, seen);
             match &last.came {
                 Came::Checkpoint { participants, norm, measured: means, .. } => {
@@ -236,7 +233,7 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        epsilon(Some(most), self.ground.limits.delta)
+        epsilon(most, self.ground.limits.delta)
     }
 }
 

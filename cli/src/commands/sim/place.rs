@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use covey_node::api::{API_VERSION, ApiError, ErrorCode};
 use covey_sim::SimError;
 use covey_sim::run_folder::FolderError;
-use covey_sim::scenario::{Scenario, ScenarioError, ready};
+use covey_sim::scenario::{Learner, Scenario, ScenarioError, ready};
 use serde_json::{Value, json};
 
 use crate::output::Output;
@@ -38,11 +38,14 @@ pub(super) fn text_of(scenario: &str) -> Result<String, ApiError> {
     }
 }
 
-/// A scenario with its overrides. A folder with data is taken from where the command runs.
+/// A scenario with its overrides. Folders with data and with a model are taken from where the command runs.
 pub(super) fn scenario_of(text: &str, set: &[(String, String)]) -> Result<Scenario, ApiError> {
     let mut scenario = Scenario::parse(text, set).map_err(|error| unsound(&error))?;
     if let Some(folder) = &scenario.data.folder {
         scenario.data.folder = Some(absolute(folder)?);
+    }
+    if let Learner::Embedder { model: Some(folder), .. } = &mut scenario.learner {
+        *folder = absolute(folder)?;
     }
     Ok(scenario)
 }

@@ -119,7 +119,8 @@ fn open(
     scenario: &Scenario,
     force: bool,
 ) -> Result<(RunFolder, Option<Next>), ApiError> {
-    let versions = Versions::here(env!("CARGO_PKG_VERSION"), scenario.seed);
+    let versions = Versions::of(env!("CARGO_PKG_VERSION"), scenario);
+    let versions = versions.map_err(|error| unwritten(&error))?;
     let begin = Next { seed: scenario.seed, round: 0, hour: 1 };
     if force {
         let folder = RunFolder::replace(path, text, &versions);
@@ -130,11 +131,12 @@ fn open(
         return Ok((folder.map_err(|error| unwritten(&error))?, Some(begin)));
     }
     let run = RunRead::open(path).map_err(|error| unwritten(&error))?;
-    if run.scenario_text != text || run.versions != versions {
-        let message = format!(
-            "{} has a run of another scenario, or of another version of Covey",
-            path.display()
-        );
+    let differs = match run.scenario_text == text {
+        true => run.versions.differ(&versions, scenario),
+        false => Some("it is of another scenario".to_owned()),
+    };
+    if let Some(differs) = differs {
+        let message = format!("{} has a run in it that cannot go on: {differs}", path.display());
         return Err(ApiError::new(ErrorCode::Exists, message)
             .hint("name another folder with --out, or begin anew with --force"));
     }
@@ -179,7 +181,7 @@ impl<'a> Watch<'a> {
             0 => 0,
             rounds => u64::from(rounds) + 1,
         };
-        let each = rounds + scenario.search.hours.ceil() as u64;
+        let each = rounds + u64::from(scenario.search.hours);
         let all = each * u64::from(scenario.repeats.max(1));
         let first = scenario.seed;
         let over = each * next.seed.wrapping_sub(first);
@@ -211,13 +213,13 @@ impl<'a> Watch<'a> {
             }
             Happened::Measured(metric, seconds) => {
                 self.over += 1;
-                self.timing.rounds_s.push(seconds);
+                self.timing.took(seconds);
                 let item = match &*metric {
                     Metric::Round(it) => match (&it.failed, it.quality) {
                         (Some(why), _) => clean(why),
-                        (None, quality) => {
-                            format!("round {}: {:.4}", it.round, quality.unwrap_or(f64::NAN))
-                        }
+                        (None, Some(quality)) => format!("round {}: {quality:.4}", it.round),
+                        // Not each one is judged.
+                        (None, None) => format!("round {}", it.round),
                     },
                     Metric::Search(it) => format!("hour {}", it.hour),
                 };
