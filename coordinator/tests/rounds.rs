@@ -149,9 +149,10 @@ fn an_attempt_that_nobody_masked_for_costs_nothing() {
 
 #[test]
 fn a_damaged_journal_fails_the_attempt_and_leaves_the_checkpoint() {
+    type Entries = Vec<Vec<u8>>;
     let seen = |world: &World| world.store.journal().expect("reads");
     // Zeros at the end, half an entry, a bit, no beginning, nothing but zeros.
-    let damages: [fn(Vec<Vec<u8>>) -> Vec<Vec<u8>>; 5] = [
+    let damages: [fn(Entries) -> Entries; 5] = [
         |mut it| {
             it.push(Vec::new());
             it

@@ -142,9 +142,10 @@ fn by_cohort(rows: &[Row], set: &str) -> Section {
     for epsilon in ["20", "8", "2"] {
         let points = line(epsilon);
         let kept = points.iter().zip(&none);
-        let kept = kept.map(|(with, without)| (with.0, (with.1 - before) / (without.1 - before)));
+        let mut kept =
+            kept.map(|(with, without)| (with.0, (with.1 - before) / (without.1 - before)));
         let half = kept.clone().find(|(_, kept)| *kept >= 0.5);
-        let last = kept.last();
+        let last = kept.next_back();
         section.say(match (half, last) {
             (Some((peers, kept)), _) => format!("At epsilon {epsilon} a cohort of {peers} keeps {:.0}% of what the same peers gain without noise.", 100.0 * kept),
             (None, Some((peers, kept))) => format!("At epsilon {epsilon} none of these cohorts keeps half of what the same peers gain without noise; {peers} keep {:.0}%.", 100.0 * kept),

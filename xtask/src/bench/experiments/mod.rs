@@ -51,6 +51,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// How many peers the sweep is of, if it says so.
+    pub fn peers(&self) -> &str {
+        self.set.iter().find_map(|it| it.strip_prefix("peers=")).unwrap_or("")
+    }
+
     /// A setting of the cell.
     pub fn setting(&self, key: &str) -> &str {
         self.settings.get(key).map_or("", String::as_str)

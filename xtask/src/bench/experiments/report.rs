@@ -1,10 +1,11 @@
 //! docs/benchmarks/experiments.{json,md} and the figures in docs/experiments.
 
+use std::cmp::Ordering;
 use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
-use covey_sim::report::Figure;
+use covey_sim::report::{Figure, RoundsSummary};
 
 use super::{Row, federated, known};
 use crate::bench::report::{Goal, Report, put};
@@ -38,33 +39,58 @@ impl Section {
         }
     }
 
-    /// Adds a table of what rounds came to, by the settings that vary.
+    /// Adds a table of what rounds came to, by peers and the settings that vary; columns in which there is nothing are left out.
     pub fn table(&mut self, rows: &[&Row], keys: &[&str]) {
-        let head = "peers | epsilon spent | before | quality | worst tenth | survived | failed rounds | attack";
-        let columns = keys.len() + head.matches('|').count() + 1;
-        put(
-            &mut self.text,
-            format_args!("\n| {} | {head} |\n|{}", keys.join(" | "), " --- |".repeat(columns)),
+        let mut rows: Vec<&Row> =
+            rows.iter().copied().filter(|row| row.summary.rounds.is_some()).collect();
+        let number = |text: &str| text.parse().unwrap_or(f64::INFINITY);
+        rows.sort_by(|a, b| {
+            let settings = |row: &Row| -> Vec<f64> {
+                let settings = keys.iter().map(|key| number(row.setting(key)));
+                std::iter::once(number(row.peers())).chain(settings).collect()
+            };
+            let pairs = settings(a).into_iter().zip(settings(b));
+            pairs.map(|(a, b)| a.total_cmp(&b)).find(|it| it.is_ne()).unwrap_or(Ordering::Equal)
+        });
+        let mut columns = vec![Column::new("peers", &rows, |row| row.peers().to_owned())];
+        columns.extend(
+            keys.iter().map(|key| Column::new(key, &rows, |row| row.setting(key).to_owned())),
         );
-        for row in rows {
-            let Some(rounds) = &row.summary.rounds else { continue };
-            let settings: Vec<&str> = keys.iter().map(|key| row.setting(key)).collect();
-            let peers = row.set.iter().find_map(|it| it.strip_prefix("peers=")).unwrap_or("");
-            let cells = [
-                rounds.epsilon,
-                rounds.quality_before,
-                rounds.quality,
-                rounds.worst_decile,
-                rounds.survived,
-                rounds.failed,
-                rounds.attack,
-            ];
-            let cells: Vec<String> = cells.map(shown).into();
-            put(
-                &mut self.text,
-                format_args!("| {} | {peers} | {} |", settings.join(" | "), cells.join(" | ")),
-            );
+        let figures: [(&str, Pick); 7] = [
+            ("epsilon spent", |of| of.epsilon),
+            ("before", |of| of.quality_before),
+            ("quality", |of| of.quality),
+            ("worst tenth", |of| of.worst_decile),
+            ("survived", |of| of.survived),
+            ("failed rounds", |of| of.failed),
+            ("attack", |of| of.attack),
+        ];
+        for (name, pick) in figures {
+            let cell = |row: &Row| shown(row.summary.rounds.as_ref().and_then(pick));
+            columns.push(Column::new(name, &rows, cell));
         }
+        columns.retain(|column| column.cells.iter().any(|cell| !cell.is_empty()));
+        let line = |cells: Vec<&str>| format!("| {} |", cells.join(" | "));
+        let head = line(columns.iter().map(|column| column.name.as_str()).collect());
+        put(&mut self.text, format_args!("\n{head}\n|{}", " --- |".repeat(columns.len())));
+        for row in 0..rows.len() {
+            let cells = columns.iter().map(|column| column.cells[row].as_str()).collect();
+            put(&mut self.text, format_args!("{}", line(cells)));
+        }
+    }
+}
+
+/// Picks a figure of what rounds came to.
+type Pick = fn(&RoundsSummary) -> Option<Figure>;
+
+struct Column {
+    name: String,
+    cells: Vec<String>,
+}
+
+impl Column {
+    fn new(name: &str, rows: &[&Row], cell: impl Fn(&Row) -> String) -> Self {
+        Self { name: name.to_owned(), cells: rows.iter().map(|row| cell(row)).collect() }
     }
 }
 
@@ -73,10 +99,15 @@ pub fn shown(figure: Option<Figure>) -> String {
     let Some(of) = figure else { return String::new() };
     match of.low.zip(of.high) {
         Some((low, high)) if high - low > 1e-9 => {
-            format!("{:.4} ({low:.4} to {high:.4})", of.mean)
+            format!("{} ({} to {})", number(of.mean), number(low), number(high))
         }
-        _ => format!("{:.4}", of.mean),
+        _ => number(of.mean),
     }
+}
+
+/// Four digits behind the point, fewer of what is large.
+fn number(value: f64) -> String {
+    if value.abs() < 10.0 { format!("{value:.4}") } else { format!("{value:.0}") }
 }
 
 /// What a cell's rounds ended with.

@@ -21,6 +21,17 @@ pub struct Sweep {
     pub vary: Vec<String>,
 }
 
+/// A change without where on this machine its folder lies.
+fn named(set: &str) -> String {
+    let name = |path: &str| Some(Path::new(path).file_name()?.to_string_lossy().into_owned());
+    match set.split_once('=') {
+        Some((key @ ("data.folder" | "learner.model"), path)) => {
+            format!("{key}={}", name(path).unwrap_or_default())
+        }
+        Some(_) | None => set.to_owned(),
+    }
+}
+
 impl Sweep {
     /// Runs what has not been run yet, and gives all cells.
     pub fn run(&self, covey: &Path, root: &Path) -> Result<Vec<Row>> {
@@ -47,7 +58,7 @@ impl Sweep {
         Ok(Row {
             sweep: self.name.clone(),
             date: today(),
-            set: self.set.clone(),
+            set: self.set.iter().map(|it| named(it)).collect(),
             settings: serde_json::from_value(trial["settings"].take())?,
             summary: serde_json::from_value(trial["summary"].take())?,
         })
