@@ -1,7 +1,7 @@
 //! What is known to happen, in direction: stragglers and FedProx, noise and cohorts, dropouts, poisoning. All with the surrogate, whose optimum is known.
 
 use super::Row;
-use super::report::{Section, mean, quality};
+use super::report::{Section, by_peers, mean, quality, shares};
 use super::sweeps::Sweep;
 use crate::bench::report::Goal;
 use crate::bench::svg::{Axis, Series};
@@ -109,30 +109,22 @@ fn epsilon(rows: &[Row]) -> Section {
          The noise of a sum is the same however many take part, so a mean has the less of it the more they are. What is worse than -.5 is not in the plot.",
     );
     let those: Vec<&Row> = rows.iter().filter(|row| row.sweep.starts_with("epsilon/")).collect();
-    let peers = |row: &Row| row.sweep.rsplit('/').next().and_then(|it| it.parse().ok());
-    let of = |epsilon: &str| -> Vec<(f64, f64)> {
-        let is = |row: &&&Row| row.setting(EPSILON) == epsilon;
-        let point = |row: &&Row| Some((peers(row)?, mean(quality(row))?));
-        let mut points: Vec<(f64, f64)> = those.iter().filter(is).filter_map(point).collect();
-        points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        points
-    };
-    let none = of("");
+    let none = by_peers(&those, "");
     let mut lines =
         vec![Series { name: "no noise".to_owned(), strong: true, points: none.clone() }];
     let (mut larger, mut stricter) = (0.0_f64, 0.0_f64);
     let mut last: Option<Vec<(f64, f64)>> = None;
     for epsilon in ["20", "8", "2"] {
-        let points = of(epsilon);
+        let points = by_peers(&those, epsilon);
         let falls = points.windows(2).map(|pair| pair[0].1 - pair[1].1);
         larger = falls.fold(larger, f64::max);
         if let Some(looser) = &last {
             let gains = looser.iter().zip(&points).map(|(loose, strict)| strict.1 - loose.1);
             stricter = gains.fold(stricter, f64::max);
         }
-        let kept = points.iter().zip(&none).find(|(with, without)| with.1 >= 0.5 * without.1);
+        let kept = shares(&points, &none, 0.0).into_iter().find(|(_, kept)| *kept >= 0.5);
         section.say(match kept {
-            Some((with, _)) => format!("At epsilon {epsilon} half of what is gained without noise is kept from a cohort of {} on.", with.0),
+            Some((peers, _)) => format!("At epsilon {epsilon} half of what is gained without noise is kept from a cohort of {peers} on."),
             None => format!("At epsilon {epsilon} none of these cohorts keeps half of what is gained without noise."),
         });
         let seen = points.iter().copied().filter(|(_, quality)| *quality >= LEAST_SHOWN);

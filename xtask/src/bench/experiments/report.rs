@@ -115,6 +115,24 @@ pub fn quality(row: &Row) -> Option<Figure> {
     row.summary.rounds.as_ref()?.quality
 }
 
+/// What cells with this epsilon ended with, by their peers; of those without noise with none.
+pub fn by_peers(rows: &[&Row], epsilon: &str) -> Vec<(f64, f64)> {
+    let of_epsilon = rows.iter().filter(|row| row.setting("privacy.epsilon") == epsilon);
+    let point = |row: &&Row| Some((row.peers().parse().ok()?, mean(quality(row))?));
+    let mut points: Vec<(f64, f64)> = of_epsilon.filter_map(point).collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    points
+}
+
+/// For as many peers as both have: what share of what `without` gained over `before` is left in `with`.
+pub fn shares(with: &[(f64, f64)], without: &[(f64, f64)], before: f64) -> Vec<(f64, f64)> {
+    let share = |(peers, quality): &(f64, f64)| {
+        let (_, best) = without.iter().find(|(as_many, _)| as_many == peers)?;
+        Some((*peers, (quality - before) / (best - before)))
+    };
+    with.iter().filter_map(share).collect()
+}
+
 pub fn mean(figure: Option<Figure>) -> Option<f64> {
     figure.map(|figure| figure.mean)
 }
@@ -139,4 +157,16 @@ pub fn write(root: &Path, rows: &[Row]) -> Result<Report> {
     }
     report.write(root, "cargo xtask bench experiments", &page)?;
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_told_for_as_many_peers_as_both_have() {
+        let (with, without) = ([(20.0, 0.3), (300.0, 0.4)], [(100.0, 0.9), (300.0, 0.6)]);
+        assert_eq!(shares(&with, &without, 0.2), [(300.0, (0.4 - 0.2) / (0.6 - 0.2))]);
+        assert_eq!(shares(&with, &[], 0.2), []);
+    }
 }

@@ -22,7 +22,7 @@ pub struct Sweep {
 }
 
 /// A change without where on this machine its folder lies.
-fn named(set: &str) -> String {
+fn without_path(set: &str) -> String {
     let name = |path: &str| Some(Path::new(path).file_name()?.to_string_lossy().into_owned());
     match set.split_once('=') {
         Some((key @ ("data.folder" | "learner.model"), path)) => {
@@ -58,7 +58,7 @@ impl Sweep {
         Ok(Row {
             sweep: self.name.clone(),
             date: today(),
-            set: self.set.iter().map(|it| named(it)).collect(),
+            set: self.set.iter().map(|it| without_path(it)).collect(),
             settings: serde_json::from_value(trial["settings"].take())?,
             summary: serde_json::from_value(trial["summary"].take())?,
         })
