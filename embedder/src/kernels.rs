@@ -3,7 +3,7 @@
 //!
 //! Start from [`Level::best`]. Matrix products work on panels of [`WIDTH`] columns:
 //! [`matmul`] on f32, [`matmul_int`] on whole numbers, which is exact and so the same everywhere.
-//! [`rows`] has what is done to one row at a time, [`whole`] the same around [`matmul_int`], [`back`] what training adds. All levels agree up to the rounding of
+//! [`rows`] has what is done to one row at a time, [`whole`] the same around [`matmul_int`], [`back`] and [`steps`] what training adds. All levels agree up to the rounding of
 //! f32, and in [`ordered`] to the bit; tests compare each with the portable one.
 //!
 //! `unsafe` is confined to this folder: calls of functions compiled for a processor's
@@ -18,6 +18,7 @@ pub(crate) mod ordered;
 pub(crate) mod peak;
 mod portable;
 pub(crate) mod rows;
+pub(crate) mod steps;
 mod versions;
 pub(crate) mod whole;
 #[cfg(target_arch = "x86_64")]

@@ -88,14 +88,19 @@ fn norm_back_body<const FUSED: bool>(row: &[f32], scale: f32, gamma: &[f32], gra
     }
     let count = row.len() as f32;
     let mean = reduce(gradient, 0.0, |sum, x| sum + x) / count;
-    let along = dot::<FUSED>(gradient, row) / count;
+    let along = dot_body::<FUSED>(gradient, row) / count;
     for (gradient, x) in gradient.iter_mut().zip(row) {
         *gradient = scale * fma::<FUSED>(-along, *x, *gradient - mean);
     }
 }
 
+versions! {
+    /// The sum of the products of entries.
+    dot = dot_body(a: &[f32], b: &[f32]) -> f32
+}
+
 #[inline(always)]
-fn dot<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
+fn dot_body<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
     let (chunks, rest) = a.as_chunks::<WIDTH>();
     let (others, others_rest) = b.as_chunks::<WIDTH>();
     let mut strands = [0.0; WIDTH];

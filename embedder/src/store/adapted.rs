@@ -9,7 +9,7 @@ use super::{Family, ModelError, ModelInfo, ModelStore, load_bert};
 use crate::Embedder;
 use crate::adapter::{Adapter, AdapterConfig};
 use crate::bert::Precision;
-use crate::compute::Backend;
+use crate::compute::{Backend, Compute};
 use crate::train::{BertLearner, Learner, StaticLearner, TrainError};
 
 /// A static model takes its adapter in, so that it costs nothing to use.
@@ -119,6 +119,9 @@ impl ModelStore {
             Family::Static => {
                 let model = self.load_static(base)?;
                 let learner = StaticLearner::new(&model, config, texts, max_tokens)?;
+                if self.compute == Compute::Cpu {
+                    return Ok(Box::new(learner));
+                }
                 Ok(Box::new(learner.on(Backend::open(self.compute).map_err(ModelError::from)?)))
             }
             Family::Bert => {

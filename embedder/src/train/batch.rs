@@ -55,6 +55,11 @@ impl Batch {
         self.anchors.len()
     }
 
+    /// The text of each row, and then of each column.
+    pub(super) fn texts(&self) -> Vec<usize> {
+        self.anchors.iter().chain(&self.columns).copied().collect()
+    }
+
     /// Whether any row has a column that it must be told from.
     #[must_use]
     pub fn teaches(&self) -> bool {

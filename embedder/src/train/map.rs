@@ -1,4 +1,6 @@
-//! A linear map behind vectors, as training moves it.
+//! A linear map behind vectors, as training moves it: by the tensor library, and by [passes] of our own.
+
+mod passes;
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 
@@ -7,6 +9,8 @@ use super::learner::read;
 use crate::EmbedError;
 use crate::adapter::{AdapterConfig, Layout, LowRank, Place, Placed, Shape, WHOLE};
 use crate::compute::Backend;
+
+pub(super) use passes::{Pass, Passes};
 
 /// What vectors are multiplied by, one factor after the other, beside the identity.
 pub(super) struct Map {

@@ -1,5 +1,7 @@
 //! The loss: InfoNCE (van den Oord, Li and Vinyals 2018) over the candidates of a batch, on cosines.
 
+mod slopes;
+
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -74,14 +76,18 @@ impl Objective {
     ) -> Tensor<1> {
         let places = Places::new(batch, &anchors.device());
         let [_, dim] = anchors.dims();
-        let lengths = self.matryoshka.iter().copied().chain([dim]);
-        let losses = lengths.map(|length| {
+        let losses = self.lengths(dim).map(|length| {
             let first = |all: &Tensor<2>| unit(all.clone().narrow(1, 0, length));
             let cosines = first(anchors).matmul(first(columns).transpose());
             self.of_scores(cosines / self.temperature, &places)
         });
         let count = self.matryoshka.len() + 1;
         losses.reduce(|a, b| a + b).expect("there is one length at least") / count as f32
+    }
+
+    /// The lengths of which the loss is the mean.
+    fn lengths(&self, dim: usize) -> impl Iterator<Item = usize> {
+        self.matryoshka.iter().copied().chain([dim])
     }
 
     fn of_scores(&self, scores: Tensor<2>, places: &Places) -> Tensor<1> {

@@ -3,6 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernels::Level;
+use crate::kernels::steps::{self, AdamW};
+
 /// How values follow their gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
@@ -72,6 +75,15 @@ pub(super) struct Moments {
     pub(super) second: Vec<f32>,
 }
 
+impl Moments {
+    /// Takes over what another remembers, in the room that there is.
+    pub(super) fn copy(&mut self, other: &Self) {
+        self.steps = other.steps;
+        self.first.clone_from(&other.first);
+        self.second.clone_from(&other.second);
+    }
+}
+
 impl Optimizer {
     pub(super) fn begin(self, count: usize) -> Moments {
         let second = match self {
@@ -81,39 +93,34 @@ impl Optimizer {
         Moments { steps: 0, first: vec![0.0; count], second: vec![0.0; second] }
     }
 
-    /// Moves `values` against `gradient` at the learning rate `rate`.
+    /// Moves `values` against `gradient` at the learning rate `rate`, and says whether all are finite after it.
     pub(super) fn step(
         self,
         moments: &mut Moments,
         values: &mut [f32],
         gradient: &[f32],
         rate: f32,
-    ) {
+    ) -> bool {
         moments.steps = moments.steps.saturating_add(1);
+        let level = Level::best();
         match self {
             Self::Sgd { momentum } => {
-                let all = values.iter_mut().zip(&mut moments.first).zip(gradient);
-                for ((value, first), gradient) in all {
-                    *first = momentum * *first + gradient;
-                    *value -= rate * *first;
-                }
+                steps::descend(level, momentum, rate, gradient, &mut moments.first, values)
             }
             Self::AdamW { beta1, beta2, epsilon, weight_decay } => {
-                let unbiased = |beta: f32| {
-                    (1.0 - f64::from(beta).powi(i32::try_from(moments.steps).unwrap_or(i32::MAX)))
-                        as f32
+                let unbias = |beta: f32| {
+                    let steps = i32::try_from(moments.steps).unwrap_or(i32::MAX);
+                    (1.0 / (1.0 - f64::from(beta).powi(steps))) as f32
                 };
-                let (by_first, by_second) = (unbiased(beta1), unbiased(beta2));
-                let memory = moments.first.iter_mut().zip(&mut moments.second);
-                for ((value, (first, second)), gradient) in
-                    values.iter_mut().zip(memory).zip(gradient)
-                {
-                    *first = beta1 * *first + (1.0 - beta1) * gradient;
-                    *second = beta2 * *second + (1.0 - beta2) * gradient * gradient;
-                    *value -= rate * weight_decay * *value;
-                    let root = (*second / by_second).sqrt() + epsilon;
-                    *value -= rate * (*first / by_first) / root;
-                }
+                let with = AdamW {
+                    betas: [beta1, beta2],
+                    unbias: [unbias(beta1), unbias(beta2)],
+                    epsilon,
+                    rate,
+                    keep: 1.0 - rate * weight_decay,
+                };
+                let Moments { first, second, .. } = moments;
+                steps::adamw(level, with, gradient, first, second, values)
             }
         }
     }

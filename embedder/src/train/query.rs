@@ -1,19 +1,16 @@
 //! A linear map behind the vectors of questions alone.
 
-use burn::tensor::{Tensor, TensorData};
-
-use super::learner::{Learner, TrainError, scalar};
-use super::map::{self, Map};
+use super::learner::{Learner, TrainError};
+use super::map::{self, Pass, Passes};
 use super::{Batch, Objective};
 use crate::ModelId;
 use crate::adapter::{Adapter, AdapterConfig, AdapterError, HeadConfig, Layout, QueryAdapter};
-use crate::compute::Backend;
+use crate::kernels::Level;
 
 /// Embedded texts, of which those that are asked (the anchors) are mapped, and those that are found stay as they are: what
 /// learns a [`QueryAdapter`], for a model of any family, without running it.
 pub struct QueryLearner {
     id: ModelId,
-    backend: Backend,
     config: AdapterConfig,
     layout: Layout,
     start: Vec<f32>,
@@ -42,7 +39,7 @@ impl QueryLearner {
             return Err(AdapterError::Length { found, expected }.into());
         }
         let start = Adapter::new(config.clone(), shape)?.values().to_vec();
-        Ok(Self { id, backend: Backend::cpu(), config, layout, start, dim, vectors })
+        Ok(Self { id, config, layout, start, dim, vectors })
     }
 
     /// The adapter that these values make.
@@ -60,17 +57,17 @@ impl QueryLearner {
         &self.vectors[text * self.dim..][..self.dim]
     }
 
-    fn forward(&self, values: &[f32], batch: &Batch, objective: &Objective) -> (Tensor<1>, Map) {
-        let shape = QueryAdapter::shape(self.dim);
-        let map = Map::of(&self.config, &self.layout, &shape, values, &self.backend);
-        let rows = |texts: &[usize]| {
-            let data: Vec<f32> =
-                texts.iter().flat_map(|&text| self.vector(text)).copied().collect();
-            let data = TensorData::new(data, [texts.len(), self.dim]);
-            Tensor::<2>::from_data(data, self.backend.device())
-        };
-        let anchors = map.apply(rows(&batch.anchors));
-        (objective.loss(batch, &anchors, &rows(&batch.columns)), map)
+    /// The vectors of texts, `[texts, dim]`.
+    fn rows(&self, texts: &[usize]) -> Vec<f32> {
+        texts.iter().flat_map(|&text| self.vector(text)).copied().collect()
+    }
+
+    /// The map, and the anchors of a batch, mapped.
+    fn passed<'a>(&'a self, values: &'a [f32], batch: &Batch) -> (Passes<'a>, Pass) {
+        let (level, shape) = (Level::best(), QueryAdapter::shape(self.dim));
+        let map = Passes::of(level, &self.config, &self.layout, &shape, self.dim, values);
+        let pass = map.forth(self.rows(&batch.anchors));
+        (map, pass)
     }
 }
 
@@ -111,12 +108,11 @@ impl Learner for QueryLearner {
         objective: &Objective,
         gradient: &mut [f32],
     ) -> Result<f64, TrainError> {
-        self.backend.guarded(|| {
-            let (loss, map) = self.forward(values, batch, objective);
-            let mut found = loss.backward();
-            map.add_gradient(&mut found, gradient)?;
-            scalar(loss)
-        })
+        let (map, pass) = self.passed(values, batch);
+        let columns = self.rows(&batch.columns);
+        let found = objective.slopes(Level::best(), batch, &pass.mapped, &columns);
+        map.back(&pass, &found.anchors, gradient);
+        Ok(found.loss)
     }
 
     fn loss(
@@ -125,6 +121,8 @@ impl Learner for QueryLearner {
         batch: &Batch,
         objective: &Objective,
     ) -> Result<f64, TrainError> {
-        self.backend.guarded(|| scalar(self.forward(values, batch, objective).0))
+        let (_, pass) = self.passed(values, batch);
+        let columns = self.rows(&batch.columns);
+        Ok(objective.loss_of(Level::best(), batch, &pass.mapped, &columns))
     }
 }

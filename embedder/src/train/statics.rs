@@ -1,15 +1,16 @@
-//! A linear map behind a static model's sums, and weights of its tokens.
+//! A linear map behind a static model's sums, and weights of its tokens, differentiated by passes of our own or by the tensor library.
 
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
 
 use super::learner::{Learner, TrainError, read, scalar};
-use super::map::{self, Map};
+use super::map::{self, Map, Pass, Passes};
 use super::{Batch, Objective};
 use crate::Embedder;
 use crate::adapter::{Adapter, AdapterConfig, AdapterError, Layout, Shape, TOKEN_WEIGHTS};
 use crate::compute::Backend;
+use crate::kernels::Level;
 use crate::statics::{StaticModel, StaticParts};
 
 /// A static model whose sums are mapped, and whose tokens may get weights.
@@ -17,7 +18,8 @@ use crate::statics::{StaticModel, StaticParts};
 /// Without weights of tokens the sums never change, so a text is pooled once.
 pub struct StaticLearner {
     model: Arc<StaticModel>,
-    backend: Backend,
+    /// The device of the tensor library that it runs on; passes of our own without.
+    backend: Option<Backend>,
     max_tokens: usize,
     config: AdapterConfig,
     layout: Layout,
@@ -51,13 +53,13 @@ impl StaticLearner {
             sums.chunks_exact_mut(model.dim()).for_each(crate::vector::normalise);
             tokens = vec![Vec::new(); tokens.len()];
         }
-        let (model, backend) = (Arc::clone(model), Backend::cpu());
-        Ok(Self { model, backend, max_tokens, config, layout, shape, start, tokens, sums })
+        let model = Arc::clone(model);
+        Ok(Self { model, backend: None, max_tokens, config, layout, shape, start, tokens, sums })
     }
 
-    /// The same, whose tensors live elsewhere.
+    /// The same by the tensor library: on a card, or as what the passes of our own are checked against.
     pub(crate) fn on(mut self, backend: Backend) -> Self {
-        self.backend = backend;
+        self.backend = Some(backend);
         self
     }
 
@@ -76,9 +78,15 @@ impl StaticLearner {
         }
     }
 
-    fn forward(&self, values: &[f32], batch: &Batch, objective: &Objective) -> Forward {
-        let (device, plain) = (&self.backend.autodiff(), self.backend.device());
-        let map = Map::of(&self.config, &self.layout, &self.shape, values, &self.backend);
+    fn forward(
+        &self,
+        backend: &Backend,
+        values: &[f32],
+        batch: &Batch,
+        objective: &Objective,
+    ) -> Forward {
+        let (device, plain) = (&backend.autodiff(), backend.device());
+        let map = Map::of(&self.config, &self.layout, &self.shape, values, backend);
         let moving = self.layout.get(TOKEN_WEIGHTS).is_some();
         let side = |texts: &[usize]| {
             let data = TensorData::new(self.sums(texts, values), [texts.len(), self.model.dim()]);
@@ -94,6 +102,14 @@ impl StaticLearner {
         let (columns, column_sums) = side(&batch.columns);
         let loss = objective.loss(batch, &anchors, &columns);
         Forward { loss, map, sums: moving.then_some([anchor_sums, column_sums]) }
+    }
+
+    /// By passes of our own: the map, and the anchors and then the columns of a batch, mapped.
+    fn passed<'a>(&'a self, values: &'a [f32], batch: &Batch) -> (Passes<'a>, Pass) {
+        let (level, dim) = (Level::best(), self.model.dim());
+        let map = Passes::of(level, &self.config, &self.layout, &self.shape, dim, values);
+        let pass = map.forth(self.sums(&batch.texts(), values));
+        (map, pass)
     }
 
     /// What the gradients of sums say of tokens' weights.
@@ -180,8 +196,20 @@ impl Learner for StaticLearner {
         objective: &Objective,
         gradient: &mut [f32],
     ) -> Result<f64, TrainError> {
-        self.backend.guarded(|| {
-            let Forward { loss, map, sums } = self.forward(values, batch, objective);
+        let Some(backend) = &self.backend else {
+            let (map, pass) = self.passed(values, batch);
+            let (anchors, columns) = pass.mapped.split_at(batch.rows() * self.model.dim());
+            let mut found = objective.slopes(Level::best(), batch, anchors, columns);
+            found.anchors.append(&mut found.columns);
+            map.back(&pass, &found.anchors, gradient);
+            if self.layout.get(TOKEN_WEIGHTS).is_some() {
+                let of_sums = map.to_rows(&found.anchors);
+                self.add_weights(values, &batch.texts(), &of_sums, gradient);
+            }
+            return Ok(found.loss);
+        };
+        backend.guarded(|| {
+            let Forward { loss, map, sums } = self.forward(backend, values, batch, objective);
             let mut found = loss.backward();
             map.add_gradient(&mut found, gradient)?;
             for (sums, texts) in sums.iter().flatten().zip([&batch.anchors, &batch.columns]) {
@@ -199,6 +227,11 @@ impl Learner for StaticLearner {
         batch: &Batch,
         objective: &Objective,
     ) -> Result<f64, TrainError> {
-        self.backend.guarded(|| scalar(self.forward(values, batch, objective).loss))
+        let Some(backend) = &self.backend else {
+            let (_, pass) = self.passed(values, batch);
+            let (anchors, columns) = pass.mapped.split_at(batch.rows() * self.model.dim());
+            return Ok(objective.loss_of(Level::best(), batch, anchors, columns));
+        };
+        backend.guarded(|| scalar(self.forward(backend, values, batch, objective).loss))
     }
 }

@@ -5,6 +5,7 @@ use crate::adapter::{Adapter, AdapterConfig, HeadConfig, LoraConfig, QueryAdapte
 use crate::{DistillOptions, StaticModel, distill};
 
 mod examples;
+mod passes;
 mod privacy;
 
 const TOKENS: usize = 8;
@@ -142,6 +143,30 @@ fn passes_of_our_own_learn_what_the_tensor_library_does() {
         let whole = update::norm(&expected);
         assert!(apart < 1e-4 * whole && whole > 0.01, "{apart} of {whole}");
         assert!(ours.bytes(&batch) < theirs.bytes(&batch));
+    }
+}
+
+#[test]
+fn a_head_learns_what_the_tensor_library_does() {
+    let examples = all_of(&pairs(), 0.0);
+    let batch = first(&examples, 12);
+    let objective = Objective { temperature: 0.3, matryoshka: vec![3], ..Objective::default() };
+    for (rank, token_weights) in [(None, false), (None, true), (Some(2), true)] {
+        let ours = head(rank, token_weights, &examples);
+        let theirs =
+            head(rank, token_weights, &examples).on(crate::compute::Backend::cpu());
+        let values = moved(&ours);
+        let learnt = |learner: &StaticLearner| {
+            let mut gradient = vec![0.0; values.len()];
+            let loss = learner.gradient(&values, &batch, &objective, &mut gradient).unwrap();
+            assert!((loss - learner.loss(&values, &batch, &objective).unwrap()).abs() < 1e-6);
+            (loss, gradient)
+        };
+        let ((loss, found), (expected_loss, expected)) = (learnt(&ours), learnt(&theirs));
+        assert!((loss - expected_loss).abs() < 1e-5, "{loss}, not {expected_loss}");
+        let apart = update::norm(&update::difference(&found, &expected));
+        let whole = update::norm(&expected);
+        assert!(apart < 1e-4 * whole && whole > 0.01, "{apart} of {whole}");
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::optimizer::Moments;
 use super::{Batch, Example, Examples, Learner, Objective, Optimizer, Schedule, TrainError};
 use crate::adapter::seeded;
+use crate::vector::sum_of_squares;
 
 /// How an adapter is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -163,6 +164,9 @@ pub struct Trainer<'a> {
     pub(super) options: TrainOptions,
     pub(super) state: State,
     steps_per_epoch: usize,
+    /// Room for a step, kept from one to the next: its gradient, and what it goes back to.
+    gradient: Vec<f32>,
+    before: (Moments, Vec<f32>),
 }
 
 impl<'a> Trainer<'a> {
@@ -214,7 +218,8 @@ impl<'a> Trainer<'a> {
     ) -> Self {
         let a_step = options.batch * options.accumulate;
         let steps_per_epoch = examples.train.len().div_ceil(a_step);
-        Self { learner, examples, options, state, steps_per_epoch }
+        let (gradient, before) = (vec![0.0; state.values.len()], Default::default());
+        Self { learner, examples, options, state, steps_per_epoch, gradient, before }
     }
 
     /// Steps there will be, if nothing ends training early.
@@ -270,14 +275,22 @@ impl<'a> Trainer<'a> {
     ///
     /// When the tensor backend fails.
     pub fn step(&mut self) -> Result<Option<Step>, TrainError> {
-        let mut gradient = vec![0.0; self.state.values.len()];
+        let mut gradient = std::mem::take(&mut self.gradient);
+        gradient.fill(0.0);
+        let step = self.step_by(&mut gradient);
+        self.gradient = gradient;
+        step
+    }
+
+    /// The same, with room for its gradient, which is zeros.
+    fn step_by(&mut self, gradient: &mut [f32]) -> Result<Option<Step>, TrainError> {
         let (mut loss, mut count) = (0.0, 0);
         for batch in self.batches() {
             loss += self.learner.gradient(
                 &self.state.values,
                 &batch,
                 &self.options.objective,
-                &mut gradient,
+                gradient,
             )?;
             count += 1;
         }
@@ -288,11 +301,12 @@ impl<'a> Trainer<'a> {
             return Ok(Some(Step { step, steps, loss: 0.0, gradient: 0.0, held_out: None }));
         }
         loss /= f64::from(count);
+        let (share, pull) = (1.0 / count as f32, self.options.proximal as f32);
         let values = self.state.values.iter().zip(&self.state.origin);
         for (gradient, (value, origin)) in gradient.iter_mut().zip(values) {
-            *gradient = *gradient / count as f32 + self.options.proximal as f32 * (value - origin);
+            *gradient = *gradient * share + pull * (value - origin);
         }
-        let length = gradient.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let length = sum_of_squares(gradient).sqrt();
         if !(loss.is_finite() && length.is_finite()) {
             return Ok(None);
         }
@@ -304,10 +318,11 @@ impl<'a> Trainer<'a> {
         let factor = self.options.schedule.factor(self.state.step, steps, warmup);
         let rate = (self.options.rate * factor) as f32;
         let State { moments, values, .. } = &mut self.state;
-        let before = (moments.clone(), values.clone());
-        self.options.optimizer.step(moments, values, &gradient, rate);
-        if values.iter().any(|value| !value.is_finite()) {
-            (*moments, *values) = before;
+        self.before.0.copy(moments);
+        self.before.1.clone_from(values);
+        if !self.options.optimizer.step(moments, values, gradient, rate) {
+            std::mem::swap(moments, &mut self.before.0);
+            std::mem::swap(values, &mut self.before.1);
             return Ok(None);
         }
         self.state.step += 1;

@@ -1,5 +1,7 @@
 //! A peer's update: how far training moved the values, no further than the clip norm.
 
+use crate::vector::sum_of_squares;
+
 /// What training added to `before`.
 ///
 /// # Panics
@@ -14,7 +16,7 @@ pub fn difference(before: &[f32], after: &[f32]) -> Vec<f32> {
 /// The L2 norm, summed in f64.
 #[must_use]
 pub fn norm(update: &[f32]) -> f64 {
-    update.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
+    sum_of_squares(update).sqrt()
 }
 
 /// Shortens `update` to at most `most` (the clip norm, in L2) and gives the norm it had. Rounding goes down: what is

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Tensor, TensorData};
-
 use super::BertLearner;
 use crate::adapter::Place;
 use crate::bert::{Adapted, Each, Factors, Passes, Updated};
-use crate::train::learner::{TrainError, read, scalar};
+use crate::kernels::Level;
+use crate::train::learner::TrainError;
 use crate::train::{Batch, Objective};
 
 /// The texts of a batch, each once.
@@ -31,7 +30,7 @@ pub(super) fn gradient(
     let texts = Once::new(learner, batch);
     let (loss, found) = adapted(learner, passes, values, |adapted| {
         let (means, traces) = adapted.traced(&texts.tokens)?;
-        let (loss, slopes) = texts.slopes(batch, objective, &means)?;
+        let (loss, slopes) = texts.slopes(batch, objective, &means);
         Ok((loss, adapted.gradient(traces, &slopes)))
     })?;
     for (_, place) in places(learner) {
@@ -57,8 +56,8 @@ pub(super) fn loss(
 ) -> Result<f64, TrainError> {
     let texts = Once::new(learner, batch);
     let means = adapted(learner, passes, values, |adapted| Ok(adapted.means(&texts.tokens)?))?;
-    let of = |places: &[usize]| matrix(&texts.rows(&means, places), places.len(), false);
-    scalar(objective.loss(batch, &of(&texts.anchors), &of(&texts.columns)))
+    let [anchors, columns] = texts.sides().map(|places| texts.rows(&means, places));
+    Ok(objective.loss_of(Level::best(), batch, &anchors, &columns))
 }
 
 /// Runs `run` on the encoder with the adapter of these values.
@@ -115,36 +114,22 @@ impl<'a> Once<'a> {
         places.iter().flat_map(|&place| &means[place * width..][..width]).copied().collect()
     }
 
+    fn sides(&self) -> [&[usize]; 2] {
+        [&self.anchors, &self.columns]
+    }
+
     /// The loss and its gradient with respect to the means.
-    fn slopes(
-        &self,
-        batch: &Batch,
-        objective: &Objective,
-        means: &[f32],
-    ) -> Result<(f64, Vec<f32>), TrainError> {
-        let of = |places: &[usize]| matrix(&self.rows(means, places), places.len(), true);
-        let sides = [(of(&self.anchors), &self.anchors), (of(&self.columns), &self.columns)];
-        let loss = objective.loss(batch, &sides[0].0, &sides[1].0);
-        let mut gradients = loss.backward();
+    fn slopes(&self, batch: &Batch, objective: &Objective, means: &[f32]) -> (f64, Vec<f32>) {
+        let [anchors, columns] = self.sides().map(|places| self.rows(means, places));
+        let found = objective.slopes(Level::best(), batch, &anchors, &columns);
         let mut slopes = vec![0.0; means.len()];
         let width = means.len() / self.tokens.len().max(1);
-        for (tensor, places) in sides {
-            let Some(found) = tensor.grad_remove(&mut gradients) else { continue };
-            for (row, place) in read(found)?.chunks_exact(width).zip(places) {
+        for (of_side, places) in [found.anchors, found.columns].iter().zip(self.sides()) {
+            for (row, place) in of_side.chunks_exact(width).zip(places) {
                 let slope = &mut slopes[place * width..][..width];
                 slope.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
             }
         }
-        Ok((scalar(loss)?, slopes))
-    }
-}
-
-/// `rows` vectors as a tensor, whose gradient may be wanted.
-fn matrix(values: &[f32], rows: usize, learns: bool) -> Tensor<2> {
-    let data = TensorData::new(values.to_vec(), [rows, values.len() / rows.max(1)]);
-    let device = Device::flex();
-    match learns {
-        true => Tensor::from_data(data, &device.autodiff()).require_grad(),
-        false => Tensor::from_data(data, &device),
+        (found.loss, slopes)
     }
 }
