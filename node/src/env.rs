@@ -52,7 +52,7 @@ pub enum Compute {
     Threads,
     /// On the calling thread, so that virtual time stands still meanwhile and order is fixed.
     Inline,
-    /// With what others ask for at the same instant of virtual time, which stands still, on all processors; order is fixed as well.
+    /// With what others ask for at the same instant of virtual time, on all processors; how long that takes in virtual time and order are fixed as well.
     Together(Arc<Together>),
 }
 
@@ -94,7 +94,7 @@ impl Env {
         self.machine.look(self.now())
     }
 
-    /// Whether time stands still while this node computes.
+    /// Whether time is virtual, so that computing takes none or a fixed time.
     pub const fn stands_still(&self) -> bool {
         match self.compute {
             Compute::Threads => false,

@@ -153,8 +153,7 @@ fn a_head_learns_what_the_tensor_library_does() {
     let objective = Objective { temperature: 0.3, matryoshka: vec![3], ..Objective::default() };
     for (rank, token_weights) in [(None, false), (None, true), (Some(2), true)] {
         let ours = head(rank, token_weights, &examples);
-        let theirs =
-            head(rank, token_weights, &examples).on(crate::compute::Backend::cpu());
+        let theirs = head(rank, token_weights, &examples).on(crate::compute::Backend::cpu());
         let values = moved(&ours);
         let learnt = |learner: &StaticLearner| {
             let mut gradient = vec![0.0; values.len()];

@@ -51,7 +51,7 @@ impl<L: Link> Node<L> {
             tracing::debug!(%error, %member, "a member is asked again");
             self.look_for(group, member);
         };
-        let asked = ask_over(&self.link, member, request, tries, missed).await;
+        let asked = ask_over((&self.link, &self.env), member, request, tries, missed).await;
         asked.map_err(|unanswered| match unanswered {
             Unanswered::Link(error) => self.unreachable(group, member, &error),
             Unanswered::Busy(answer) => self.unexpected(group, member, &answer),

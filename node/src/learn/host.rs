@@ -8,11 +8,9 @@ use covey_coordinator::store::{Key, Store};
 use covey_coordinator::{Coordinator, GroupView};
 use covey_net::Link;
 use covey_protocol::group::Log;
-use covey_protocol::ids::{GroupId, NodeId, RequestId};
-use covey_protocol::limits::MAX_ROUND_REQUEST;
+use covey_protocol::ids::{GroupId, NodeId};
 use covey_protocol::round::Phase;
 use covey_protocol::secagg::Members;
-use covey_protocol::wire;
 use covey_protocol::wire::v1::round::{RoundAnswer, RoundRefusal, RoundReply, RoundRequest};
 use tokio::time::sleep;
 
@@ -20,7 +18,7 @@ use super::calls::failed;
 use super::meter::Piece;
 use crate::api::{ApiError, ErrorCode};
 use crate::node::Node;
-use crate::rounds::{Answers, RoundStore};
+use crate::rounds::{Answers, RoundStore, serve};
 
 /// The longest that a coordinator is not looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -30,11 +28,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 impl<L: Link> Node<L> {
     /// Answers one request about a round. Whatever the bytes are, there is a reply.
     pub(crate) async fn serve_round(&self, from: NodeId, body: Vec<u8>) -> Vec<u8> {
-        let Ok(request) = wire::decode::<RoundRequest>(&body, MAX_ROUND_REQUEST) else {
-            let answer = RoundAnswer::Refused(RoundRefusal::BadRequest);
-            return wire::encode(&RoundReply { id: RequestId(0), answer });
-        };
-        wire::encode(&self.answer_round(from, request).await)
+        serve(&self.env, body, |request| self.answer_round(from, request)).await
     }
 
     /// The answer to one request about a round, when there is one that says more than to wait, or after a while.

@@ -5,17 +5,19 @@ use std::pin::pin;
 use std::time::Duration;
 
 use covey_net::{Link, LinkError, Protocol};
-use covey_protocol::ids::NodeId;
-use covey_protocol::limits::{MAX_ENTRIES, MAX_PIECE, MAX_ROUND_REPLY};
+use covey_protocol::ids::{NodeId, RequestId};
+use covey_protocol::limits::{MAX_ENTRIES, MAX_PIECE, MAX_ROUND_REPLY, MAX_ROUND_REQUEST};
 use covey_protocol::round::{Check, Start, values_from_bytes};
 use covey_protocol::wire;
 use covey_protocol::wire::v1::round::{
     RoundAnswer, RoundAsk, RoundRefusal, RoundReply, RoundRequest,
 };
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use super::{Party, refused};
 use crate::api::{ApiError, ErrorCode};
+use crate::env::Env;
 
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,13 +42,16 @@ pub enum Unanswered {
     Busy(RoundAnswer),
 }
 
+/// Messages from so many bytes on are read and written where a node computes: keys in them are points of a curve, which takes time to check.
+const LARGE: usize = 2048;
+
 /// Asks `whom` over `link`, again and again where that may help: a coordinator that is started again goes on where it was. `missed` hears of each try that
 /// did not reach it.
 ///
 /// # Errors
 /// Why there is no answer, after all tries.
 pub async fn ask_over<L: Link>(
-    link: &L,
+    (link, env): (&L, &Env),
     whom: NodeId,
     request: RoundRequest,
     tries: Tries,
@@ -59,11 +64,14 @@ pub async fn ask_over<L: Link>(
     let over = || tries == Tries::Once || started.elapsed() > 10 * PATIENCE;
     loop {
         let sent = link.request(whom, Protocol::Round, body.clone(), PATIENCE).await;
-        let reply = sent.and_then(|reply| {
-            let reply: Result<RoundReply, _> = wire::decode(&reply, MAX_ROUND_REPLY);
-            let bad = LinkError::Bad { reason: "its reply cannot be read" };
-            reply.ok().filter(|reply| reply.id == id).ok_or(bad)
-        });
+        let reply = match sent {
+            Ok(reply) => {
+                let reply: Option<RoundReply> = read(env, reply, MAX_ROUND_REPLY).await;
+                let bad = LinkError::Bad { reason: "its reply cannot be read" };
+                reply.filter(|reply| reply.id == id).ok_or(bad)
+            }
+            Err(error) => Err(error),
+        };
         match reply {
             Ok(RoundReply {
                 answer: answer @ RoundAnswer::Refused(RoundRefusal::Busy), ..
@@ -82,6 +90,39 @@ pub async fn ask_over<L: Link>(
         sleep(pause).await;
         pause = (2 * pause).min(RETRY.1);
     }
+}
+
+/// Answers what a member has asked about a round. Whatever the bytes are, there is a reply.
+pub async fn serve<A: Future<Output = RoundReply>>(
+    env: &Env,
+    body: Vec<u8>,
+    answer: impl FnOnce(RoundRequest) -> A,
+) -> Vec<u8> {
+    let Some(request) = read(env, body, MAX_ROUND_REQUEST).await else {
+        let answer = RoundAnswer::Refused(RoundRefusal::BadRequest);
+        return wire::encode(&RoundReply { id: RequestId(0), answer });
+    };
+    let reply = answer(request).await;
+    match &reply.answer {
+        RoundAnswer::Step(_) | RoundAnswer::Values { .. } => {
+            env.compute(move || wire::encode(&reply)).await
+        }
+        RoundAnswer::Status(_) | RoundAnswer::Manifest(_) | RoundAnswer::Refused(_) => {
+            wire::encode(&reply)
+        }
+    }
+}
+
+/// A message of at most `most` bytes, if it is one.
+async fn read<T: DeserializeOwned + Send + 'static>(
+    env: &Env,
+    bytes: Vec<u8>,
+    most: usize,
+) -> Option<T> {
+    if bytes.len() < LARGE {
+        return wire::decode(&bytes, most).ok();
+    }
+    env.compute(move || wire::decode(&bytes, most).ok()).await
 }
 
 /// The values that a plan or a release names, piece by piece from whoever `ask` asks.

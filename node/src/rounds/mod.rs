@@ -15,7 +15,7 @@ mod seen;
 mod store;
 
 pub(crate) use ask::unexpected_of;
-pub use ask::{Tries, Unanswered, ask_over, values};
+pub use ask::{Tries, Unanswered, ask_over, serve, values};
 pub(crate) use follow::latest;
 pub use follow::{follow, training_ends};
 pub use hold::{Answers, Held};

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::Serializer;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
 use crate::limits::{MAX_ADDRESS, MAX_ADDRESSES};
@@ -21,6 +22,24 @@ where
     deserializer.deserialize_seq(ListVisitor::<MAX, T>(PhantomData))
 }
 
+/// At most `MAX` bytes, which take part in a message as a list of them would, and are read at once.
+///
+/// # Errors
+/// The deserializer's, or too many bytes.
+pub fn bytes<'de, const MAX: usize, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<u8>, D::Error> {
+    deserializer.deserialize_bytes(BytesVisitor::<MAX>)
+}
+
+/// Writes bytes at once.
+///
+/// # Errors
+/// The serializer's.
+pub fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
+}
+
 /// A node's addresses: at most [`MAX_ADDRESSES`], each of at most [`MAX_ADDRESS`] bytes.
 ///
 /// # Errors
@@ -31,6 +50,23 @@ pub fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Strin
         return Err(D::Error::custom("an address is too long"));
     }
     Ok(addresses)
+}
+
+struct BytesVisitor<const MAX: usize>;
+
+impl<const MAX: usize> Visitor<'_> for BytesVisitor<MAX> {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at most {MAX} bytes")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+        if bytes.len() > MAX {
+            return Err(E::invalid_length(bytes.len(), &self));
+        }
+        Ok(bytes.to_vec())
+    }
 }
 
 struct ListVisitor<const MAX: usize, T>(PhantomData<T>);

@@ -6,10 +6,8 @@ use std::time::Duration;
 use covey_coordinator::{Coordinator, GroupView};
 use covey_net::{Events, Inbound, LinkEvent, Protocol};
 use covey_node::env::Env;
-use covey_node::rounds::{Answers, Held};
-use covey_protocol::ids::{NodeId, RequestId};
-use covey_protocol::limits::MAX_ROUND_REQUEST;
-use covey_protocol::wire;
+use covey_node::rounds::{Answers, Held, serve};
+use covey_protocol::ids::NodeId;
 use covey_protocol::wire::v1::round::{RoundAnswer, RoundRefusal, RoundReply, RoundRequest};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -56,7 +54,7 @@ impl Host {
             tokio::spawn(async move {
                 let Inbound { from, protocol, body, reply } = inbound;
                 reply.send(match protocol {
-                    Protocol::Round => host.reply(from, &body).await,
+                    Protocol::Round => host.reply(from, body).await,
                     // Nobody asks a mere coordinator anything else.
                     Protocol::Group | Protocol::Search => Vec::new(),
                 });
@@ -64,12 +62,8 @@ impl Host {
         }
     }
 
-    async fn reply(&self, from: NodeId, body: &[u8]) -> Vec<u8> {
-        let Ok(request) = wire::decode::<RoundRequest>(body, MAX_ROUND_REQUEST) else {
-            let answer = RoundAnswer::Refused(RoundRefusal::BadRequest);
-            return wire::encode(&RoundReply { id: RequestId(0), answer });
-        };
-        wire::encode(&self.held.answer(self, from, request).await)
+    async fn reply(&self, from: NodeId, body: Vec<u8>) -> Vec<u8> {
+        serve(&self.env, body, |request| self.held.answer(self, from, request)).await
     }
 
     /// Does what is due, for as long as it is polled.

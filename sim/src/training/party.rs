@@ -298,7 +298,9 @@ impl Party for InRound {
         }
         let id = RequestId(self.peer.env.next_u64());
         let request = RoundRequest { id, group: self.ground.group, ask };
-        let asked = ask_over(&self.peer.link, coordinator, request, Tries::Many, |_| {}).await;
+        let asked =
+            ask_over((&self.peer.link, &self.peer.env), coordinator, request, Tries::Many, |_| {})
+                .await;
         asked.map_err(|unanswered| {
             let why = match unanswered {
                 Unanswered::Link(error) => format!("the coordinator cannot be reached: {error}"),

@@ -119,7 +119,8 @@ impl<'a> Run<'a> {
         let store = RoundStore::new(stores.kv(), stores.blobs(), view.group);
         let host = Coordinator::open(coordinator, Arc::new(store));
         let host = host.map_err(|error| SimError::bad(&error))?;
-        let host = Host::new(host, view, env("coordinator", 0, Compute::Inline));
+        let host =
+            Host::new(host, view, env("coordinator", 0, Compute::Together(together.clone())));
         let host = Arc::new(host);
         let natures = Nature::of_all(scenario, seed, learner.peers());
         let mut peers = Vec::with_capacity(identities.len());

@@ -54,8 +54,7 @@ fn slopes_are_those_of_the_tensor_library() {
                 assert!((found.loss / expected_loss - 1.0).abs() < 1e-5, "{level:?}");
                 let alone = objective.loss_of(level, &batch, &anchors, &columns);
                 assert_eq!(found.loss, alone);
-                for (ours, tensor) in
-                    [(&found.anchors, &to_anchors), (&found.columns, &to_columns)]
+                for (ours, tensor) in [(&found.anchors, &to_anchors), (&found.columns, &to_columns)]
                 {
                     let theirs = read(tensor.grad(&expected).unwrap()).unwrap();
                     close(ours, &theirs, &format!("{level:?} {objective:?}"));

@@ -65,7 +65,10 @@ pub enum ClientMessage {
         /// Bytes before these.
         offset: u64,
         /// At most [`MAX_PIECE`].
-        #[serde(deserialize_with = "bounded::list::<MAX_PIECE, _, _>")]
+        #[serde(
+            serialize_with = "bounded::as_bytes",
+            deserialize_with = "bounded::bytes::<MAX_PIECE, _>"
+        )]
         bytes: Vec<u8>,
     },
     /// Agrees to the survivors. Waits for the others' agreements.
@@ -127,7 +130,10 @@ pub enum RoundAnswer {
         /// Bytes there are in all.
         total: u64,
         /// These, four a value, lowest first.
-        #[serde(deserialize_with = "bounded::list::<MAX_PIECE, _, _>")]
+        #[serde(
+            serialize_with = "bounded::as_bytes",
+            deserialize_with = "bounded::bytes::<MAX_PIECE, _>"
+        )]
         bytes: Vec<u8>,
     },
     /// To [`RoundAsk::Manifest`].

@@ -102,7 +102,10 @@ pub struct SealedShares {
     /// What the dealer commits to.
     pub commitment: Digest,
     /// [`SEALED_SHARES`] bytes; none for the dealer itself, whose shares stay at home.
-    #[serde(deserialize_with = "bounded::list::<SEALED_SHARES, _, _>")]
+    #[serde(
+        serialize_with = "bounded::as_bytes",
+        deserialize_with = "bounded::bytes::<SEALED_SHARES, _>"
+    )]
     pub sealed: Vec<u8>,
 }
 
