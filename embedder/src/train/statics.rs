@@ -10,7 +10,7 @@ use super::{Batch, Objective};
 use crate::Embedder;
 use crate::adapter::{Adapter, AdapterConfig, AdapterError, Layout, Shape, TOKEN_WEIGHTS};
 use crate::compute::Backend;
-use crate::kernels::Level;
+use crate::kernels::{Level, rows};
 use crate::statics::{StaticModel, StaticParts};
 
 /// A static model whose sums are mapped, and whose tokens may get weights.
@@ -136,7 +136,7 @@ fn sums_of<'a>(
     texts: impl Iterator<Item = &'a [u32]>,
     weights: Option<&[f32]>,
 ) -> Vec<f32> {
-    let mut sums = Vec::new();
+    let (level, mut sums) = (Level::best(), Vec::new());
     for tokens in texts {
         let start = sums.len();
         sums.resize(start + parts.dim, 0.0);
@@ -145,9 +145,7 @@ fn sums_of<'a>(
             let factor = weights.map_or(1.0, |weights| weights[token].exp());
             let scale = parts.scales[token] * factor;
             let row = &parts.rows[token * parts.dim..][..parts.dim];
-            for (sum, x) in sums[start..].iter_mut().zip(row) {
-                *sum += scale * f32::from(x.cast_signed());
-            }
+            rows::add_bytes(level, &mut sums[start..], scale, row);
         }
     }
     sums
