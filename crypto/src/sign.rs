@@ -1,5 +1,7 @@
 //! Ed25519 signing (RFC 8032) with a domain, and strict verification.
 
+mod recent;
+
 use std::fmt;
 
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
@@ -59,11 +61,7 @@ impl PublicKey {
     /// # Errors
     /// [`InvalidKey`] otherwise.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, InvalidKey> {
-        let key = VerifyingKey::from_bytes(&bytes).map_err(|_| InvalidKey)?;
-        if key.is_weak() {
-            return Err(InvalidKey);
-        }
-        Ok(Self(bytes))
+        recent::valid(&bytes).map(|_| Self(bytes)).ok_or(InvalidKey)
     }
 
     /// The 32 bytes.
@@ -83,9 +81,8 @@ impl PublicKey {
     ) -> Result<(), InvalidSignature> {
         let digest = Digest::of(domain, &[message]);
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        VerifyingKey::from_bytes(&self.0)
-            .and_then(|key| key.verify_strict(digest.as_bytes(), &signature))
-            .map_err(|_| InvalidSignature)
+        let key = recent::valid(&self.0).ok_or(InvalidSignature)?;
+        key.verify_strict(digest.as_bytes(), &signature).map_err(|_| InvalidSignature)
     }
 }
 
@@ -120,7 +117,7 @@ fn batch<M: AsRef<[u8]>>(domain: &str, signed: &[(&PublicKey, M, &Signature)]) -
     let digests: Vec<&[u8]> = digests.iter().map(|it| &it.as_bytes()[..]).collect();
     let signature = |(.., it): &(_, M, &Signature)| ed25519_dalek::Signature::from_bytes(&it.0);
     let signatures: Vec<ed25519_dalek::Signature> = signed.iter().map(signature).collect();
-    let keys = signed.iter().map(|(key, ..)| VerifyingKey::from_bytes(&key.0).ok());
+    let keys = signed.iter().map(|(key, ..)| recent::valid(&key.0));
     let keys: Vec<VerifyingKey> = keys.collect::<Option<_>>()?;
     ed25519_dalek::verify_batch(&digests, &signatures, &keys).ok()
 }
