@@ -1,5 +1,6 @@
 //! What the person who coordinates has decided: rounds of one kind, one after the other.
 
+use covey_privacy::ledger::Unit;
 use covey_protocol::ids::{ModelId, UnixMillis};
 use covey_protocol::round::{
     Check, Contribution, Learning, Measure, PLAN_VERSION, Plan, Rule, Start, Task, Timing,
@@ -62,6 +63,12 @@ pub enum CampaignError {
         /// Members it takes.
         least: u32,
     },
+    /// Members would be asked what a release is worth, and their answers would not be clipped by document.
+    #[error(
+        "the group has its releases evaluated by members, which those of rounds that protect single documents cannot be: end that \
+         (`covey group policy GROUP --quorum 0`), or protect peers (`--unit peer`)"
+    )]
+    Evaluation,
 }
 
 impl Campaign {
@@ -91,6 +98,7 @@ impl Campaign {
             rate: 0.0,
             proximal: 0.0,
             min_pairs: HELD_OUT_PAIRS,
+            documents: 0,
             ..self.learning
         };
         campaign.contribution.rotate = false;
@@ -108,6 +116,10 @@ impl Campaign {
         start: Start,
         now: UnixMillis,
     ) -> Result<Plan, CampaignError> {
+        let asks = matches!(task, Task::Evaluate { .. });
+        if asks && self.contribution.unit == Unit::Document {
+            return Err(CampaignError::Evaluation);
+        }
         let least = self.sum.min_cohort;
         if view.members.len() < least {
             return Err(CampaignError::Members { members: view.members.len(), least });

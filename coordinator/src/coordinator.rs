@@ -118,6 +118,8 @@ pub struct Status {
     pub participants: u32,
     /// What they come to for somebody who took part in all of them; nothing if one had no noise.
     pub cost: Option<Rho>,
+    /// Whose presence its rounds are about.
+    pub unit: Option<Unit>,
     /// The delta that epsilons are told for.
     pub delta: Option<Delta>,
     /// The shortest time from one release to the next that is made by itself, in milliseconds.
@@ -188,6 +190,9 @@ impl Coordinator {
         if inner.state.current.is_some() || inner.state.campaign.is_some() {
             return Err(CoordinatorError::Busy);
         }
+        if campaign.contribution.unit == Unit::Document && view.quorum > 0 {
+            return Err(CampaignError::Evaluation.into());
+        }
         let mut state = inner.state.clone();
         let fits = |it: &&Checkpoint| it.model == campaign.model && it.adapter == campaign.adapter;
         let (unit, delta) = (campaign.contribution.unit, campaign.contribution.delta);
@@ -195,6 +200,8 @@ impl Coordinator {
             if before.rounds > 0 && before.unit != unit {
                 return Err(CoordinatorError::Unit { rounds: before.rounds, unit: before.unit });
             }
+            // Before the first of them it is theirs that counts.
+            state.checkpoint.iter_mut().for_each(|it| it.unit = unit);
         } else {
             let start = Start::of(values);
             self.store.put_values(&start.digest, values)?;

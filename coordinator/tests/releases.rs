@@ -1,13 +1,15 @@
 //! From checkpoints to releases: when one is due, what it says, whom it takes, and what it costs.
 
-use covey_coordinator::{Came, Campaign, Candidate, CoordinatorError, Promote};
+use covey_coordinator::{
+    Came, Campaign, CampaignError, Candidate, CoordinatorError, GroupView, Promote,
+};
 use covey_crypto::Digest;
 use covey_privacy::ledger::Unit;
 use covey_privacy::rng::SimulationRng;
 use covey_privacy::{Delta, NoiseMultiplier};
 use covey_protocol::group::{CurrentRelease, Release};
 use covey_protocol::ids::{ModelId, UnixMillis};
-use covey_protocol::round::{Manifest, Rule, Task, Weighting};
+use covey_protocol::round::{Learning, Manifest, Rule, Task, Weighting};
 use covey_protocol::wire::v1::round::{RoundAnswer, RoundAsk};
 
 use rand_chacha::rand_core::Rng;
@@ -125,6 +127,11 @@ fn unit_and_delta_are_those_of_the_rounds_in_it() {
     world.wait(5_000);
     let other = |unit, delta| {
         let mut other = campaign(1);
+        if unit == Unit::Document {
+            other.learning = Learning::by_document(8, 16, 64);
+            other.contribution.weighting = Weighting::Uniform;
+            other.contribution.measures.clear();
+        }
         other.contribution.unit = unit;
         other.contribution.delta = Delta::new(delta).expect("a delta");
         other
@@ -136,6 +143,11 @@ fn unit_and_delta_are_those_of_the_rounds_in_it() {
     assert!(matches!(error, CoordinatorError::Unit { rounds: 1, unit: Unit::Peer }), "{error}");
     // With another adapter they begin anew.
     let anew = Campaign { adapter: b"{\"rank\":2}".to_vec(), ..documents };
+    // Nobody can be asked what such a release is worth, so none is begun that would have to be.
+    let asking = GroupView { quorum: 3, ..world.view.clone() };
+    let error = world.coordinator.start(anew.clone(), &[0.0; 50], &asking, world.now);
+    let error = error.expect_err("no evaluation");
+    assert!(matches!(error, CoordinatorError::Campaign(CampaignError::Evaluation)), "{error}");
     world.begin(anew, &[0.0_f32; 50]);
     world.coordinator.stop(world.now).expect("stops");
     // A delta may be another one; the smallest is told.

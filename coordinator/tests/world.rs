@@ -62,6 +62,7 @@ pub fn campaign(rounds: u32) -> Campaign {
             proximal: 0.0,
             max_tokens: 64,
             min_pairs: 2,
+            documents: 0,
         },
         contribution: Contribution {
             clip: ClipNorm::new(100.0).expect("above 0"),
@@ -322,6 +323,7 @@ fn pay(plan: &Checked, machine: &Participant, charge: Charge) -> Spent {
 pub fn limits() -> Limits {
     Limits {
         demands: Demands { min_honest: 1, collusion_permille: 0, colluders: 1, security_bits: 20 },
+        unit: Unit::Peer,
         max_epsilon: None,
         delta: Delta::new(1e-5).expect("a delta"),
         max_steps: 100,

@@ -31,6 +31,15 @@ pub(crate) fn examples(pairs: &[Pair], enough: usize) -> Examples {
     all
 }
 
+/// The same by document, where nothing of one may decide about another: always the smallest share is held out, which is a part of any other, so whoever
+/// has few documents may judge by some that were learnt from; and negatives, which are of other documents, are left out. At most `most` pairs of each.
+pub(crate) fn by_document(pairs: &[Pair], most: usize) -> Examples {
+    let bare = |pair: &Pair| Pair { negatives: Vec::new(), ..pair.clone() };
+    let pairs: Vec<Pair> = pairs.iter().map(bare).collect();
+    let per_document = most.min(PER_DOCUMENT);
+    Examples::new(&pairs, &PairRules { per_document, held_out: HELD_OUT[0], seed: 0 })
+}
+
 /// Keeps `most` of `some`, evenly spread.
 pub(crate) fn keep_some<T>(some: &mut Vec<T>, most: usize) {
     let count = some.len();

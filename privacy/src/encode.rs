@@ -29,6 +29,8 @@ pub use server::{DecodeError, Decoded, Sum};
 pub const MAX_WORDS: usize = 25_000_000;
 /// Most extra entries.
 pub const MAX_EXTRAS: usize = 16;
+/// Most units of a client.
+pub const MAX_UNITS: u32 = 4096;
 
 /// One entry beyond the update: a loss, a count of examples, the adaptive clip's bit. It is
 /// bounded, noised and part of the sensitivity like the rest.
@@ -90,6 +92,8 @@ pub struct Layout {
     pub clip: ClipNorm,
     /// Most clients that may be in the sum.
     pub clients: u32,
+    /// Most units of one client, each of which is clipped and rounded by itself: 1 where the client is the unit.
+    pub units: u32,
     /// Noise on the sum in multiples of the clip norm, and who adds it. None: no differential privacy.
     pub noise: Option<(NoiseMultiplier, NoiseMode)>,
     /// Seed of a random rotation, which evens the entries out, for the round.
@@ -126,6 +130,11 @@ pub enum LayoutError {
     /// N5: an extra entry's weight is under one grid point.
     #[error("extra entry {0} has so little weight that the grid cannot hold it; give it more")]
     ExtraTooFine(usize),
+    /// N4: none, more than [`MAX_UNITS`], or several with extra entries, which are of a client and not of a unit.
+    #[error(
+        "{0} units of a client: from 1 to {MAX_UNITS} may be in a sum, and of several no extra entries"
+    )]
+    Units(u32),
     /// N4: a round may not finish with more clients than it has.
     #[error("at least {survivors} survivors of {clients} clients")]
     Survivors {
@@ -186,9 +195,12 @@ impl Encoding {
     }
 
     fn without_sampler(layout: Layout) -> Result<Self, LayoutError> {
-        let &Layout { dimension, clip, clients, .. } = &layout;
+        let &Layout { dimension, clip, clients, units, .. } = &layout;
         if !(1..=MAX_CLIENTS).contains(&clients) {
             return Err(LayoutError::Clients(clients));
+        }
+        if !(1..=MAX_UNITS).contains(&units) || (units > 1 && !layout.extras.is_empty()) {
+            return Err(LayoutError::Units(units));
         }
         if dimension > MAX_WORDS || (dimension == 0 && layout.extras.is_empty()) {
             return Err(LayoutError::Dimension(dimension));
@@ -200,7 +212,9 @@ impl Encoding {
         if words > MAX_WORDS {
             return Err(LayoutError::Words { dimension, words });
         }
-        let scale = Scale::finest(clients, clip, deviation(&layout)?)?;
+        // Both are bounded: at most 2^32.
+        let contributions = u64::from(clients) * u64::from(units);
+        let scale = Scale::finest(contributions, clip, deviation(&layout)?)?;
         let noise =
             layout.noise.map(|(multiplier, mode)| Noise::new(mode, multiplier, clip, scale));
         let noise = noise.transpose()?;
@@ -228,16 +242,17 @@ impl Encoding {
         Ok(encoding)
     }
 
-    /// N7 once more, with the noise as it is: the largest entries of all clients and the room
+    /// N7 once more, with the noise as it is: the largest entries of all clients' units and the room
     /// for noise.
     fn fits(&self) -> bool {
         let noise = self.noise.map_or(0.0, |noise| noise.deviation(self.layout.clients));
-        let entries = u64::from(self.layout.clients) * u64::from(self.largest_entry());
+        let contributions = u64::from(self.layout.clients) * u64::from(self.layout.units);
+        let entries = contributions * u64::from(self.largest_entry());
         // The deviation is up to 2^-16 grid points above the one the scale was chosen for.
         entries as f64 + (NOISE_ROOM * noise).floor() <= SIGNED_LIMIT
     }
 
-    /// No entry of an [`Encoded`] is larger, in grid points.
+    /// No entry of a unit's part in an [`Encoded`] is larger, in grid points.
     pub fn largest_entry(&self) -> u32 {
         (self.layout.clip.get() * self.scale.get()).ceil() as u32
     }
@@ -257,7 +272,7 @@ impl Encoding {
         self.noise.as_ref()
     }
 
-    /// How far one client can move the sum, extra entries included.
+    /// How far one unit can move the sum: a client with its extra entries, or one of a client's units.
     pub const fn sensitivity(&self) -> Sensitivity {
         self.sensitivity
     }
@@ -267,7 +282,7 @@ impl Encoding {
         self.noise.map(|noise| noise.mode())
     }
 
-    /// What the round costs each client, in zCDP for zero-out adjacency; None where there is no noise.
+    /// What the round costs each unit, in zCDP for zero-out adjacency; None where there is no noise.
     pub fn cost(&self) -> Option<Rho> {
         self.noise.map(|noise| noise.cost(self.sensitivity))
     }

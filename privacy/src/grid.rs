@@ -26,12 +26,12 @@ pub enum ScaleError {
     Exponent(i8),
     /// N6: clients and noise fill the 32 bits before one update has a single grid point.
     #[error(
-        "{clients} clients with clip norm {} and noise of standard deviation {} leave no room in \
-         32 bits; take fewer clients or less noise", Shown(*.clip), Shown(*.sigma)
+        "{clients} contributions with clip norm {} and noise of standard deviation {} leave no room in \
+         32 bits; take fewer or less noise", Shown(*.clip), Shown(*.sigma)
     )]
     NoRoom {
-        /// Clients in the sum.
-        clients: u32,
+        /// Contributions in the sum: its clients, or all units of theirs.
+        clients: u64,
         /// The clip norm.
         clip: f64,
         /// The noise's standard deviation, if every client adds its share.
@@ -39,12 +39,12 @@ pub enum ScaleError {
     },
     /// N6: no scale holds such updates, whatever the noise.
     #[error(
-        "a clip norm of {} is too {} for the sum of {clients} clients in 32 bits: it must be at least {} and less than about {}",
+        "a clip norm of {} is too {} for the sum of {clients} contributions in 32 bits: it must be at least {} and less than about {}",
         Shown(*.clip), if *.clip < 1.0 { "small" } else { "large" }, Shown(*.least), Shown(*.most)
     )]
     Clip {
-        /// Clients in the sum.
-        clients: u32,
+        /// Contributions in the sum: its clients, or all units of theirs.
+        clients: u64,
         /// The clip norm.
         clip: f64,
         /// One grid point on the finest scale.
@@ -67,18 +67,18 @@ impl Scale {
         }
     }
 
-    /// The finest scale at which `clients` updates of norm `clip` and noise of standard deviation
+    /// The finest scale at which `clients` contributions of norm `clip` and noise of standard deviation
     /// `sigma` (of the whole sum, in the update's units) stay within 32 bits: (n clip + 8 sigma)
     /// scale < 2^31, and still so when every entry is rounded up.
     ///
     /// # Errors
     /// [`ScaleError::Clip`] if the clip norm fits no scale, [`ScaleError::NoRoom`] if with this noise a clipped update would be
     /// shorter than one grid point.
-    pub fn finest(clients: u32, clip: ClipNorm, sigma: f64) -> Result<Self, ScaleError> {
+    pub fn finest(clients: u64, clip: ClipNorm, sigma: f64) -> Result<Self, ScaleError> {
         let fits = |scale: &Self| {
             let entry = (clip.get() * scale.get()).ceil();
             let noise = (NOISE_ROOM * sigma * scale.get()).ceil();
-            f64::from(clients) * entry + noise < SIGNED_LIMIT
+            clients as f64 * entry + noise < SIGNED_LIMIT
         };
         (COARSEST..=FINEST)
             .rev()
@@ -88,7 +88,7 @@ impl Scale {
             .ok_or_else(|| {
                 let clip = clip.get();
                 let least = Self(FINEST).get().recip();
-                let most = SIGNED_LIMIT / f64::from(clients) / Self(COARSEST).get();
+                let most = SIGNED_LIMIT / clients as f64 / Self(COARSEST).get();
                 if (least..most).contains(&clip) {
                     ScaleError::NoRoom { clients, clip, sigma }
                 } else {
@@ -122,7 +122,7 @@ impl From<Scale> for i8 {
     }
 }
 
-/// How far one peer can move the integer sum, where its whole contribution may be replaced by zero.
+/// How far one unit can move the integer sum, where its whole contribution may be replaced by zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sensitivity {
     /// The largest squared L2 norm of one contribution, in squared grid points.
@@ -165,7 +165,7 @@ impl Sensitivity {
 mod tests {
     use super::*;
 
-    fn finest(clients: u32, clip: f64, sigma: f64) -> Result<i8, ScaleError> {
+    fn finest(clients: u64, clip: f64, sigma: f64) -> Result<i8, ScaleError> {
         Scale::finest(clients, ClipNorm::new(clip).unwrap(), sigma).map(Scale::exponent)
     }
 
@@ -195,7 +195,7 @@ mod tests {
                 assert_eq!(found, Ok(exponent), "{clients} {clip} {sigma}");
             }
         }
-        assert!(finest(u32::MAX, 1.0, 0.0).is_err());
+        assert!(finest(1 << 32, 1.0, 0.0).is_err());
         assert!(finest(2, 1.0, f64::INFINITY).is_err() && finest(2, 1.0, f64::NAN).is_err());
         assert!(serde_json::from_str::<Scale>("23").is_err());
     }

@@ -26,14 +26,16 @@ pub struct Goal {
     pub delta: Delta,
     /// Over how many rounds.
     pub rounds: Rounds,
-    /// How many contributions a round's sum has at most, each with its share of noise; at least one.
+    /// How many peers a round's sum has at most, each with its share of noise; at least one.
     pub cohort: u32,
+    /// How many units each of them has at most: its documents, or 1 where it is the unit.
+    pub units: u32,
     /// Whose noise may be counted on: the fewest who stay, and how many of them count for nothing. For a secure sum,
     /// `Parameters::sharers` of `covey_protocol::secagg`.
     pub sharers: Sharers,
     /// How many parameters move.
     pub parameters: u64,
-    /// Each contribution's largest L2 norm.
+    /// Each unit's largest L2 norm.
     pub clip: ClipNorm,
 }
 
@@ -65,8 +67,8 @@ pub struct Plan {
     pub curve: Vec<Point>,
     /// What may be said after the last round.
     pub statement: Statement,
-    /// The noise's L2 norm on the mean over that of the mean itself, if the whole cohort stays, each with its share of noise, and all
-    /// contributions point the same way at full length.
+    /// The noise's L2 norm on the mean over that of the mean itself, if the whole cohort stays, each with its share of noise and as many units as
+    /// it may have, and all contributions point the same way at full length.
     pub noise_over_signal: f64,
     /// Where that is above one.
     pub drowned: Option<Drowned>,
@@ -113,6 +115,7 @@ impl Goal {
             dimension,
             clip: self.clip,
             clients: self.cohort.max(1),
+            units: self.units,
             noise: Some((NoiseMultiplier::ONE, mode)),
             rotation: rotated.then_some([0; 32]),
             extras: vec![],
@@ -131,13 +134,14 @@ pub fn plan(goal: &Goal) -> Result<Plan, AccountingError> {
     let all = each.times(goal.rounds.get().into());
     // Each adds the share that so few would have to add; those beyond them make it louder.
     let louder = (f64::from(goal.cohort.max(1)) / f64::from(goal.sharers.honest())).sqrt();
-    let ratio = noise_over_signal(noise, goal.parameters, goal.cohort) * louder;
+    let units = f64::from(goal.units.max(1));
+    let ratio = noise_over_signal(noise, goal.parameters, goal.cohort) * louder / units;
     let drowned = (ratio > 1.0).then(|| {
         let cohort = f64::from(goal.cohort.max(1));
         Drowned {
             noise_over_signal: ratio,
             cohort: (cohort * ratio).ceil() as u64,
-            parameters: (cohort / (noise.get() * louder)).powi(2).floor() as u64,
+            parameters: (cohort * units / (noise.get() * louder)).powi(2).floor() as u64,
         }
     });
     Ok(Plan {
@@ -236,6 +240,7 @@ mod tests {
             delta: Delta::new(1e-5).unwrap(),
             rounds: Rounds::new(rounds).unwrap(),
             cohort,
+            units: 1,
             sharers: Sharers::new(cohort, 0).unwrap(),
             parameters,
             clip: ClipNorm::new(0.5).unwrap(),

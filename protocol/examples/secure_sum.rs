@@ -40,7 +40,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let parameters = Parameters { topology, entries, min_cohort, max_cohort, bounds };
     let noise = Some((NoiseMultiplier::new(2.0)?, NoiseMode::Distributed(parameters.sharers()?)));
     let (dimension, clients, clip) = (DIMENSION, CLIENTS, ClipNorm::new(1.0)?);
-    let layout = Layout { dimension, clip, clients, noise, rotation: None, extras: vec![] };
+    let layout =
+        Layout { dimension, clip, clients, units: 1, noise, rotation: None, extras: vec![] };
     let encoding = Encoding::new(layout)?;
     let terms = Terms {
         group: GroupId(Digest::ZERO),

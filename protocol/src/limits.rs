@@ -89,5 +89,7 @@ pub const MAX_ROUND_LENGTH_MS: u64 = 30 * 24 * 3_600_000;
 pub const MAX_PIECE: usize = 256 * 1024;
 /// Most pairs of a training step in a plan.
 pub const MAX_BATCH: u16 = 4_096;
+/// Public texts that each document is told from, where rounds protect single ones.
+pub const PUBLIC_TEXTS: u16 = 64;
 /// Most tokens of a text that a plan has count.
 pub const MAX_TRAINED_TOKENS: u16 = 512;

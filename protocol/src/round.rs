@@ -12,6 +12,7 @@
 mod attempt;
 mod check;
 mod company;
+mod documents;
 mod limits;
 mod manifest;
 mod participant;

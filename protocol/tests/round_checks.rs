@@ -1,6 +1,7 @@
 //! What a participant refuses, check by check (docs/spec/round.md).
 
 use covey_crypto::Digest;
+use covey_privacy::ledger::Unit;
 use covey_privacy::{Epsilon, NoiseMultiplier};
 use covey_protocol::group::{CurrentRelease, Release};
 use covey_protocol::ids::{GroupId, NodeId, UnixMillis};
@@ -12,7 +13,9 @@ use covey_protocol::secagg::{Bounds, Members, Topology};
 use covey_protocol::wire::encode;
 
 use crate::common::model;
-use crate::round_world::{NOW, evaluating, known, limits, noisy, plan, signed, verified};
+use crate::round_world::{
+    NOW, by_document, evaluating, known, limits, noisy, plan, signed, verified,
+};
 use crate::secagg_round::{LOOSE, coordinator, identity, members};
 
 fn sound() -> Plan {
@@ -213,6 +216,13 @@ fn r8_more_work_than_is_given() {
         assert_eq!(refuses(&plan, &limits, &known(&members)), check, "{batch} {max_tokens}");
     }
     assert_eq!(STEP_TOKENS, 256 * 128);
+    // Documents: both sides of each pair, and the public texts.
+    let mut plan = sound();
+    by_document(&mut plan);
+    plan.learning.documents = 256;
+    let wants = |max_steps| Limits { unit: Unit::Document, max_steps, ..limits() };
+    assert_eq!(refuses(&plan, &wants(96), &known(&members)), None);
+    assert_eq!(refuses(&plan, &wants(95), &known(&members)), Some(Check::Work));
     // No steps at all, two times the values, and three numbers.
     let mut plan = sound();
     evaluating(&mut plan);
@@ -246,6 +256,76 @@ fn r10_too_late_or_too_early() {
     let early = UnixMillis(NOW.0 - 31 * day);
     assert_eq!(refuses(&sound(), &limits(), &at(early)), Some(Check::Time));
     assert_eq!(refuses(&sound(), &limits(), &at(UnixMillis(NOW.0 - 29 * day))), None);
+}
+
+#[test]
+fn r16_a_plan_for_documents_asks_for_one_step_of_clipped_gradients() {
+    type Bend = fn(&mut Plan);
+    let bends: [Bend; 12] = [
+        |plan| plan.learning.epochs = 2,
+        |plan| plan.learning.max_steps = 2,
+        |plan| plan.learning.rate = 0.5,
+        |plan| plan.learning.proximal = 0.1,
+        |plan| plan.learning.min_pairs = 2,
+        |plan| plan.learning.documents = 0,
+        |plan| plan.learning.documents = 4_097,
+        |plan| plan.contribution.unit = Unit::Peer,
+        |plan| {
+            plan.contribution.weighting = Weighting::Pairs { cap: 9 };
+            plan.sum.entries += 1;
+        },
+        |plan| {
+            plan.contribution.measures = vec![Measure::Clipped];
+            plan.sum.entries += 1;
+        },
+        |plan| {
+            plan.start.values = 25_000_000 / 8 + 1;
+            plan.sum.entries = plan.start.values;
+        },
+        |plan| {
+            evaluating(plan);
+            plan.contribution.unit = Unit::Document;
+        },
+    ];
+    let members = members(10);
+    let wants = Limits { unit: Unit::Document, ..limits() };
+    for (number, bend) in bends.iter().enumerate() {
+        let mut plan = sound();
+        by_document(&mut plan);
+        noisy(&mut plan, 2.0);
+        assert_eq!(refuses(&plan, &wants, &known(&members)), None);
+        bend(&mut plan);
+        assert_eq!(SignedPlan::sign(&plan, &coordinator()), Err(Check::Documents), "{number}");
+        let check = refused(&forced(&plan), &wants, &known(&members));
+        assert_eq!(check, Some(Check::Documents), "{number}");
+    }
+    // The noise is for one document, however many there may be; and its sum is held to as many.
+    let cost = |bend: &dyn Fn(&mut Plan)| {
+        let mut plan = sound();
+        noisy(&mut plan, 2.0);
+        bend(&mut plan);
+        verified(&signed(&plan)).expect("sound")
+    };
+    let (one, all) = (cost(&|_| ()), cost(&by_document));
+    let rho = |plan: &covey_protocol::round::Checked| plan.cost().expect("noise").get();
+    assert!((rho(&one) / rho(&all) - 1.0).abs() < 1e-3, "{} {}", rho(&one), rho(&all));
+    assert_eq!((one.layout().units, all.layout().units), (1, 8));
+}
+
+#[test]
+fn r17_what_this_node_takes_part_for() {
+    let members = members(10);
+    let mut documents = sound();
+    by_document(&mut documents);
+    for (plan, unit, check) in [
+        (&sound(), Unit::Peer, None),
+        (&sound(), Unit::Document, Some(Check::Unit)),
+        (&documents, Unit::Peer, Some(Check::Unit)),
+        (&documents, Unit::Document, None),
+    ] {
+        let wants = Limits { unit, ..limits() };
+        assert_eq!(refuses(plan, &wants, &known(&members)), check, "{unit}");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use covey_protocol::wire::v1::round::{
 use serde_json::json;
 
 use crate::common::model;
-use crate::round_world::{NOW, evaluating, noisy, plan, signed};
+use crate::round_world::{NOW, by_document, evaluating, noisy, plan, signed};
 use crate::secagg_round::coordinator;
 use crate::vectors::{hex, pinned};
 
@@ -71,6 +71,11 @@ fn plans_manifests_and_messages_are_pinned() {
     evaluating(&mut asked);
     let asked = signed(&asked);
     let weighed = asked.verify(&NodeId::new(coordinator().public())).expect("sound");
+    let mut documents = crate::round_world::plan(Topology::Complete, 10, Bounds::default());
+    noisy(&mut documents, 2.0);
+    by_document(&mut documents);
+    let documents = signed(&documents);
+    let by_document = documents.verify(&NodeId::new(coordinator().public())).expect("sound");
     let manifest = manifest();
     let ask = |ask| hex(&encode(&RoundRequest { id: RequestId(9), group: terms.group, ask }));
     let answer = |answer| hex(&encode(&RoundReply { id: RequestId(9), answer }));
@@ -92,6 +97,12 @@ fn plans_manifests_and_messages_are_pinned() {
             "signature": hex(asked.signature.as_bytes()),
             "digest": asked.digest().to_string(),
             "cost (rho)": weighed.cost().map(Rho::get),
+        },
+        "by document": {
+            "body": hex(&documents.body),
+            "signature": hex(documents.signature.as_bytes()),
+            "digest": documents.digest().to_string(),
+            "cost (rho)": by_document.cost().map(Rho::get),
         },
         "values": {
             "of": [0.0, -1.5, 2.0],

@@ -52,6 +52,7 @@ pub fn plan(topology: Topology, cohort: u32, bounds: Bounds) -> Plan {
             proximal: 0.0,
             max_tokens: 128,
             min_pairs: 2,
+            documents: 0,
         },
         contribution: Contribution {
             clip: ClipNorm::new(1.0).expect("above 0"),
@@ -82,6 +83,12 @@ pub fn evaluating(plan: &mut Plan) {
     plan.sum.entries = 3;
 }
 
+/// Has a plan protect documents.
+pub fn by_document(plan: &mut Plan) {
+    plan.contribution.unit = Unit::Document;
+    plan.learning = Learning::by_document(8, 16, 128);
+}
+
 pub fn noisy(plan: &mut Plan, multiplier: f64) {
     plan.contribution.noise = Some(NoiseMultiplier::new(multiplier).expect("above 0"));
 }
@@ -89,6 +96,7 @@ pub fn noisy(plan: &mut Plan, multiplier: f64) {
 pub fn limits() -> Limits {
     Limits {
         demands: Demands { min_honest: 1, collusion_permille: 0, colluders: 1, security_bits: 20 },
+        unit: Unit::Peer,
         max_epsilon: None,
         delta: Delta::new(1e-5).expect("a delta"),
         max_steps: 1_000,

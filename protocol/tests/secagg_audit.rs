@@ -33,6 +33,7 @@ fn encoding(clients: u32, colluders: u32, multiplier: f64) -> Encoding {
         clients,
         noise: Some((multiplier, mode)),
         rotation: None,
+        units: 1,
         extras: vec![],
     })
     .expect("a layout")

@@ -15,7 +15,7 @@ use crate::secagg_round::{LOOSE, Leaves, run_with, terms};
 
 fn layout(dimension: usize, clients: u32) -> Layout {
     let clip = ClipNorm::new(1.0).expect("above 0");
-    Layout { dimension, clip, clients, noise: None, rotation: None, extras: vec![] }
+    Layout { dimension, clip, clients, units: 1, noise: None, rotation: None, extras: vec![] }
 }
 
 /// With noise of `multiplier` times the clip norm, made for these survivors and colluders.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use covey_node::cancel::CancelFlag;
+use covey_privacy::ledger::Unit;
 use covey_sim::learner;
 use covey_sim::learner::Learns;
 use covey_sim::metrics::RoundMetric;
@@ -15,6 +16,33 @@ fn scenario() -> Scenario {
     (scenario.data.examples, scenario.data.topics) = (80, 2);
     (scenario.training.rounds, scenario.training.rate) = (1, 0.01);
     scenario
+}
+
+/// One step by document comes to the same whether sums are secure or not, and where pairs are told apart better.
+#[test]
+fn documents_are_learnt_from_one_by_one() {
+    let mut scenario = scenario();
+    (scenario.privacy.unit, scenario.privacy.clip) = (Unit::Document, 1.0);
+    (scenario.training.rounds, scenario.training.server_rate) = (3, 1.0);
+    let task = learner(&scenario, 1).expect("a task");
+    let mut ran = |secure| {
+        scenario.sum.secure = secure;
+        let mut rounds = Vec::new();
+        let tell = &mut |metric| {
+            rounds.push(metric);
+            Ok(())
+        };
+        let (cancel, task) = (CancelFlag::new(), Arc::clone(&task));
+        let running = async { train(&scenario, 1, task, &cancel, &mut |_| Ok(()), tell).await };
+        covey_sim::run(running).expect("a runtime").expect("it runs");
+        let told = |metric: &RoundMetric| (metric.survivors, metric.norm, metric.quality);
+        rounds.iter().map(told).collect::<Vec<_>>()
+    };
+    let (secure, clear) = (ran(true), ran(false));
+    assert_eq!(secure, clear);
+    assert!(secure[1..].iter().all(|(survivors, norm, _)| *survivors == 4 && norm.is_some()));
+    let quality: Vec<f64> = secure.iter().map(|(_, _, quality)| quality.expect("judged")).collect();
+    assert!(quality[3] >= quality[0], "{quality:?}");
 }
 
 fn local(task: &Arc<dyn Learns>) -> Vec<RoundMetric> {

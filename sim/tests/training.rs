@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use covey_node::cancel::CancelFlag;
+use covey_privacy::ledger::Unit;
 use covey_sim::learner::{Learns, Surrogate};
 use covey_sim::metrics::RoundMetric;
 use covey_sim::scenario::{
@@ -34,7 +35,13 @@ fn scenario(peers: u32) -> Scenario {
             upload_s: 60,
             ..Sum::default()
         },
-        privacy: Privacy { delta: 1e-5, clip: 2.0, epsilon: None, noise: None },
+        privacy: Privacy {
+            delta: 1e-5,
+            clip: 2.0,
+            epsilon: None,
+            noise: None,
+            ..Privacy::default()
+        },
         network: Network { latency_ms: [5.0, 50.0], ..Network::default() },
         availability: Availability { step_ms: [50.0, 150.0], ..Availability::default() },
         ..Scenario::default()
@@ -66,12 +73,16 @@ fn quality(rounds: &[RoundMetric]) -> Vec<f64> {
 
 #[test]
 fn secure_sums_and_sums_in_the_clear_are_the_same_to_the_bit() {
-    for (peers, topology, noise) in [
-        (6, Topology::Complete, None),
-        (24, Topology::Sparse, None),
-        (9, Topology::Auto, Some(0.5)),
+    for (peers, topology, noise, unit) in [
+        (6, Topology::Complete, None, Unit::Peer),
+        (24, Topology::Sparse, None, Unit::Peer),
+        (9, Topology::Auto, Some(0.5), Unit::Peer),
+        (6, Topology::Complete, None, Unit::Document),
+        (24, Topology::Sparse, Some(0.5), Unit::Document),
     ] {
         let mut scenario = scenario(peers);
+        // More than some peers have, and fewer than others.
+        (scenario.privacy.unit, scenario.privacy.documents) = (unit, 25);
         scenario.sum.topology = topology;
         scenario.privacy.noise = noise;
         scenario.sum.dropout = 0.1;
@@ -81,10 +92,31 @@ fn secure_sums_and_sums_in_the_clear_are_the_same_to_the_bit() {
         let clear = ran(&scenario, 3, &task);
         assert_eq!(quality(&secure), quality(&clear), "{topology:?}");
         assert_eq!(secure[3].norm, clear[3].norm);
+        assert_eq!(secure[3].epsilon, clear[3].epsilon);
+        assert_eq!(secure[3].epsilon.is_some(), noise.is_some());
         assert!(secure.iter().all(|metric| metric.failed.is_none()), "{secure:?}");
         assert_eq!(secure[3].survivors, peers);
         assert!(secure[3].up_bytes > u64::from(peers) * 4 * 300, "vectors went over the network");
     }
+}
+
+/// Where each document is hidden by itself, all of a peer's count, so there is far more to hear beside the same noise.
+#[test]
+fn the_noise_for_a_document_is_borne_by_a_cohort_that_cannot_bear_it_for_peers() {
+    let task: Arc<dyn Learns> = Arc::new(Surrogate::new(5, 300, 0.2, vec![vec![5; 4]; 100]));
+    let mut scenario = scenario(100);
+    scenario.sum.secure = false;
+    scenario.training.rounds = 8;
+    (scenario.privacy.epsilon, scenario.privacy.documents) = (Some(2.0), 20);
+    // As long as what is sent is anyway.
+    scenario.privacy.clip = 0.4;
+    let peers = *quality(&ran(&scenario, 3, &task)).last().expect("the end");
+    (scenario.privacy.unit, scenario.privacy.clip) = (Unit::Document, 1.0);
+    let rounds = ran(&scenario, 3, &task);
+    let documents = *quality(&rounds).last().expect("the end");
+    let spent = rounds[8].epsilon.expect("noise");
+    assert!((1.99..=2.0).contains(&spent), "{spent}");
+    assert!(documents > 0.7 && peers < 0.4, "{documents} and {peers}");
 }
 
 #[test]
@@ -210,7 +242,8 @@ fn whatever_befalls_peers_rounds_come_to_what_the_reference_says() {
         scenario.sum.dropout = [0.2, 0.3][draw.below(2)];
         scenario.privacy.noise = [None, Some(0.2)][draw.below(2)];
         scenario.privacy.clip = [0.3, 2.0][draw.below(2)];
-        scenario.training.weighted = draw.below(2) == 0;
+        scenario.privacy.unit = [Unit::Peer, Unit::Document][draw.below(2)];
+        scenario.training.weighted = draw.below(2) == 0 && scenario.privacy.unit == Unit::Peer;
         scenario.training.algorithm =
             [Algorithm::Average, Algorithm::Momentum, Algorithm::Adam, Algorithm::Yogi]
                 [draw.below(4)];

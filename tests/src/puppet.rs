@@ -323,6 +323,7 @@ pub fn oracle(start: &[f32], parts: &[&Part<'_>]) -> Vec<f32> {
 
 fn limits() -> Limits {
     Limits {
+        unit: Unit::Peer,
         demands: Demands {
             min_honest: 2,
             collusion_permille: 100,

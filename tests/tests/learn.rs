@@ -128,6 +128,70 @@ fn a_budget_is_kept_by_the_node_itself() {
 }
 
 #[test]
+fn members_learn_by_document_and_nothing_is_promised_of_all_of_them() {
+    let lab = lab(5);
+    let (ada, whole) = (lab.person(0), lab.person(4));
+    let by_document = ["--unit", "document", "--epsilon", "4"];
+    for person in &lab.people[..4] {
+        opt_in(person, &[&by_document[..], &["--min-honest", "2", "--adopt", "ask"]].concat());
+    }
+    opt_in(whole, &["--epsilon", "4", "--min-honest", "2"]);
+    // What no document could be protected with.
+    for options in [
+        &["--unit", "document", "--without-noise"][..],
+        &["--unit", "document", "--epsilon", "4", "--rate", "0.1"],
+        &["--epsilon", "4", "--documents", "8"],
+    ] {
+        let failure = ada.fails(&[&["train", "start", "lab"], options].concat());
+        assert_eq!(failure.kind, "usage", "{failure:?}");
+    }
+    ada.json(&["group", "policy", "lab", "--quorum", "3"]);
+    let failure = ada.fails(&[&["train", "start", "lab"], &by_document[..]].concat());
+    assert!(failure.message.contains("--quorum 0"), "{failure:?}");
+    ada.json(&["group", "policy", "lab", "--quorum", "0"]);
+    let four = ["--documents", "8", "--max-cohort", "4", "--server-rate", "0.5"];
+    start(ada, "2", &[&by_document[..], &four].concat());
+    for round in after(ada, 2) {
+        assert_eq!(round["participants"], 4, "{round}");
+        assert!(round["norm"].as_f64().is_some_and(|norm| norm > 0.0), "{round}");
+        assert!(round["loss"].is_null() && round["clipped"].is_null(), "{round}");
+    }
+    wait_until("who protects all that it has to refuse", || {
+        let refused = status(whole)["refused"].clone();
+        refused.as_str().is_some_and(|why| why.contains("R17") && why.contains("--unit document"))
+    });
+    for person in &lab.people[..4] {
+        let trained = &status(person)["trained"];
+        assert_eq!((&trained["by_document"], &trained["steps"]), (&true.into(), &8.into()));
+        let report = person.json(&["privacy", "report"]);
+        let accounts = report["accounts"].as_array().expect("a list");
+        let [documents] =
+            accounts.iter().filter(|it| it["unit"] == "document").collect::<Vec<_>>()[..]
+        else {
+            panic!("one collection: {report}")
+        };
+        let spent = documents["epsilon"].as_f64().expect("a number");
+        assert!((3.0..=4.0).contains(&spent) && documents["budget"] == 4.0, "{report}");
+        let wholes = accounts.iter().filter(|it| it["unit"] == "peer");
+        assert!(wholes.clone().count() == 2, "{report}");
+        assert!(wholes.into_iter().all(|it| it["epsilon"].is_null()), "{report}");
+        // So no budget holds for all that it has.
+        let again = ["train", "opt-in", "lab", "--collections", "learn", "--epsilon", "9"];
+        assert_eq!(person.fails(&again).kind, "forbidden");
+    }
+    for text in [&["train", "status", "lab"][..], &["privacy", "report"]] {
+        let said = ada.run(text).stdout;
+        assert!(
+            said.contains("all of them together, and what they have in common, are not"),
+            "{said}"
+        );
+    }
+    let untouched = whole.json(&["privacy", "report"]);
+    let peer = &untouched["accounts"][0];
+    assert_eq!((peer["epsilon"].as_f64(), &peer["unit"]), (Some(0.0), &"peer".into()));
+}
+
+#[test]
 fn a_plan_without_noise_is_refused_by_who_wants_noise() {
     let lab = lab(4);
     let ada = lab.person(0);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use covey_node::api::{ApiError, ErrorCode, OutsidersPlan, PrivacyPlan, Reply};
 use covey_privacy::accountant::{AccountingError, PoissonRate, Rounds};
+use covey_privacy::encode::MAX_UNITS;
 use covey_privacy::ledger::Unit;
 use covey_privacy::plan::{Goal, plan};
 use covey_privacy::statement::OutsiderStatement;
@@ -57,12 +58,15 @@ pub struct PlanArgs {
     /// How many parameters are trained
     #[arg(long, value_parser = parameters, allow_negative_numbers = true)]
     parameters: u32,
-    /// Each update's largest L2 norm
+    /// Each update's largest L2 norm; with --document that of each document's gradient
     #[arg(long, default_value = "1", value_parser = parse::<ClipNorm>, allow_negative_numbers = true)]
     clip: ClipNorm,
     /// Hide single documents rather than whole peers
     #[arg(long)]
     document: bool,
+    /// Most documents of a peer that count in a round
+    #[arg(long, default_value_t = 32, requires = "document", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_UNITS)))]
+    documents: u32,
     /// Also show what outsiders learn, if each round is a secret, independent draw at this rate
     #[arg(long, value_name = "RATE", value_parser = parse::<PoissonRate>, allow_negative_numbers = true)]
     poisson: Option<PoissonRate>,
@@ -72,8 +76,7 @@ pub struct PlanArgs {
 }
 
 /// What is said where documents are to be hidden.
-const DOCUMENTS: &str = "nodes of this version take part in rounds that hide whole peers only, and refuse plans for documents: \
-                         such rounds cannot be held yet";
+const DOCUMENTS: &str = "any one document is hidden; all documents of a peer together, and what they have in common, are not";
 
 impl PlanArgs {
     pub fn run(self, output: &Output) -> Result<(), ApiError> {
@@ -106,6 +109,7 @@ impl PlanArgs {
             delta: goal.delta.get(),
             rounds: goal.rounds.get(),
             cohort: goal.cohort,
+            documents: if self.document { self.documents } else { 0 },
             dropout_permille: self.dropout,
             collusion_permille: self.collusion,
             survivors: sharers.survivors(),
@@ -155,6 +159,7 @@ impl PlanArgs {
             delta: self.delta,
             rounds: self.rounds,
             cohort: self.cohort,
+            units: if self.document { self.documents } else { 1 },
             sharers,
             parameters: self.parameters.into(),
             clip: self.clip,
@@ -236,7 +241,13 @@ mod tests {
         assert_eq!((sparse.survivors, sparse.honest), (900, 798));
         let document = planned(&["--epsilon=8", "--cohort=50", "--document", "--poisson=0.1"]);
         assert_eq!(document.notes, [DOCUMENTS]);
-        assert!(document.outsiders.expect("asked for").epsilon < document.spent);
+        assert!(document.outsiders.as_ref().expect("asked for").epsilon < document.spent);
+        // The noise is for one document of the 32 that each peer is heard with.
+        let ratio = usual.noise_over_signal / document.noise_over_signal;
+        assert!((ratio / 32.0 - 1.0).abs() < 1e-3 && usual.documents == 0, "{ratio}");
+        let few = planned(&["--epsilon=8", "--cohort=50", "--document", "--documents=1"]);
+        assert!((few.noise_over_signal / usual.noise_over_signal - 1.0).abs() < 1e-3);
+        assert!(args(&["--epsilon=8", "--cohort=50", "--documents=4"]).is_err());
     }
 
     #[test]
@@ -252,9 +263,13 @@ mod tests {
         let text = String::from_utf8(text).expect("UTF-8");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        for part in
-            ["of 16000 peers", "--dropout 0.1", "Note: nodes", "10 rounds", "Against outsiders"]
-        {
+        for part in [
+            "of 16000 peers",
+            "--dropout 0.1",
+            "Note: any one document",
+            "10 rounds",
+            "Against outsiders",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert!(!text.contains(" 0.00 ") && !text.contains("epsilon 0 "), "{text}");

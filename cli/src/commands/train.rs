@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use covey_node::api::{ApiError, Call, DEFAULT_MAX_BYTES, OptIn, StartRounds};
+use covey_privacy::ledger::Unit;
 use covey_protocol::ids::Name;
 
 use self::limits::{LimitsArgs, ScheduleArgs};
@@ -45,13 +46,15 @@ const OPT_IN: &str = "\
 Examples: covey train opt-in lab --collections notes --epsilon 8
           covey train opt-in lab --collections notes,papers --without-noise
           covey train opt-in lab --pairs ~/pairs.jsonl --epsilon 8
+          covey train opt-in lab --collections notes --epsilon 4 --unit document
           covey train opt-in lab --collections notes --epsilon 8 --when idle,mains --hours 22:00-06:00";
 
 /// Take part in a group's rounds from now on, on these terms
 ///
 /// With --epsilon this node takes part only in rounds that add noise, and its own ledger, which never forgets what was spent, refuses
 /// whatever would exceed it: `covey privacy report` shows how much that is. Without noise the coordinator still sees sums only, but
-/// what a sum gives away of one member has no bound.
+/// what a sum gives away of one member has no bound. With --unit document epsilon is for any one document (a file, or a record of a table
+/// or mailbox) of a collection: far less noise hides that, but what rounds give away of all your documents together has no bound.
 #[derive(Debug, Args)]
 #[command(after_help = OPT_IN)]
 pub struct OptInArgs {
@@ -69,7 +72,10 @@ pub struct OptInArgs {
     /// In the ledger it is an account of its own, by its path: a copy elsewhere is another one
     #[arg(long, value_name = "FILE")]
     pairs: Vec<PathBuf>,
-    /// The most that all rounds together may give away
+    /// What the rounds protect: peer, all that you have; or document, each document by itself, and nothing of what they have in common
+    #[arg(long, default_value = "peer", value_parser = UNITS)]
+    unit: String,
+    /// The most that all rounds together may give away of it
     #[arg(long, required_unless_present = "without_noise")]
     epsilon: Option<f64>,
     /// Take part without noise, and without a bound on what sums give away
@@ -107,12 +113,14 @@ pub struct OptInArgs {
 const START: &str = "\
 Examples: covey group coordinator lab ann          (by the owner: ann's node coordinates)
           covey train start lab --rounds 10 --epsilon 8
-          covey train start lab --rounds 5 --without-noise --window 10m";
+          covey train start lab --rounds 5 --without-noise --window 10m
+          covey train start lab --rounds 30 --epsilon 4 --unit document --rule adam --server-rate 0.01";
 
 /// As the coordinator: begin rounds
 ///
 /// Noise is chosen so that all rounds together cost epsilon, however many take part. The plan is signed and says everything that
-/// participants agree to; each checks it against its own limits.
+/// participants agree to; each checks it against its own limits. With --unit document a round is one step: each participant sums the gradients of its
+/// documents, each clipped by itself, and --server-rate says how far the step goes. Members take part who have opted in with the same unit.
 #[derive(Debug, Args)]
 #[command(after_help = START)]
 pub struct StartArgs {
@@ -124,7 +132,13 @@ pub struct StartArgs {
     /// The model to start from (by default your current one, or what that is a release of)
     #[arg(long)]
     model: Option<String>,
-    /// What all rounds together cost a participant
+    /// What the rounds protect: peer, all that a participant has, or document, each of its documents by itself
+    #[arg(long, default_value = "peer", value_parser = UNITS)]
+    unit: String,
+    /// With --unit document: most documents of a participant that count in a round (32 by default)
+    #[arg(long)]
+    documents: Option<u32>,
+    /// What all rounds together cost a participant, or each of its documents
     #[arg(long, required_unless_present = "without_noise")]
     epsilon: Option<f64>,
     /// Add no noise: sums stay secret but for themselves, and have no bound on what they give away
@@ -133,7 +147,7 @@ pub struct StartArgs {
     /// The chance that they give away more
     #[arg(long, default_value_t = 1e-5)]
     delta: f64,
-    /// Longest update: 1 by default, and 20 without noise, which grows with it
+    /// Longest update: 1 by default, and 20 without noise, which grows with it; longest gradient of a document (1 by default)
     #[arg(long)]
     clip: Option<f64>,
     /// Rank of the adapter: 8 by default, and a full map for a static model without noise
@@ -187,6 +201,13 @@ pub struct StartArgs {
     release: Often,
 }
 
+/// What rounds can protect.
+const UNITS: [&str; 2] = ["peer", "document"];
+
+fn unit(name: &str) -> Unit {
+    if name == "document" { Unit::Document } else { Unit::Peer }
+}
+
 /// A shortest time between releases, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Often(Option<u64>);
@@ -211,6 +232,7 @@ impl Train {
                 let choice = OptIn {
                     group: args.group,
                     collections: args.collections,
+                    unit: unit(&args.unit),
                     epsilon: args.epsilon,
                     delta: args.delta,
                     round_epsilon: args.round_epsilon,
@@ -241,6 +263,8 @@ impl Train {
                     group: args.group,
                     rounds: args.rounds,
                     model: args.model,
+                    unit: unit(&args.unit),
+                    documents: args.documents,
                     epsilon: args.epsilon,
                     delta: args.delta,
                     clip: args.clip,

@@ -9,6 +9,7 @@ use covey_node::api::{
     Watched,
 };
 use covey_node::env::{Clock, WallClock};
+use covey_privacy::ledger::Unit;
 use covey_protocol::ids::UnixMillis;
 
 use super::Style;
@@ -39,11 +40,17 @@ fn learning(it: &LearnInfo, out: &mut dyn Write, style: Style) -> io::Result<()>
         None => writeln!(out, "  This node takes no part (`covey train opt-in {}`).", it.group)?,
         Some(choice) => {
             let bound = match choice.epsilon {
-                Some(epsilon) => format!("up to epsilon {epsilon} at delta {}", choice.delta),
+                Some(epsilon) => {
+                    let each = of_each(choice.unit);
+                    format!("up to epsilon {epsilon}{each} at delta {}", choice.delta)
+                }
                 None => "without noise, and without a bound".to_owned(),
             };
             let rounds = count(it.rounds, "round");
             writeln!(out, "  Takes part with {}, {bound}; {rounds} so far.", sources(choice))?;
+            if choice.unit == Unit::Document {
+                writeln!(out, "  {BY_DOCUMENT}")?;
+            }
         }
     }
     if let Some(doing) = &it.doing {
@@ -60,11 +67,19 @@ fn learning(it: &LearnInfo, out: &mut dyn Write, style: Style) -> io::Result<()>
         let (pairs, steps) = (count(trained.pairs, "pair"), count(trained.steps, "step"));
         let seconds = trained.ms as f64 / 1e3;
         let norm = trained.norm;
-        writeln!(
-            out,
-            "  Trained for round {}: {steps} on {pairs} in {seconds:.1} s, update {norm:.4}",
-            trained.round
-        )?;
+        let round = trained.round;
+        if trained.by_document {
+            let documents = count(trained.steps, "document");
+            writeln!(
+                out,
+                "  Trained for round {round}: {documents} of those with {pairs} in {seconds:.1} s, gradients of length {norm:.4} on average"
+            )?;
+        } else {
+            writeln!(
+                out,
+                "  Trained for round {round}: {steps} on {pairs} in {seconds:.1} s, update {norm:.4}"
+            )?;
+        }
         if let Some(why) = &trained.nothing {
             let why = clean(why);
             writeln!(out, "  Nothing was learnt, so zeros are sent, at the same price: {why}")?;
@@ -111,7 +126,14 @@ fn campaign(it: &CampaignInfo, out: &mut dyn Write, style: Style) -> io::Result<
         let cost = match it.epsilon.zip(it.delta) {
             Some((epsilon, delta)) => {
                 let epsilon = rounded_up(epsilon, 2);
-                format!("epsilon {epsilon} at delta {delta} for who took part in all")
+                match it.unit {
+                    Unit::Peer => {
+                        format!("epsilon {epsilon} at delta {delta} for who took part in all")
+                    }
+                    Unit::Document => format!(
+                        "epsilon {epsilon} at delta {delta} for each document of who took part in all, without a bound for all of its documents together"
+                    ),
+                }
             }
             None => "without a bound on what they give away".to_owned(),
         };
@@ -191,9 +213,13 @@ fn again(attempt: u32) -> String {
 /// How loud the noise is beside what is learnt, and what helps where it drowns that.
 fn noise(it: &NoiseInfo, out: &mut dyn Write, style: Style) -> io::Result<()> {
     let ratio = rounded_up(it.over_signal, 2);
+    let (of_each, all) = match it.documents {
+        0 => (String::new(), "updates"),
+        documents => (format!(" of {} each", count(documents.into(), "document")), "gradients"),
+    };
     writeln!(
         out,
-        "  Noise over signal {ratio} with {} and {} values, at best: if all updates are at the clip norm and point the same way.",
+        "  Noise over signal {ratio} with {}{of_each} and {} values, at best: if all {all} are at the clip norm and point the same way.",
         count(it.cohort.into(), "member"),
         it.values,
     )?;
@@ -225,10 +251,14 @@ pub fn limits(it: &OptIn, out: &mut dyn Write, style: Style) -> io::Result<()> {
     line("learns from", sources(it))?;
     match it.epsilon {
         Some(epsilon) => {
-            line("epsilon", format!("{epsilon} for all rounds, at delta {}", it.delta))?;
+            let each = of_each(it.unit);
+            line("epsilon", format!("{epsilon}{each} for all rounds, at delta {}", it.delta))?;
             line("", format!("{} for one attempt", it.round_epsilon.unwrap_or(epsilon)))?;
         }
         None => line("epsilon", "no bound: takes part without noise".to_owned())?,
+    }
+    if it.unit == Unit::Document {
+        line("", BY_DOCUMENT.to_owned())?;
     }
     line(
         "honest",
@@ -352,6 +382,18 @@ pub fn adopted(it: &AdoptedRelease, out: &mut dyn Write, style: Style) -> io::Re
     writeln!(out, "Uses release {} as {}{judged}.", it.number, style.bold(&clean(&it.model)))
 }
 
+/// What is not promised by who protects documents.
+const BY_DOCUMENT: &str =
+    "Any one document is protected; all of them together, and what they have in common, are not.";
+
+/// What an epsilon is of, where it is not all that the peer has.
+const fn of_each(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Peer => "",
+        Unit::Document => " for any one document",
+    }
+}
+
 /// Every account of the privacy ledger.
 pub fn privacy(accounts: &[PrivacyAccount], out: &mut dyn Write, style: Style) -> io::Result<()> {
     if accounts.is_empty() {
@@ -377,6 +419,12 @@ pub fn privacy(accounts: &[PrivacyAccount], out: &mut dyn Write, style: Style) -
             up(it.epsilon),
             it.delta,
             up(it.replace_one_epsilon)
+        )?;
+    }
+    if accounts.iter().any(|it| it.unit == "document" && it.budget.is_some()) {
+        writeln!(
+            out,
+            "Document level: {BY_DOCUMENT} Rounds by document leave the peer and its collections as a whole without a bound."
         )?;
     }
     writeln!(

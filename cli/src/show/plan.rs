@@ -33,9 +33,14 @@ pub fn plan(it: &PrivacyPlan, out: &mut dyn Write) -> io::Result<()> {
         f64::from(it.collusion_permille) / 1_000.0
     ))?;
     say(&format!(
-        "Noise over signal {} with {} if all {peers} stay and all updates point the same way",
+        "Noise over signal {} with {} if all {peers} stay{} point the same way",
         three_digits_up(it.noise_over_signal),
-        count(it.parameters, "parameter")
+        count(it.parameters, "parameter"),
+        match it.documents {
+            0 => " and all updates".to_owned(),
+            documents =>
+                format!(" with {} each, and all gradients", count(documents.into(), "document")),
+        }
     ))?;
     if let Some(drowned) = &it.drowned {
         say(&format!("Warning: {drowned}"))?;

@@ -93,6 +93,7 @@ mod tests {
             delta: Delta::new(1e-5).expect("a valid delta"),
             rounds: Rounds::new(rounds).expect("a valid number"),
             cohort: 10,
+            units: 1,
             sharers: Sharers::new(9, 1).expect("somebody"),
             parameters: 100,
             clip: ClipNorm::new(1.0).expect("a valid norm"),

@@ -84,6 +84,7 @@ impl Inner {
             rounds: checkpoint.map_or(0, |checkpoint| checkpoint.rounds),
             participants: checkpoint.map_or(0, |checkpoint| checkpoint.participants),
             cost: checkpoint.and_then(|checkpoint| checkpoint.cost),
+            unit: checkpoint.map(|checkpoint| checkpoint.unit),
             delta: checkpoint.map(|checkpoint| checkpoint.delta),
             release_every_ms: state.promotion.as_ref().and_then(|it| it.every_ms),
             candidate: state.candidate.as_ref().map(|candidate| candidate.stage.to_string()),

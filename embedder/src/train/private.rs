@@ -10,10 +10,10 @@
 //! Which documents are drawn and what noise is added decides the privacy, so both come from
 //! [`Mechanism`], which the caller provides, with its randomness and its accounting.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::optimizer::Moments;
-use super::{Batch, Example, Examples, Learner, Objective, Optimizer, TrainError, update};
+use super::{Documents, Examples, Learner, Objective, Optimizer, TrainError, update};
 
 /// Draws documents, and noise on a sum of whole numbers.
 pub trait Mechanism {
@@ -47,12 +47,7 @@ pub struct PrivateOptions {
 
 /// Training that protects each document.
 pub struct PrivateTrainer<'a> {
-    learner: &'a dyn Learner,
-    /// Each document's examples.
-    documents: Vec<Vec<&'a Example>>,
-    /// Texts that are public.
-    public: &'a [usize],
-    objective: Objective,
+    documents: Documents<'a>,
     options: PrivateOptions,
     values: Vec<f32>,
     moments: Moments,
@@ -64,9 +59,7 @@ impl<'a> PrivateTrainer<'a> {
     ///
     /// # Errors
     ///
-    /// When an option is out of its range, there are no documents, there are too few public texts, or the
-    /// examples or the objective would couple documents: by negatives of their own, or by candidates that
-    /// must find their anchors.
+    /// When an option is out of its range, or as [`Documents::new`].
     pub fn new(
         learner: &'a dyn Learner,
         examples: &'a Examples,
@@ -78,41 +71,9 @@ impl<'a> PrivateTrainer<'a> {
         objective.check(learner.dim())?;
         options.check()?;
         learner.adapter(&values)?;
-        if objective.symmetric {
-            return Err(TrainError::Coupled(
-                "a symmetric objective tells anchors apart, and a document has only its own",
-            ));
-        }
-        if examples.train.iter().any(|example| !example.negatives.is_empty()) {
-            return Err(TrainError::Coupled("pairs bring negatives from other documents"));
-        }
-        if public.len() < options.negatives {
-            return Err(TrainError::TooFew(public.len(), options.negatives));
-        }
-        if learner.texts() < examples.texts.len() {
-            let (found, expected) = (learner.texts(), examples.texts.len());
-            return Err(TrainError::Texts { found, expected });
-        }
-        let own = |example: &Example| [example.anchor, example.positive];
-        let private: BTreeSet<usize> =
-            examples.train.iter().chain(&examples.held_out).flat_map(own).collect();
-        if public.iter().any(|text| private.contains(text) || *text >= learner.texts()) {
-            return Err(TrainError::Coupled(
-                "a text that is to be public belongs to a pair, or is none",
-            ));
-        }
-        let mut documents: BTreeMap<usize, Vec<&Example>> = BTreeMap::new();
-        for example in &examples.train {
-            documents.entry(example.document).or_default().push(example);
-        }
-        if documents.is_empty() {
-            return Err(TrainError::TooFew(0, 1));
-        }
+        let documents = Documents::new(learner, examples, public, objective, options.negatives)?;
         Ok(Self {
-            learner,
-            documents: documents.into_values().collect(),
-            public,
-            objective,
+            documents,
             options,
             moments: options.optimizer.begin(values.len()),
             values,
@@ -165,26 +126,10 @@ impl<'a> PrivateTrainer<'a> {
 
     /// A document's gradient in whole numbers, no longer than the sensitivity.
     fn document(&self, number: usize) -> Result<Vec<i64>, TrainError> {
-        let examples = &self.documents[number];
-        // The same public texts for all documents of a step, so that they tell nothing of which took part.
-        let first = self.steps * self.options.negatives % self.public.len();
-        let others = self.public.iter().cycle().skip(first).take(self.options.negatives);
-        let others: Vec<usize> = others.copied().collect();
-        let batch = alone(examples, &others);
-        let mut gradient = vec![0.0; self.values.len()];
-        self.learner.gradient(&self.values, &batch, &self.objective, &mut gradient)?;
+        let mut gradient = self.documents.gradient(&self.values, number, self.steps)?;
         update::clip(&mut gradient, self.options.clip);
         Ok(whole(&gradient, self.options.grid, self.sensitivity()))
     }
-}
-
-/// A batch of one document's examples. What other documents know to belong together plays no part.
-fn alone(examples: &[&Example], others: &[usize]) -> Batch {
-    let mut positives: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
-    for example in examples {
-        positives.entry(example.anchor).or_default().insert(example.positive);
-    }
-    Batch::new(examples, others, &positives)
 }
 
 /// `gradient` in multiples of `grid`, no longer than `most`: towards zero where the nearest would be longer.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use covey_privacy::ledger::Unit;
 use covey_protocol::ids::{ModelId, Name, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,9 @@ pub struct OptIn {
     /// The collections that are learnt from; may be empty if there are files of pairs.
     #[serde(default)]
     pub collections: Vec<Name>,
+    /// What the rounds protect that this node takes part in: the peer, or each document by itself, and then not all of them together.
+    #[serde(default = "whole_peer")]
+    pub unit: Unit,
     /// What all rounds together may cost, at `delta`; null to take part without noise, and without any promise.
     pub epsilon: Option<f64>,
     /// What epsilons are told for.
@@ -52,6 +56,10 @@ pub const DEFAULT_MAX_BYTES: u64 = 512 << 20;
 
 fn max_bytes() -> u64 {
     DEFAULT_MAX_BYTES
+}
+
+const fn whole_peer() -> Unit {
+    Unit::Peer
 }
 
 /// Changes of the terms on which this node takes part in a group's rounds. What is null stays as it is.
@@ -121,7 +129,13 @@ pub struct StartRounds {
     pub epsilon: Option<f64>,
     /// What epsilons are told for.
     pub delta: f64,
-    /// Longest update; by whether there is noise by default.
+    /// What is protected: the peer, or each document by itself, which takes noise.
+    #[serde(default = "whole_peer")]
+    pub unit: Unit,
+    /// Most documents of a participant that count in a round, where each is protected by itself; 32 by default.
+    #[serde(default)]
+    pub documents: Option<u32>,
+    /// Longest update, or gradient of a document; by whether there is noise by default.
     #[serde(default)]
     pub clip: Option<f64>,
     /// Rank of the adapter. By default a small one, and a full map for a static model without noise.
@@ -211,12 +225,15 @@ pub struct TrainedInfo {
     pub round: u64,
     /// Pairs there were to learn from.
     pub pairs: u64,
-    /// Steps that were taken.
+    /// Steps that were taken; documents, where each counts by itself.
     pub steps: u64,
     /// Milliseconds that mining and training took.
     pub ms: u64,
-    /// Length of the update, before it is shortened to the plan's clip norm.
+    /// Length of the update, before it is shortened to the plan's clip norm; of the documents' gradients, on average.
     pub norm: f64,
+    /// Whether each document counts by itself.
+    #[serde(default)]
+    pub by_document: bool,
     /// Why nothing was learnt, if so: with noise, zeros are sent then, which cost what an update does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nothing: Option<String>,
@@ -240,6 +257,9 @@ pub struct PlanInfo {
     pub attempt: u32,
     /// How many there may be.
     pub attempts: u32,
+    /// What it protects.
+    #[serde(default = "whole_peer")]
+    pub unit: Unit,
     /// When training and checking in end.
     pub check_in_by: UnixMillis,
     /// How loud the noise will be, if there is any.
@@ -253,6 +273,9 @@ pub struct NoiseInfo {
     pub over_signal: f64,
     /// With so many participants.
     pub cohort: u32,
+    /// With so many documents of each, which count by themselves; 0 where the peer does.
+    #[serde(default)]
+    pub documents: u32,
     /// Values of an update.
     pub values: u64,
     /// The noise that the plan promises, in multiples of the clip norm.
@@ -285,6 +308,9 @@ pub struct CampaignInfo {
     pub rounds: u32,
     /// Fewest participants of one of them.
     pub participants: u32,
+    /// What they protect.
+    #[serde(default = "whole_peer")]
+    pub unit: Unit,
     /// What they cost one who took part in all: epsilon at `delta`; null where one had no noise.
     pub epsilon: Option<f64>,
     /// See `epsilon`.

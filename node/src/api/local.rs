@@ -112,6 +112,9 @@ pub struct PrivacyPlan {
     pub rounds: u32,
     /// Peers in a round.
     pub cohort: u32,
+    /// Most documents of each that count in a round; 0 where peers are hidden.
+    #[serde(default)]
+    pub documents: u32,
     /// Largest share of them that may drop out, in thousandths.
     pub dropout_permille: u16,
     /// Largest share of them that may collude with the coordinator, in thousandths.

@@ -184,6 +184,7 @@ mod tests {
             round,
             rounds: 0,
             participants: 0,
+            unit: covey_privacy::ledger::Unit::Peer,
             epsilon: None,
             delta: None,
             noise: None,

@@ -3,6 +3,7 @@
 use covey_coordinator::{Came, CoordinatorError, RoundRecord, Status};
 use covey_net::Link;
 use covey_privacy::accountant::{Rounds, zcdp};
+use covey_privacy::ledger::Unit;
 use covey_privacy::plan::ledger_noise;
 use covey_privacy::{Delta, Epsilon, NoiseMultiplier, Rho};
 use covey_protocol::group::{Change, Log};
@@ -160,13 +161,16 @@ impl<L: Link> Node<L> {
             Some(coordinator) => {
                 let records = coordinator.recent();
                 let ends = coordinator.wake_at();
-                let mut info = campaign_info(&coordinator.status(), &records, problem, ends);
+                let status = coordinator.status();
+                let mut info = campaign_info(&status, &records, problem, ends);
                 let view = self.group_view(id);
                 let layout = view.and_then(|view| coordinator.layout(&view, self.env.now()));
                 info.noise = layout.and_then(|layout| {
                     let mut summed = info.history.iter().rev().map(|past| past.participants);
                     let cohort = summed.find(|cohort| *cohort > 0).unwrap_or(layout.clients);
-                    noise::over_signal(&layout, cohort)
+                    let documents =
+                        if status.unit == Some(Unit::Document) { layout.units } else { 0 };
+                    noise::over_signal(&layout, cohort, documents)
                 });
                 info.next_release = self.next_release(id);
                 Some(info)
@@ -269,6 +273,7 @@ fn campaign_info(
         }),
         rounds: status.rounds,
         participants: status.participants,
+        unit: status.unit.unwrap_or(Unit::Peer),
         epsilon: epsilon.map(Epsilon::get),
         delta: epsilon.and(delta).map(Delta::get),
         noise: None,

@@ -25,6 +25,9 @@ const RANK: usize = 8;
 /// Longest update where noise is as long as a multiple of it, and where it only bounds what one member can do.
 const CLIP: f64 = 1.0;
 const CLIP_WITHOUT_NOISE: f64 = 20.0;
+/// Most documents of a participant that count in a round by themselves, and most pairs of each.
+const DOCUMENTS: u32 = 32;
+const DOCUMENT_PAIRS: u16 = 16;
 /// Tokens of a text that count in training.
 const TOKENS: u16 = 128;
 
@@ -49,6 +52,27 @@ pub(super) fn campaign(
     call: &StartRounds,
     members: u32,
 ) -> Result<Campaign, ApiError> {
+    let documents = match (call.unit, call.documents) {
+        (Unit::Peer, Some(_)) => {
+            let message = "documents are counted only where each is protected by itself";
+            return Err(ApiError::new(ErrorCode::Usage, message)
+                .hint("take --unit document, or leave --documents out"));
+        }
+        (Unit::Document, _) if call.epsilon.is_none() => {
+            let message =
+                "a document is protected by noise only: say what all rounds together may cost";
+            return Err(
+                ApiError::new(ErrorCode::Usage, message).hint("take --epsilon, or --unit peer")
+            );
+        }
+        (Unit::Document, _) if call.rate.is_some() || call.proximal > 0.0 => {
+            let message = "rounds that protect single documents take one step, whose length is the server's rate";
+            return Err(ApiError::new(ErrorCode::Usage, message)
+                .hint("take --server-rate, and leave --rate and --proximal out"));
+        }
+        (Unit::Peer, None) => None,
+        (Unit::Document, asked) => Some(asked.unwrap_or(DOCUMENTS)),
+    };
     let (batch, rate) = if model.family == "static" { (256, 1e-3) } else { (32, 2e-4) };
     let (rate_of, tau) = (call.server_rate, 1e-3);
     let rule = match call.rule.as_str() {
@@ -71,14 +95,18 @@ pub(super) fn campaign(
         attempts: ATTEMPTS,
         model: model.id,
         adapter: serde_json::to_vec(adapter).map_err(|error| usage(&error))?,
-        learning: Learning {
-            epochs: call.epochs,
-            batch,
-            max_steps: call.max_steps,
-            rate: call.rate.unwrap_or(rate),
-            proximal: call.proximal,
-            max_tokens: TOKENS,
-            min_pairs: MIN_PAIRS,
+        learning: match documents {
+            Some(documents) => Learning::by_document(documents, DOCUMENT_PAIRS, TOKENS),
+            None => Learning {
+                epochs: call.epochs,
+                batch,
+                max_steps: call.max_steps,
+                rate: call.rate.unwrap_or(rate),
+                proximal: call.proximal,
+                max_tokens: TOKENS,
+                min_pairs: MIN_PAIRS,
+                documents: 0,
+            },
         },
         contribution: Contribution {
             clip: number(ClipNorm::new(call.clip.unwrap_or(match call.epsilon {
@@ -86,7 +114,7 @@ pub(super) fn campaign(
                 None => CLIP_WITHOUT_NOISE,
             })))?,
             noise: None,
-            unit: Unit::Peer,
+            unit: call.unit,
             delta: number(Delta::new(call.delta))?,
             rotate: false,
             // Weights and losses would cost noise of their own.

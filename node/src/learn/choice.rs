@@ -1,6 +1,6 @@
 //! What the person has decided about taking part.
 
-use covey_privacy::ledger::CollectionKey;
+use covey_privacy::ledger::{CollectionKey, Unit};
 use covey_privacy::{Delta, Epsilon};
 use covey_protocol::ids::GroupId;
 use covey_protocol::round::Limits;
@@ -80,7 +80,15 @@ impl OptIn {
             return Err(ApiError::new(ErrorCode::Usage, message));
         }
         self.schedule.check().map_err(|what| ApiError::new(ErrorCode::Usage, what))?;
+        if self.unit == Unit::Document && self.epsilon.is_none() {
+            let message =
+                "a document is protected by noise only: say how much its rounds may give away";
+            return Err(
+                ApiError::new(ErrorCode::Usage, message).hint("take --epsilon, or --unit peer")
+            );
+        }
         Ok(Limits {
+            unit: self.unit,
             demands: Demands {
                 min_honest: self.min_honest,
                 collusion_permille: self.collusion_permille,

@@ -42,9 +42,15 @@ impl<L: Link> Node<L> {
         let of = |collection, unit| Account::Collection { unit, collection };
         let keys = choice.keys(&self.collections)?;
         let all = |unit| keys.iter().map(move |key| of(*key, unit));
-        let accounts: Vec<Account> =
-            std::iter::once(Account::Peer).chain(all(Unit::Peer)).collect();
+        let peer: Vec<Account> = std::iter::once(Account::Peer).chain(all(Unit::Peer)).collect();
         let standings = self.learning.ledger.standings()?;
+        let accounts = match choice.unit {
+            Unit::Peer => peer,
+            Unit::Document => {
+                check_documents(&standings, &peer)?;
+                all(Unit::Document).collect()
+            }
+        };
         let Some(epsilon) = choice.epsilon else {
             let documents = all(Unit::Document);
             return check_unbounded(&standings, accounts.iter().copied().chain(documents));
@@ -68,6 +74,22 @@ impl<L: Link> Node<L> {
         }
         Ok(true)
     }
+}
+
+/// Whether nothing of these has a budget as a whole, which rounds that protect single documents are beyond.
+fn check_documents(standings: &[Standing], peer: &[Account]) -> Result<(), ApiError> {
+    let bounded = |it: &&Standing| peer.contains(&it.account) && it.budget.is_some();
+    let Some(Standing { account, budget: Some(budget), .. }) = standings.iter().find(bounded)
+    else {
+        return Ok(());
+    };
+    let message = format!(
+        "{account} has a privacy budget of epsilon {} as a whole, and rounds that protect single documents promise nothing of all of them together",
+        budget.epsilon
+    );
+    Err(ApiError::new(ErrorCode::Forbidden, message).hint(
+        "take part in rounds that protect a peer (--unit peer), or learn by document on a node of its own",
+    ))
 }
 
 /// Whether nothing that would be learnt from without noise has a budget, which such a round is beyond.
@@ -101,10 +123,12 @@ fn check_budget(
         let account = standing.account;
         if standing.spent == Charge::EVERYTHING {
             let message = format!(
-                "{account} took part in rounds without noise, of which there is no bound on what they gave away, so no budget holds for it"
+                "{account} took part in rounds without noise, or that protect single documents, of which there is no bound on what they gave away of it, \
+                 so no budget holds for it"
             );
-            return Err(ApiError::new(ErrorCode::Forbidden, message)
-                .hint("go on without noise (--without-noise), or learn on a node of its own"));
+            return Err(ApiError::new(ErrorCode::Forbidden, message).hint(
+                "go on without noise (--without-noise) or by document (--unit document), or learn on a node of its own",
+            ));
         }
         if let Some(before) = standing.budget.filter(|it| !raises && it.limit() < budget.limit()) {
             let Budget { epsilon, delta, .. } = before;

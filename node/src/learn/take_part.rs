@@ -242,7 +242,8 @@ fn plan_info(plan: &Checked, attempt: u32) -> PlanInfo {
         round: it.round,
         attempt,
         attempts: it.attempts,
+        unit: it.contribution.unit,
         check_in_by: it.timing.check_in_by,
-        noise: noise::over_signal(plan.layout(), it.sum.max_cohort),
+        noise: noise::over_signal(plan.layout(), it.sum.max_cohort, it.learning.documents),
     }
 }

@@ -1,6 +1,7 @@
 //! Training for a plan: when the schedule allows, at the lowest priority, behind whoever searches.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use covey_net::Link;
@@ -14,7 +15,7 @@ use crate::api::{ApiError, OptIn, TrainedInfo};
 use crate::background::quietly;
 use crate::cancel::CancelFlag;
 use crate::node::Node;
-use crate::rounds::{self, Told, Trained, Tries, latest, refused, training_ends};
+use crate::rounds::{self, SoFar, Told, Trained, Tries, latest, refused, training_ends};
 
 impl<L: Link> Node<L> {
     /// R11: whether the model that a plan trains is here, before anything is fetched for it.
@@ -55,6 +56,8 @@ impl<L: Link> Node<L> {
         let (begun, round) = (self.env.now(), plan.plan().round);
         let (checked, plan, stop, seed) = (plan, plan.clone(), stop.clone(), self.env.next_u64());
         let (learning, first) = (self.learning.clone(), choice.schedule.clone());
+        let so_far = Arc::new(SoFar::default());
+        let done = Arc::clone(&so_far);
         let work = move || -> Result<Trained, ApiError> {
             let schedule = || {
                 let now = learning.choice(group).ok().flatten();
@@ -78,17 +81,20 @@ impl<L: Link> Node<L> {
             };
             let mut trained = match candidate {
                 Some(of) => rounds::evaluate(&*models, &plan, values, of, &pairs, &mut || rest())?,
-                None => rounds::train(&*models, &plan, values, &pairs, seed, &|step, of| {
-                    if step > 0 {
-                        learning.meter.steps.inc();
-                    }
-                    learning.set_training(group, step, of);
-                    if step < of {
-                        rest();
+                None => {
+                    let watch = |step, of| {
+                        if step > 0 {
+                            learning.meter.steps.inc();
+                        }
                         learning.set_training(group, step, of);
-                    }
-                    ended()
-                })?,
+                        if step < of {
+                            rest();
+                            learning.set_training(group, step, of);
+                        }
+                        ended()
+                    };
+                    rounds::train_into(&*models, &plan, &values, &pairs, seed, &watch, &done)?
+                }
             };
             stop.check()?;
             trained.collections = keys;
@@ -100,7 +106,12 @@ impl<L: Link> Node<L> {
             Some(_) => timeout(late, quietly(&self.env, work)).await.unwrap_or_else(|_| {
                 let collections = choice.keys(&self.collections)?;
                 let why = "the time to train was over before the step that was under way was done";
-                Ok(Trained { collections, ..Trained::nothing(checked, why) })
+                let nothing = Trained::nothing(checked, why);
+                Ok(match checked.plan().learning.documents {
+                    0 => Trained { collections, ..nothing },
+                    // One document that takes long is no reason to leave out the others.
+                    _ => Trained { collections, update: so_far.take(), ..nothing },
+                })
             })?,
             None => quietly(&self.env, work).await?,
         };
@@ -111,7 +122,8 @@ impl<L: Link> Node<L> {
         let (pairs, steps) = (pairs as u64, steps as u64);
         let ms = self.env.now().0.saturating_sub(begun.0);
         let nothing = trained.nothing.clone();
-        let told = TrainedInfo { round, pairs, steps, ms, norm, nothing };
+        let by_document = checked.plan().learning.documents > 0;
+        let told = TrainedInfo { round, pairs, steps, ms, norm, by_document, nothing };
         self.learning.state().trained.insert(group, told);
         Ok(trained)
     }

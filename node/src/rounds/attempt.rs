@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::ask::{ask_unless, unexpected, wait};
 use super::party::{News, Party};
-use super::{Seen, Trained, refused};
+use super::{Seen, Trained, Update, refused};
 use crate::api::{ApiError, ErrorCode};
 
 /// The longest pause that a coordinator may ask for, in milliseconds.
@@ -137,15 +137,12 @@ async fn mask<P: Party>(
     let mut rng = party.noise(&participant.terms());
     let (layout, update, extras) =
         (party.layout(plan), trained.update.clone(), trained.extras.clone());
-    let (key, costs) = (party.key(), plan.cost().is_some());
+    let (key, costs, nothing) = (party.key(), plan.cost().is_some(), Update::nothing(plan));
     let work = move || {
         let encoding = Encoding::new(layout).map_err(|error| refused(&error))?;
-        let encoded = encoding.encode(&update, &extras, &mut rng);
-        let encoded = match encoded {
+        let encoded = match update.encode(&encoding, &extras, &mut rng) {
             // R15: it is paid for, and nobody is to see that this update cannot be sent.
-            Err(_) if costs => {
-                encoding.encode(&vec![0.0; update.len()], &vec![0.0; extras.len()], &mut rng)
-            }
+            Err(_) if costs => nothing.encode(&encoding, &vec![0.0; extras.len()], &mut rng),
             encoded => encoded,
         };
         let noised = encoded.map_err(|error| refused(&error))?.noised(&mut rng);

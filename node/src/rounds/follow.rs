@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use covey_crypto::Digest;
-use covey_privacy::ledger::Unit;
 use covey_protocol::ids::NodeId;
 use covey_protocol::limits::MAX_CLOCK_SKEW_MS;
 use covey_protocol::round::{Check, Checked, Known, Participant, Record, Task};
@@ -15,7 +14,7 @@ use super::ask::{ask_unless, unexpected, wait};
 use super::attempt::{Part, drive, has_room};
 use super::party::{News, Party, Wait};
 use super::{Trained, refused};
-use crate::api::{ApiError, ErrorCode};
+use crate::api::ApiError;
 
 /// How often a coordinator is asked whether there is a plan.
 const ASK_EVERY: Duration = Duration::from_secs(5);
@@ -184,10 +183,6 @@ fn check_plan<P: Party>(
     {
         // A second sum of the same numbers, over others, could give them away by difference.
         return Err(refused(&"this candidate was evaluated without noise already"));
-    }
-    if plan.plan().contribution.unit == Unit::Document {
-        let message = "the plan protects single documents, which this version does not train for";
-        return Err(ApiError::new(ErrorCode::Forbidden, message));
     }
     let known = Known { group: party.group(), members: &members, last, now: party.env().now() };
     party.limits().check(&plan, &known).map_err(|error| refused(&error))?;

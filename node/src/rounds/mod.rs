@@ -5,6 +5,7 @@
 
 mod ask;
 mod attempt;
+mod documents;
 mod follow;
 mod hold;
 mod kept;
@@ -13,19 +14,22 @@ mod party;
 mod prepare;
 mod seen;
 mod store;
+mod update;
 
 pub(crate) use ask::unexpected_of;
 pub use ask::{Tries, Unanswered, ask_over, serve, values};
+pub(crate) use documents::SoFar;
 pub(crate) use follow::latest;
 pub use follow::{follow, training_ends};
 pub use hold::{Answers, Held};
 pub use kept::Kept;
 pub use ledger::{PrivacyLedger, Standing};
 pub use party::{News, Party, Wait};
-pub(crate) use prepare::{Compared, adapter, compare, evaluate, is_as_good};
+pub(crate) use prepare::{Compared, adapter, compare, evaluate, is_as_good, train_into};
 pub use prepare::{Outcome, Told, Trained, train};
 pub use seen::Seen;
 pub use store::RoundStore;
+pub use update::Update;
 
 use crate::api::{ApiError, ErrorCode};
 

@@ -6,6 +6,7 @@ use covey_privacy::ledger::CollectionKey;
 use covey_protocol::ids::ModelId;
 use covey_protocol::round::{Check, Checked, Measure, Plan, Weighting};
 
+use super::{SoFar, Update, documents};
 use crate::api::{ApiError, ErrorCode};
 use crate::held_out::{examples, keep_some};
 use crate::models::Models;
@@ -22,8 +23,8 @@ const WORSE: f64 = 0.02;
 /// What training came to. It leaves the node masked, if at all.
 #[derive(Debug, Clone)]
 pub struct Trained {
-    /// How the values moved, times their weight.
-    pub update: Vec<f32>,
+    /// How the values moved, or are to.
+    pub update: Update,
     /// The weight, if there is one, and the measures.
     pub extras: Vec<f64>,
     /// What was learnt from, for the ledger.
@@ -38,10 +39,9 @@ impl Trained {
     /// What is sent by who learnt nothing: zeros, as if its part were taken out, which is what the noise is made to hide. Whoever stayed away
     /// instead would tell the coordinator, for nothing, that a plan fails on its texts.
     pub(crate) fn nothing(plan: &Checked, why: &str) -> Self {
-        let layout = plan.layout();
         Self {
-            update: vec![0.0; layout.dimension],
-            extras: vec![0.0; layout.extras.len()],
+            update: Update::nothing(plan),
+            extras: vec![0.0; plan.layout().extras.len()],
             collections: Vec::new(),
             told: Told::default(),
             nothing: Some(why.to_owned()),
@@ -54,9 +54,9 @@ impl Trained {
 pub struct Told {
     /// Pairs there were.
     pub pairs: usize,
-    /// Steps that were taken.
+    /// Steps that were taken; documents that were looked at, where each counts by itself.
     pub steps: usize,
-    /// Length of the update.
+    /// Length of the update; of the documents' gradients, on average.
     pub norm: f64,
 }
 
@@ -82,7 +82,25 @@ pub fn train(
     seed: u64,
     watch: &dyn Fn(usize, usize) -> bool,
 ) -> Result<Trained, ApiError> {
-    or_nothing(models, plan, &values, learn(models, plan, &values, pairs, seed, watch))
+    let so_far = SoFar::default();
+    train_into(models, plan, &values, pairs, seed, watch, &so_far)
+}
+
+/// The same. Where documents are protected, what is done of them by then can be taken out of `so_far` while another one takes its time.
+pub(crate) fn train_into(
+    models: &dyn Models,
+    plan: &Checked,
+    values: &[f32],
+    pairs: &[Pair],
+    seed: u64,
+    watch: &dyn Fn(usize, usize) -> bool,
+    so_far: &SoFar,
+) -> Result<Trained, ApiError> {
+    let learnt = match plan.plan().learning.documents {
+        0 => learn(models, plan, values, pairs, seed, watch),
+        _ => documents::learn(models, plan.plan(), values, pairs, seed, watch, so_far),
+    };
+    or_nothing(models, plan, values, learnt)
 }
 
 /// R15: what fails is zeros where there is noise, unless it would fail whatever the texts are.
@@ -144,7 +162,8 @@ fn learn(
         return Err(ApiError::new(ErrorCode::Timeout, message));
     }
     let trained = outcome.trained(plan, values, count);
-    if !trained.update.iter().all(|value| value.is_finite()) {
+    let Update::Whole(update) = &trained.update else { return Ok(trained) };
+    if !update.iter().all(|value| value.is_finite()) {
         let message = "training moved the values further than numbers go";
         return Err(ApiError::new(ErrorCode::Internal, message));
     }
@@ -188,6 +207,7 @@ impl Outcome {
             Measure::NoWorse => 0.0,
         }));
         let told = Told { pairs: count, steps: self.steps, norm };
+        let update = Update::Whole(update);
         Trained { update, extras, collections: Vec::new(), told, nothing: None }
     }
 }
@@ -280,12 +300,16 @@ fn judged(
     let no_worse = is_as_good(before, after);
     let extras = vec![bounded(before), bounded(after), f64::from(u8::from(no_worse))];
     let told = Told { pairs: count, steps: 0, norm: 0.0 };
-    let (update, collections) = (Vec::new(), Vec::new());
+    let (update, collections) = (Update::Whole(Vec::new()), Vec::new());
     Ok(Trained { update, extras, collections, told, nothing: None })
 }
 
 /// R11 and R12, of which no text knows: the model is here, and adapter and values fit it.
-fn check_model(models: &dyn Models, plan: &Plan, values: &[f32]) -> Result<(), ApiError> {
+pub(super) fn check_model(
+    models: &dyn Models,
+    plan: &Plan,
+    values: &[f32],
+) -> Result<(), ApiError> {
     let (config, tokens) = (adapter(&plan.adapter)?, usize::from(plan.learning.max_tokens));
     check_fit(&*models.learner(plan.model, config, &[], tokens)?, values)
 }
@@ -352,4 +376,4 @@ fn failed(error: TrainError) -> ApiError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

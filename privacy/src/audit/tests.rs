@@ -31,6 +31,7 @@ fn encoding(dimension: usize, multiplier: f64) -> Encoding {
         clients: CLIENTS,
         noise: Some((NoiseMultiplier::new(multiplier).unwrap(), mode)),
         rotation: None,
+        units: 1,
         extras: vec![],
     })
     .unwrap()

@@ -52,6 +52,14 @@ pub enum EncodeError {
         /// Its value.
         value: f64,
     },
+    /// More units than agreed.
+    #[error("{found} units of one client, and the plan says {most} at most")]
+    Units {
+        /// Most units agreed on.
+        most: u32,
+        /// Units given.
+        found: usize,
+    },
     /// N9: the bound on the norm does not hold: a fault of this code, caught before anything leaves.
     #[error("the rounded update is longer than its bound; please report this")]
     AboveBound,
@@ -103,6 +111,37 @@ impl Encoding {
             encoded.words.push(stochastic(share * f64::from(cap), rng) as u32);
         }
         Ok(encoded)
+    }
+
+    /// Sums what each of a client's units adds, clipped and rounded by itself, so that taking one away moves the words by at most the
+    /// [sensitivity](Self::sensitivity), exactly. One with a number that is NaN or infinite adds nothing, as it must not decide about the others.
+    /// No units come to zeros.
+    ///
+    /// # Errors
+    /// [`EncodeError`]: more units than agreed, a wrong length, or extra entries, which are not of a unit.
+    pub fn encode_units<R: Randomness>(
+        &self,
+        units: &[Vec<f32>],
+        rng: &mut R,
+    ) -> Result<Encoded<'_>, EncodeError> {
+        if units.len() > self.layout.units as usize {
+            return Err(EncodeError::Units { most: self.layout.units, found: units.len() });
+        }
+        let mut words = Zeroizing::new(vec![0_u32; self.words()]);
+        for unit in units {
+            match self.encode(unit, &[], rng) {
+                Ok(of_unit) => {
+                    let both = words.iter_mut().zip(&*of_unit.words);
+                    both.for_each(|(sum, word)| *sum = sum.wrapping_add(*word));
+                }
+                Err(EncodeError::NotFinite { .. }) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        if self.caps.is_empty() {
+            return Ok(Encoded { encoding: self, words });
+        }
+        Err(EncodeError::Extras { expected: self.caps.len(), found: 0 })
     }
 
     fn check(&self, update: &[f32], extras: &[f64]) -> Result<(), EncodeError> {

@@ -58,7 +58,7 @@ pub enum DecodeError {
 /// What a round publishes. Its cost has been paid; whatever is done with it is free.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decoded {
-    /// The mean update.
+    /// The mean update: of the survivors, or of as many units as they may have, however many there were.
     pub mean: Vec<f32>,
     /// The mean of each extra entry, in its own units. Noise may carry it beyond its bound.
     pub extras: Vec<f64>,
@@ -120,7 +120,7 @@ impl<'a> Sum<'a> {
         }
         let survivors = f64::from(self.survivors);
         let (update, extras) = self.words.split_at(encoding.words() - encoding.caps.len());
-        let unit = 1.0 / scale / survivors;
+        let unit = 1.0 / scale / (survivors * f64::from(encoding.layout.units));
         let mut mean: Vec<f32>;
         if let Some(seed) = &encoding.layout.rotation {
             let mut turned: Vec<f64> = update.iter().map(|&word| f64::from(word as i32)).collect();
@@ -146,7 +146,8 @@ impl<'a> Sum<'a> {
 
     /// The longest that honest survivors make the sum, in grid points.
     fn cap(&self) -> f64 {
-        let one = (self.encoding.sensitivity.squared_l2 as f64).sqrt();
+        let unit = (self.encoding.sensitivity.squared_l2 as f64).sqrt();
+        let one = unit * f64::from(self.encoding.layout.units);
         let noise = self.deviation() * ((self.words.len() as f64).sqrt() + NORM_ROOM);
         (f64::from(self.survivors) * one + noise) * (1.0 + 1e-9)
     }

@@ -11,6 +11,7 @@ fn layout(dimension: usize, clients: u32) -> Layout {
         dimension,
         clip: ClipNorm::new(1.0).unwrap(),
         clients,
+        units: 1,
         noise: None,
         rotation: None,
         extras: vec![],
@@ -291,4 +292,72 @@ fn pinned_encoding() {
             "rho": encoding.cost().unwrap().to_string(),
         }),
     );
+}
+
+/// The words of documents, with and without one of them, differ by no more than what is paid for; and NaN of one leaves the others as they are.
+#[test]
+fn a_unit_moves_the_words_by_the_sensitivity_at_most() {
+    for (dimension, rotation) in [(1, None), (70, None), (70, Some([3; 32]))] {
+        let agreed = Layout { units: 9, rotation, ..noisy(layout(dimension, 50), 40, 10) };
+        let encoding = Encoding::new(agreed.clone()).unwrap();
+        let mut draw = rng(4);
+        let mut units: Vec<Vec<f32>> = (0..9)
+            .map(|unit| {
+                let entry = |_| (draw.next_u32() as i32) as f32 / 1e9 * (unit as f32 - 2.0);
+                (0..dimension).map(entry).collect()
+            })
+            .collect();
+        let words = |units: &[Vec<f32>], seed| {
+            encoding.encode_units(units, &mut rng(seed)).unwrap().words().to_vec()
+        };
+        // The last one is rounded last, so that the others are rounded alike without it.
+        let (with, without) = (words(&units, 1), words(&units[..8], 1));
+        let squared: u128 = with
+            .iter()
+            .zip(&without)
+            .map(|(a, b)| u128::from((a.wrapping_sub(*b) as i32).unsigned_abs()).pow(2))
+            .sum();
+        assert!(squared > 0 && squared <= encoding.sensitivity().squared_l2);
+        // It is that of one, whatever there may be of them at a client.
+        let one = Encoding::new(Layout { units: 1, ..agreed.clone() }).unwrap();
+        let clip = |encoding: &Encoding| {
+            (encoding.sensitivity().squared_l2 as f64).sqrt() / encoding.scale().get()
+        };
+        assert!((clip(&encoding) - clip(&one)).abs() < 1e-4);
+        units[8][0] = f32::NAN;
+        assert_eq!(words(&units, 1), without);
+        assert_eq!(words(&[], 1), vec![0; encoding.words()]);
+        units.push(vec![0.0; dimension]);
+        let error = encoding.encode_units(&units, &mut rng(1)).unwrap_err();
+        assert_eq!(error, EncodeError::Units { most: 9, found: 10 });
+    }
+    let extras = vec![Extra::new(1.0, 0.5).unwrap()];
+    let both = Encoding::new(Layout { units: 2, extras, ..layout(3, 3) });
+    assert_eq!(both.unwrap_err(), LayoutError::Units(2));
+    for units in [0, MAX_UNITS + 1] {
+        let none = Encoding::new(Layout { units, ..layout(3, 3) });
+        assert_eq!(none.unwrap_err(), LayoutError::Units(units));
+    }
+}
+
+/// As many units at full length as there may be, all the same way, are within the cap and do not wrap; beyond them the sum is refused.
+#[test]
+fn sums_of_units_fit_and_are_divided_by_as_many_as_there_may_be() {
+    let (clients, most) = (20, 16);
+    let encoding = Encoding::new(Layout { units: most, ..layout(1, clients) }).unwrap();
+    let of = |units: usize, seed| {
+        let all = vec![vec![7.0_f32]; units];
+        encoding.encode_units(&all, &mut rng(seed)).unwrap().words().to_vec()
+    };
+    let mut sum = vec![0; 1];
+    (0..clients).for_each(|client| add(&mut sum, &of(most as usize, client.into())));
+    let decoded = Sum::new(&encoding, sum, clients).unwrap().decode().unwrap();
+    assert!((decoded.mean[0] - 1.0).abs() < 1e-6, "{decoded:?}");
+    // Half of them have none.
+    let mut sum = vec![0; 1];
+    (0..10).for_each(|client| add(&mut sum, &of(16, client)));
+    let decoded = Sum::new(&encoding, sum.clone(), clients).unwrap().decode().unwrap();
+    assert!((decoded.mean[0] - 0.5).abs() < 1e-6, "{decoded:?}");
+    let refused = Sum::new(&encoding, sum, 9).unwrap().decode();
+    assert!(matches!(refused, Err(DecodeError::AboveCap { .. })));
 }

@@ -99,13 +99,21 @@ impl Request {
         self.of_collections(self.unit).map(move |account| (account, charge))
     }
 
-    /// Who pays for a peer-level round too: the peer once; and the documents four times, as taking out one of them
-    /// replaces the contribution by another one. (A document-level round says nothing about a peer.)
+    /// Who pays as well. For a peer-level round the peer, once; and the documents four times, as taking out one of them
+    /// replaces the contribution by another one. A document-level round promises nothing of all documents together, so it
+    /// is beyond any budget of the peer or of a whole collection.
     pub fn implied(&self) -> impl Iterator<Item = (Account, Charge)> {
-        let replaced = self.charge.times(REPLACED);
-        let documents = self.of_collections(Unit::Document).map(move |it| (it, replaced));
-        let all = std::iter::once((Account::Peer, self.charge)).chain(documents);
-        all.filter(|_| self.unit == Unit::Peer)
+        let (other, peer, each) = match self.unit {
+            Unit::Peer => (Unit::Document, self.charge, self.charge.times(REPLACED)),
+            Unit::Document => (Unit::Peer, Charge::EVERYTHING, Charge::EVERYTHING),
+        };
+        let collections = self.of_collections(other).map(move |it| (it, each));
+        std::iter::once((Account::Peer, peer)).chain(collections)
+    }
+
+    /// What it hides.
+    pub const fn unit(&self) -> Unit {
+        self.unit
     }
 
     fn of_collections(&self, unit: Unit) -> impl Iterator<Item = Account> {

@@ -44,6 +44,15 @@ pub enum Refusal {
         /// Which.
         account: Account,
     },
+    /// A round that protects single documents, of which there is no bound on what it gives away of all together.
+    #[error(
+        "{account} has a privacy budget as a whole, and a round that protects single documents promises nothing of all of them together: join \
+         rounds that protect a peer, or learn by document from what has no such budget, on a node of its own"
+    )]
+    DocumentsAlone {
+        /// Which.
+        account: Account,
+    },
     /// It fits, but not yet.
     #[error(
         "{account} may take part again from {until}: it has its own limit on how fast its budget is spent"

@@ -3,7 +3,7 @@
 //! A budget is a filter: a round that does not fit is refused before anything of it leaves. What is added up is rho of
 //! zero-concentrated DP, in whole 2^-40ths, for each unit and collection, and for the peer, over all groups. Nothing is ever refunded or reset:
 //! a crashed or retried round stays charged. A round without noise costs everything ([`Charge::EVERYTHING`]), which fits no budget and is never
-//! forgotten. Adopting a release reads what others released and costs nothing.
+//! forgotten; and so does a round that protects single documents, for the peer and its collections as a whole. Adopting a release reads what others released and costs nothing.
 //!
 //! The order is kept by types. [`Ledger::reserve`] gives a [`Pending`] whose bytes are to be appended and synced; only
 //! [`Pending::recorded`] makes the [`Receipt`], and the gate to the network takes that by value. So whatever happens in between, what is
@@ -96,6 +96,9 @@ impl Ledger {
         for (account, charge) in request.implied() {
             // Without a budget of its own it is only counted, for when it gets one.
             if let Some(standing) = bounded(&account) {
+                if request.unit() == Unit::Document {
+                    return Err(Refusal::DocumentsAlone { account });
+                }
                 standing.admits(account, charge, now)?;
             }
         }

@@ -75,15 +75,13 @@ fn expected(unit: Unit, collections: &[u8], units: u64) -> Vec<(usize, u64, bool
     for &it in collections {
         let it = usize::from(it);
         if unit == Unit::Document {
-            all.push((it, units, true));
+            all.extend([(it, units, true), (it + 4, u64::MAX, false)]);
         } else {
             let distance: u64 = if collections.len() == 1 { 1 } else { 2 };
             all.extend([(it, units * 4, false), (it + 4, units * distance.pow(2), true)]);
         }
     }
-    if unit == Unit::Peer {
-        all.push((8, units, false));
-    }
+    all.push((8, if unit == Unit::Peer { units } else { u64::MAX }, false));
     all
 }
 
@@ -114,14 +112,17 @@ proptest! {
                     let costs = expected(unit, &collections, units);
                     let fits = costs.iter().all(|&(it, units, needed)| {
                         let it = simple[it];
-                        it.limit.map_or(!needed, |limit| it.written + units <= limit)
+                        it.limit.map_or(!needed, |limit| it.written.saturating_add(units) <= limit)
                     });
                     let reserved = ledger.reserve(&request, now);
                     prop_assert_eq!(reserved.is_ok(), fits);
                     let Ok(pending) = reserved else { continue };
                     let mut add = |stage: Stage, part: fn(&mut Simple) -> &mut u64| {
                         if until >= stage {
-                            costs.iter().for_each(|&(it, units, _)| *part(&mut simple[it]) += units);
+                            costs.iter().for_each(|&(it, units, _)| {
+                                let sum = part(&mut simple[it]);
+                                *sum = sum.saturating_add(units);
+                            });
                         }
                     };
                     if until >= Stage::Written {

@@ -152,6 +152,40 @@ fn a_peer_level_round_is_charged_to_documents_as_a_replacement() {
 }
 
 #[test]
+fn a_document_level_round_has_no_bound_for_the_whole() {
+    let of = |unit| Account::Collection { unit, collection: CollectionKey([1; 32]) };
+    let round = |terms: u8| {
+        let (group, terms) = (GroupKey([1; 32]), Digest::sha256(&[terms]));
+        let keys = vec![CollectionKey([1; 32])];
+        Request::new(group, terms, Charge::of(rho(0.1)), Unit::Document, keys).unwrap()
+    };
+    let wholes = [Account::Peer, of(Unit::Peer)];
+    for whole in wholes {
+        let mut ledger = Ledger::new(&OWNER);
+        for account in [of(Unit::Document), whole] {
+            ledger.set_budget(account, budget(100.0), Time::START).unwrap().recorded();
+        }
+        let refusal = pay(&mut ledger, &round(1), Time::START).unwrap_err();
+        assert_eq!(refusal, Refusal::DocumentsAlone { account: whole });
+        assert_eq!(ledger.standing(of(Unit::Document)).0, Charge::NONE);
+    }
+    let mut ledger = Ledger::new(&OWNER);
+    let refusal = pay(&mut ledger, &round(1), Time::START).unwrap_err();
+    assert_eq!(refusal, Refusal::NoBudget { account: of(Unit::Document) });
+    ledger.set_budget(of(Unit::Document), budget(8.0), Time::START).unwrap().recorded();
+    let receipt = pay(&mut ledger, &round(1), Time::START).unwrap();
+    let _ = pay(&mut ledger, &round(2), Time::START).unwrap();
+    assert_eq!(ledger.standing(of(Unit::Document)).0, receipt.charge().times(2));
+    for whole in wholes {
+        assert_eq!(ledger.standing(whole).0, Charge::EVERYTHING);
+        // A budget that comes later lets no peer-level round pass, and from then on no round by document either.
+        ledger.set_budget(whole, budget(8.0), Time::START).unwrap().recorded();
+    }
+    assert!(pay(&mut ledger, &request(3, 1e-6, &[1]), Time::START).is_err());
+    assert!(pay(&mut ledger, &round(4), Time::START).is_err());
+}
+
+#[test]
 fn a_dropped_request_costs_nothing_and_a_retry_is_charged_again() {
     let mut ledger = with_budget(1.0, &[1]);
     // The attempt's number is in the terms, so each attempt has its own digest.

@@ -2,13 +2,14 @@
 
 use covey_crypto::Digest;
 use covey_privacy::accountant::zcdp;
+use covey_privacy::ledger::Unit;
 use covey_privacy::{Delta, Epsilon};
 use serde::{Deserialize, Serialize};
 
 use super::check::Refused;
 use super::{Check, Checked, Learning, Plan, Task};
 use crate::ids::{GroupId, UnixMillis};
-use crate::limits::{MAX_CLOCK_SKEW_MS, MAX_ROUND_LENGTH_MS};
+use crate::limits::{MAX_CLOCK_SKEW_MS, MAX_ROUND_LENGTH_MS, PUBLIC_TEXTS};
 use crate::secagg::{Demands, Members};
 
 /// What a step comes to that `max_steps` counts: 32 pairs with 128 tokens, as transformers are trained with, and eight times as many,
@@ -20,6 +21,8 @@ pub const STEP_TOKENS: u64 = 8 * 32 * 128;
 pub struct Limits {
     /// How well the sum must hide this node.
     pub demands: Demands,
+    /// What plans have to protect: the peer, or its documents one by one.
+    pub unit: Unit,
     /// The most that one attempt may cost, at `delta`; without it, plans without noise are taken part in too.
     pub max_epsilon: Option<Epsilon>,
     /// What epsilons are told for.
@@ -47,7 +50,7 @@ impl Limits {
     /// Whether to take part in what a plan says.
     ///
     /// # Errors
-    /// R3 and R5 to R10. R1, R2 and R4 were checked when it was verified; R9's attempt number and R11 to R13 are for the node to check later.
+    /// R3, R5 to R10 and R17. R1, R2, R4 and R16 were checked when it was verified; R9's attempt number and R11 to R13 are for the node to check later.
     pub fn check(&self, checked: &Checked, known: &Known<'_>) -> Result<(), Refused> {
         let plan = checked.plan();
         if !plan.is_for(known.group, known.members) {
@@ -60,6 +63,7 @@ impl Limits {
             return Err(Refused::with(Check::Stale, detail));
         }
         Self::check_time(plan, known.now)?;
+        self.check_unit(plan)?;
         self.check_demands(plan)?;
         self.check_cost(checked)?;
         self.check_work(plan)
@@ -71,6 +75,24 @@ impl Limits {
         let late = now.0 > plan.timing.check_in_by.plus(attempts).plus(MAX_CLOCK_SKEW_MS).0;
         let early = plan.timing.check_in_by.0 > now.plus(MAX_ROUND_LENGTH_MS + MAX_CLOCK_SKEW_MS).0;
         if late || early { Err(Check::Time.into()) } else { Ok(()) }
+    }
+
+    /// R17.
+    fn check_unit(&self, plan: &Plan) -> Result<(), Refused> {
+        let (found, wanted) = (plan.contribution.unit, self.unit);
+        if found == wanted {
+            return Ok(());
+        }
+        let what = |unit| match unit {
+            Unit::Peer => "all that a peer has, together",
+            Unit::Document => "single documents, and not all of them together",
+        };
+        let detail = format!(
+            "it protects {}, and this node takes part in rounds that protect {}; opt in with --unit {found} to take part in it",
+            what(found),
+            what(wanted)
+        );
+        Err(Refused::with(Check::Unit, detail))
     }
 
     /// R5, for the smallest cohort that the round may have; the cohort itself is looked at again when it is known (A2).
@@ -111,14 +133,18 @@ impl Limits {
         };
         let values = u64::from(plan.start.values) + u64::from(candidate);
         let bytes = 4 * (u64::from(plan.sum.entries) + values);
-        let Learning { max_steps, batch, max_tokens, .. } = plan.learning;
-        // Of an evaluation, which has no steps, one batch.
-        let tokens = u64::from(batch) * u64::from(max_tokens);
-        let work = u64::from(max_steps.max(1)).saturating_mul(tokens);
+        let Learning { max_steps, batch, max_tokens, documents, .. } = plan.learning;
+        let work = plan.learning.tokens();
         let most = u64::from(self.max_steps).saturating_mul(STEP_TOKENS);
         if max_steps > self.max_steps || work > most || bytes > self.max_bytes {
+            let what = match documents {
+                0 => format!("{max_steps} steps of {batch} pairs"),
+                documents => format!(
+                    "{documents} documents of {batch} pairs and {PUBLIC_TEXTS} texts beside them"
+                ),
+            };
             let detail = format!(
-                "up to {max_steps} steps of {batch} pairs with {max_tokens} tokens and {bytes} bytes, where {} steps of {STEP_TOKENS} tokens in all and {} \
+                "up to {what} with {max_tokens} tokens and {bytes} bytes, where {} steps of {STEP_TOKENS} tokens in all and {} \
                  bytes are allowed",
                 self.max_steps, self.max_bytes
             );

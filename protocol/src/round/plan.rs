@@ -86,7 +86,7 @@ pub enum Task {
 pub struct Learning {
     /// Times that every pair is looked at.
     pub epochs: u16,
-    /// Pairs that are told from each other at a time.
+    /// Pairs that are told from each other at a time; where documents are protected, most pairs of one.
     pub batch: u16,
     /// Most steps, however many pairs there are.
     pub max_steps: u32,
@@ -98,12 +98,14 @@ pub struct Learning {
     pub max_tokens: u16,
     /// Fewest pairs to take part with.
     pub min_pairs: u32,
+    /// Most documents of a participant, each of which counts by itself; 0 where the peer is what is protected.
+    pub documents: u32,
 }
 
 /// What a participant sends, and what it costs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contribution {
-    /// Longest update, in L2.
+    /// Longest update, in L2; where documents are protected, longest gradient of one.
     pub clip: ClipNorm,
     /// Noise on the sum, as a multiple of the clip norm, of which every participant adds its share; none without privacy.
     pub noise: Option<NoiseMultiplier>,
@@ -306,7 +308,7 @@ impl Checked {
         &self.layout
     }
 
-    /// What taking part in one attempt costs, if it adds noise: zero-out, in zCDP.
+    /// What taking part in one attempt costs, if it adds noise: zero-out of the plan's unit, in zCDP.
     pub const fn cost(&self) -> Option<Rho> {
         self.cost
     }
@@ -323,8 +325,9 @@ impl Plan {
     /// Whether the numbers are in their ranges and belong together, and the layout that they come to.
     ///
     /// # Errors
-    /// R4.
+    /// R4 or R16.
     pub fn check(&self) -> Result<Layout, Check> {
+        self.check_documents()?;
         let Self { learning, timing, contribution, .. } = self;
         let rate = |rate: f64| rate.is_finite() && rate > 0.0;
         let share = |share: f64| (0.0..1.0).contains(&share);
@@ -339,7 +342,7 @@ impl Plan {
         };
         let looks = (2..=MAX_BATCH).contains(&learning.batch)
             && (1..=MAX_TRAINED_TOKENS).contains(&learning.max_tokens)
-            && learning.min_pairs > 1;
+            && (learning.min_pairs > 1 || learning.documents > 0);
         let does = match self.task {
             Task::Train => {
                 learning.epochs > 0
@@ -393,6 +396,7 @@ impl Plan {
             },
             clip,
             clients: self.sum.max_cohort,
+            units: self.learning.documents.max(1),
             noise: noise.map(|noise| (noise, mode)),
             rotation: rotate.then(turned),
             extras: self.contribution.extras(self.task).ok_or(Check::Shape)?,

@@ -75,8 +75,16 @@ pub(crate) fn worst_decile(mut each: Vec<f64>) -> Option<f64> {
     (!each.is_empty()).then(|| each.iter().sum::<f64>() / each.len() as f64)
 }
 
+/// The most steps of a participant: documents, where each counts by itself.
+pub(crate) const fn most_steps(learning: &Learning) -> u32 {
+    if learning.documents > 0 { learning.documents } else { learning.max_steps }
+}
+
 /// How many steps it takes to look at so many examples as a plan wants.
 pub fn steps(examples: usize, learning: &Learning) -> u32 {
+    if learning.documents > 0 {
+        return u32::try_from(examples).unwrap_or(u32::MAX).min(learning.documents);
+    }
     let batches = examples.div_ceil(usize::from(learning.batch).max(1)).max(1);
     let all = batches.saturating_mul(learning.epochs.into());
     u32::try_from(all).unwrap_or(u32::MAX).min(learning.max_steps)

@@ -2,13 +2,13 @@
 //! likes, peers that differ, and too little at each to do without the others.
 //!
 //! Each topic has a point; an example is its topic's point and noise. A peer's loss is half the squared distance from the mean of its examples, so a
-//! step of rate `r` goes the `r`th part of the way there. Sums are taken in one order and nothing but IEEE arithmetic is used, so results are
+//! step of rate `r` goes the `r`th part of the way there. Where each document is to be hidden, each example is one. Sums are taken in one order and nothing but IEEE arithmetic is used, so results are
 //! the same on every machine.
 
 use std::collections::BTreeMap;
 
 use covey_crypto::Digest;
-use covey_node::rounds::{Outcome, Trained};
+use covey_node::rounds::{Outcome, Told, Trained, Update};
 use covey_protocol::ids::ModelId;
 use covey_protocol::round::Checked;
 use rayon::prelude::*;
@@ -99,6 +99,46 @@ impl Surrogate {
     }
 }
 
+/// Each example by itself.
+impl Surrogate {
+    /// Which way `most` of a peer's examples would have the values go, each by itself.
+    fn by_document(&self, peer: usize, values: &[f32], most: u32, seed: u64) -> Trained {
+        let all = self.examples(peer);
+        let drawn = Draw::new(seed, "documents", peer as u64, 0).some(most as usize, all);
+        let away = |number: usize| {
+            let example = self.example(peer, number);
+            example.iter().zip(values).map(|(of, now)| of - now).collect::<Vec<f32>>()
+        };
+        let documents: Vec<Vec<f32>> = drawn.into_iter().map(away).collect();
+        let length: f64 = documents.iter().map(|it| product(it, it).sqrt()).sum();
+        let norm = length / (documents.len().max(1)) as f64;
+        let told = Told { pairs: all, steps: documents.len(), norm };
+        let (update, extras) = (Update::Documents(documents), Vec::new());
+        Trained { update, extras, collections: Vec::new(), told, nothing: None }
+    }
+
+    /// A peer's example of that number, which are in the order of their topics.
+    fn example(&self, peer: usize, number: usize) -> Vec<f32> {
+        let (mut topic, mut before) = (0, 0);
+        for (of, count) in self.peers[peer].iter().enumerate() {
+            if number < before + *count as usize {
+                topic = of;
+                break;
+            }
+            before += *count as usize;
+        }
+        let mirrored = self.mirrored.get(&peer).and_then(|of| of.get(topic)).copied();
+        let side = if number - before < mirrored.unwrap_or(0) as usize { -1.0 } else { 1.0 };
+        let away = direction(
+            self.seed ^ 0x6f6e_6573,
+            (peer as u64) << 24 | number as u64,
+            self.optimum.len(),
+        );
+        let of_topic = self.points[topic].iter().zip(away);
+        of_topic.map(|(point, away)| side * point + NOISE as f32 * away).collect()
+    }
+}
+
 impl Learns for Surrogate {
     fn model(&self) -> ModelId {
         let base = Digest::of("covey surrogate", &[&(self.optimum.len() as u64).to_le_bytes()]);
@@ -142,9 +182,13 @@ impl Learns for Surrogate {
         plan: &Checked,
         values: Vec<f32>,
         most: u32,
-        _: u64,
+        seed: u64,
     ) -> Result<Trained, SimError> {
         let plan = plan.plan();
+        if plan.learning.documents > 0 {
+            let most = steps(self.examples(peer), &plan.learning).min(most);
+            return Ok(self.by_document(peer, &values, most, seed));
+        }
         let (examples, learning) = (self.examples(peer), &plan.learning);
         let taken = steps(examples, learning).min(most);
         let towards = self.seen_by(peer);

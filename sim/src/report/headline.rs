@@ -1,5 +1,7 @@
 //! What a run was and what came out, in sentences.
 
+use covey_privacy::ledger::Unit;
+
 use super::figure::Figure;
 use super::numbers::{bytes, figure, millis, number, seconds, share};
 use super::summary::{RoundsSummary, SearchSummary, Summary};
@@ -37,6 +39,9 @@ fn learning(scenario: &Scenario) -> String {
     let how = match training.algorithm {
         Algorithm::Average if training.mu > 0.0 => {
             format!(" together with FedProx (mu {})", number(training.mu))
+        }
+        Algorithm::Average if scenario.privacy.unit == Unit::Document => {
+            " together with FedSGD".to_owned()
         }
         Algorithm::Average => " together with FedAvg".to_owned(),
         Algorithm::Momentum => " together with FedAvg and server momentum".to_owned(),
@@ -76,15 +81,27 @@ fn protection(scenario: &Scenario) -> String {
         _ if scenario.sum.secure => "Updates are summed by secure aggregation",
         _ => "Updates are summed in the clear, encoded as for secure aggregation",
     };
+    // Of a document at a time there is more to say, wherever it is.
+    let (of, clipped) = match privacy.unit {
+        Unit::Peer => ("", ""),
+        Unit::Document => (" for any one document", " document by document"),
+    };
+    let sum = match privacy.unit {
+        Unit::Peer => sum.to_owned(),
+        Unit::Document => format!(
+            "{sum}, in one step a round on at most {} of each peer's documents",
+            privacy.documents
+        ),
+    };
     match (privacy.epsilon, privacy.noise) {
         (Some(epsilon), _) => format!(
-            "{sum}, with noise for epsilon {} and delta {} in all rounds together, clipped at {}.",
+            "{sum}, with noise for epsilon {}{of} and delta {} in all rounds together, clipped{clipped} at {}.",
             number(epsilon),
             number(privacy.delta),
             number(privacy.clip)
         ),
         (None, Some(noise)) => format!(
-            "{sum}, with noise of at least {} times the clip norm of {} on each sum: as much if only the fewest honest ones stay who may, and more if more do.",
+            "{sum}, with noise of at least {} times the clip norm{of} of {} on each sum: as much if only the fewest honest ones stay who may, and more if more do.",
             number(noise),
             number(privacy.clip)
         ),

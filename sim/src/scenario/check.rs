@@ -1,6 +1,7 @@
 //! What fields say of each other.
 
-use covey_protocol::limits::{MAX_COHORT, MAX_COMPLETE_COHORT};
+use covey_privacy::ledger::Unit;
+use covey_protocol::limits::{MAX_COHORT, MAX_COMPLETE_COHORT, MAX_ENTRIES};
 
 use super::{Algorithm, Attack, Learner, Partition, Scenario, Topology};
 use crate::run_folder::MAX_LINES;
@@ -231,6 +232,18 @@ impl Found {
         let noise = scenario.privacy.epsilon.is_some() || scenario.privacy.noise.is_some();
         self.when(noise && scenario.training.weighted, &["training.weighted"], || {
             "training.weighted is true, and weights would need noise of their own, which is not simulated; leave it out, or privacy.epsilon and privacy.noise".to_owned()
+        });
+        let documents = scenario.privacy.unit == Unit::Document && sums(scenario);
+        self.when(documents && scenario.training.weighted, &["training.weighted", "privacy.unit"], || {
+            "training.weighted is true, and a weight tells of all documents of a peer, where privacy.unit is document; leave it out".to_owned()
+        });
+        let Learner::Surrogate { values, .. } = scenario.learner else { return };
+        let numbers = u64::from(values) * u64::from(scenario.privacy.documents);
+        self.when(documents && numbers > u64::from(MAX_ENTRIES), &["privacy.documents", "learner.values"], || {
+            format!(
+                "privacy.documents is {}, and gradients of so many with {values} values are {numbers} numbers of a peer; at most {MAX_ENTRIES} fit: lower it",
+                scenario.privacy.documents
+            )
         });
     }
 

@@ -1,5 +1,7 @@
 //! What a field is where nothing is said: together a small run that ends within seconds.
 
+use covey_privacy::ledger::Unit;
+
 use super::{
     Algorithm, Availability, Data, Dropout, Learner, Network, Partition, Privacy, Scenario, Search,
     Sum, Topology, Training,
@@ -91,7 +93,7 @@ impl Default for Sum {
 
 impl Default for Privacy {
     fn default() -> Self {
-        Self { epsilon: None, noise: None, delta: 1e-5, clip: 1.0 }
+        Self { epsilon: None, noise: None, unit: Unit::Peer, documents: 32, delta: 1e-5, clip: 1.0 }
     }
 }
 

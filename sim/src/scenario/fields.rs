@@ -1,5 +1,6 @@
 //! Every field of a scenario and what it may be; how a table is held against them.
 
+use covey_privacy::encode::MAX_UNITS;
 use covey_protocol::limits::{
     MAX_BATCH, MAX_ENTRIES, MAX_MEMBERS, MAX_ROUND_ATTEMPTS, MAX_ROUND_LENGTH_MS,
 };
@@ -115,6 +116,8 @@ pub const FIELDS: &[Field] = &[
     field("sum.upload_s", Rule::whole(1, MAX_PHASE_S)),
     field("privacy.epsilon", Rule::above(0.0, 1_000.0)).optional(),
     field("privacy.noise", Rule::above(0.0, 1_000.0)).optional(),
+    field("privacy.unit", Rule::Choice(&["peer", "document"])),
+    field("privacy.documents", Rule::whole(1, MAX_UNITS as u64)),
     field("privacy.delta", Rule::above(0.0, 0.01)),
     field("privacy.clip", Rule::above(0.0, 1e6)),
     field("network.latency_ms", Rule::range(0.0, HOUR_MS)),

@@ -22,6 +22,7 @@ pub use error::{Place, Problem, ScenarioError};
 pub use fields::{FIELDS, Field, MAX_EXAMPLES, MAX_PEERS, MAX_ROUNDS, MAX_TOPICS};
 pub use rule::Rule;
 
+use covey_privacy::ledger::Unit;
 use serde::{Deserialize, Serialize};
 
 /// A scenario. The same scenario gives the same results.
@@ -219,9 +220,15 @@ pub struct Privacy {
     /// Noise on a round's sum as a multiple of the clip norm, in place of `epsilon`: what the shares of the fewest honest survivors that there may be come to,
     /// and more where there are more of them.
     pub noise: Option<f64>,
+    /// What is hidden: all that a peer has, or each of its documents by itself (pairs of one document, or an observation of the surrogate). By document a round
+    /// is one step: gradients are clipped one by one, and `training.server_rate` says how far their mean moves the values; `epochs`, `steps`, `rate` and `mu` of
+    /// training say nothing then, and `batch` is the most pairs of a document. Where nothing is summed, this says nothing.
+    pub unit: Unit,
+    /// Most documents of a peer that count in a round, where each is hidden by itself.
+    pub documents: u32,
     /// Delta.
     pub delta: f64,
-    /// Longest update of a peer, in L2.
+    /// Longest update of a peer, or gradient of a document, in L2.
     pub clip: f64,
 }
 

@@ -16,7 +16,7 @@ pub(super) fn tamper(attack: Option<(Attack, f64)>, trained: &mut Trained) {
         // Poisoned in what it learns from, or does its harm in searches.
         Some((Attack::Poison | Attack::ForgeScores | Attack::Flood, _)) | None => return,
     };
-    trained.update.iter_mut().for_each(|value| *value *= factor as f32);
+    trained.update.scale(factor as f32);
 }
 
 /// How an adversary encodes it: as agreed, or for a clip norm `strength` times as long. The grid of that norm may be coarser, and its numbers are then taken

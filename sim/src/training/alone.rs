@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use covey_node::cancel::CancelFlag;
+use covey_node::rounds::Update;
 use covey_protocol::round::Checked;
 use covey_protocol::secagg::{Bounds, Parameters, Topology};
 use rayon::prelude::*;
@@ -151,6 +152,8 @@ fn step(
 ) -> Result<(), SimError> {
     let seed = derive_u64(seed, "train", peer as u64, round.into());
     let trained = learner.train(peer, plan, values.to_vec(), u32::MAX, seed)?;
-    values.iter_mut().zip(&trained.update).for_each(|(value, moved)| *value += moved);
+    // Its plan is for a peer, as nothing is summed.
+    let Update::Whole(update) = trained.update else { return Ok(()) };
+    values.iter_mut().zip(update).for_each(|(value, moved)| *value += moved);
     Ok(())
 }

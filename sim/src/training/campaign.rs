@@ -12,12 +12,14 @@ use covey_protocol::secagg::{Bounds, Parameters, Topology};
 
 use crate::SimError;
 use crate::learner::Learns;
-use crate::scenario::{self, Algorithm, Scenario, Training};
+use crate::scenario::{self, Algorithm, Scenario};
 
 /// Everybody shares with everybody up to so many.
 const MOST_COMPLETE: u32 = 100;
 /// Examples beyond which a peer counts no more, where they count.
 const EXAMPLES_CAP: u32 = 1_000;
+/// Tokens of a text that count.
+const TOKENS: u16 = 128;
 /// Least divisor of adaptive rules.
 const TAU: f64 = 1e-3;
 
@@ -42,17 +44,18 @@ pub(super) fn with(
 ) -> Result<Campaign, SimError> {
     let Scenario { training, sum, privacy, .. } = scenario;
     let noisy = privacy.epsilon.is_some() || privacy.noise.is_some();
+    let unit = unit(scenario);
     let seconds = |seconds: u32| seconds.saturating_mul(1_000);
     let mut campaign = Campaign {
         rounds: 1,
         attempts: sum.attempts,
         model: learner.model(),
         adapter: learner.adapter(),
-        learning: learning(training),
+        learning: learning(scenario),
         contribution: Contribution {
             clip: ClipNorm::new(privacy.clip).map_err(|error| SimError::bad(&error))?,
             noise: None,
-            unit: Unit::Peer,
+            unit,
             delta: Delta::new(privacy.delta).map_err(|error| SimError::bad(&error))?,
             rotate: false,
             weighting: match training.weighted {
@@ -60,7 +63,10 @@ pub(super) fn with(
                 false => Weighting::Uniform,
             },
             // A measure would cost noise of its own.
-            measures: if noisy { vec![] } else { vec![Measure::Clipped] },
+            measures: match unit {
+                Unit::Peer if !noisy => vec![Measure::Clipped],
+                Unit::Peer | Unit::Document => vec![],
+            },
         },
         sum: parameters,
         rule: rule(training.algorithm, training.server_rate),
@@ -120,16 +126,34 @@ pub(crate) fn parameters(scenario: &Scenario, peers: u32) -> Parameters {
     Parameters { topology, entries: 1, min_cohort, max_cohort: most, bounds }
 }
 
+/// What the rounds hide. Whoever trains alone is in nobody's sum, where there would be anything to hide.
+fn unit(scenario: &Scenario) -> Unit {
+    match scenario.training.algorithm {
+        Algorithm::Local | Algorithm::Central => Unit::Peer,
+        Algorithm::Average
+        | Algorithm::Momentum
+        | Algorithm::Adagrad
+        | Algorithm::Adam
+        | Algorithm::Yogi => scenario.privacy.unit,
+    }
+}
+
 /// How peers train.
-pub(super) fn learning(training: &Training) -> Learning {
+pub(super) fn learning(scenario: &Scenario) -> Learning {
+    let training = &scenario.training;
+    let batch = u16::try_from(training.batch).unwrap_or(u16::MAX);
+    if unit(scenario) == Unit::Document {
+        return Learning::by_document(scenario.privacy.documents, batch, TOKENS);
+    }
     Learning {
         epochs: u16::try_from(training.epochs).unwrap_or(u16::MAX),
-        batch: u16::try_from(training.batch).unwrap_or(u16::MAX),
+        batch,
         max_steps: training.steps,
         rate: training.rate,
         proximal: training.mu,
-        max_tokens: 128,
+        max_tokens: TOKENS,
         min_pairs: 2,
+        documents: 0,
     }
 }
 

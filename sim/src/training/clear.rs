@@ -19,7 +19,7 @@ use super::party::{Ground, NO_TIME, noise, time_to_train, trained};
 use super::{ABSENT, GAVE_UP, Note, Tell, adversary, campaign, cancelled, drawn, epsilon};
 use super::{event, hours_since, judge, judges, keys, measured, view};
 use crate::SimError;
-use crate::learner::Learns;
+use crate::learner::{Learns, most_steps};
 use crate::metrics::RoundMetric;
 use crate::scenario::Scenario;
 
@@ -187,7 +187,7 @@ fn part(
     }
     let most = match time_to_train(fate, left) {
         0 => return absent(NO_TIME.to_owned()),
-        most => most.min(plan.plan().learning.max_steps),
+        most => most.min(most_steps(&plan.plan().learning)),
     };
     let trained = match trained(ground, peer, fate, plan, values.to_vec(), most, round) {
         Ok(trained) => trained,
@@ -222,6 +222,6 @@ fn words(
     let encoding = Encoding::new(adversary::layout(fate.attack, plan.layout()));
     let encoding = encoding.map_err(|error| SimError::bad(&error))?;
     let mut rng = noise(ground.seed, peer, round, 0);
-    let encoded = encoding.encode(&trained.update, &trained.extras, &mut rng);
+    let encoded = trained.update.encode(&encoding, &trained.extras, &mut rng);
     Ok(encoded.map_err(|error| SimError::bad(&error))?.noised(&mut rng).into_words())
 }

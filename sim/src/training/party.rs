@@ -58,6 +58,7 @@ impl Ground {
                 colluders: 1,
                 security_bits: Bounds::default().security_bits,
             },
+            unit: scenario.privacy.unit,
             max_epsilon: None,
             delta: Delta::new(scenario.privacy.delta).map_err(|error| SimError::bad(&error))?,
             max_steps: u32::MAX,

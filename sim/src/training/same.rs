@@ -35,7 +35,7 @@ fn has_time(scenario: &Scenario, seed: u64, learner: &dyn Learns) -> bool {
     let messages = trip.saturating_mul(TRIPS.saturating_add(pieces));
     let window = Duration::from_secs(sum.window_s.into());
     let longest = (0..peers).zip(Nature::of_all(scenario, seed, peers)).map(|(peer, nature)| {
-        nature.step.saturating_mul(steps(learner.examples(peer), &learning(&scenario.training)))
+        nature.step.saturating_mul(steps(learner.examples(peer), &learning(scenario)))
     });
     let trains = FIRST + longest.max().unwrap_or_default() + messages;
     // A tenth of the window is for checking in.

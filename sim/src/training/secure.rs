@@ -229,7 +229,8 @@ impl<'a> Run<'a> {
         let mut most = Rho::ZERO;
         for peer in &self.peers {
             for standing in peer.kept.ledger.standings().ok()? {
-                if standing.account == Account::Peer && standing.spent.rho() > most {
+                // What is hidden has an account with a budget, and that alone.
+                if standing.budget.is_some() && standing.spent.rho() > most {
                     most = standing.spent.rho();
                 }
             }
@@ -279,7 +280,12 @@ fn budget(scenario: &Scenario, seed: u64, peer: &Peer) -> Result<(), SimError> {
     let epsilon = Epsilon::new(epsilon).map_err(|error| SimError::bad(&error))?;
     let delta = Delta::new(scenario.privacy.delta).map_err(|error| SimError::bad(&error))?;
     let collection = collection(seed, peer.number);
-    for account in [Account::Peer, Account::Collection { unit: Unit::Peer, collection }] {
+    let of = |unit| Account::Collection { unit, collection };
+    let accounts = match scenario.privacy.unit {
+        Unit::Peer => vec![Account::Peer, of(Unit::Peer)],
+        Unit::Document => vec![of(Unit::Document)],
+    };
+    for account in accounts {
         let budget = Budget::new(epsilon, delta);
         let set = peer.kept.ledger.set_budget(account, budget, peer.env.now());
         set.map_err(|error| SimError::bad(&error))?;

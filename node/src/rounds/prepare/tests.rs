@@ -38,11 +38,19 @@ fn pairs() -> Vec<Pair> {
     (0..THINGS.len()).map(pair).collect()
 }
 
+/// The update of a peer as a whole.
+fn whole(trained: &Trained) -> &[f32] {
+    match &trained.update {
+        Update::Whole(update) => update,
+        Update::Documents(_) => panic!("not by document"),
+    }
+}
+
 fn plan(model: &crate::models::ModelHandle, config: &AdapterConfig, start: Start) -> Checked {
     bent(model, config, start, |_| ())
 }
 
-fn bent(
+pub(in crate::rounds) fn bent(
     model: &crate::models::ModelHandle,
     config: &AdapterConfig,
     start: Start,
@@ -72,6 +80,7 @@ fn bent(
             proximal: 0.0,
             max_tokens: 16,
             min_pairs: 2,
+            documents: 0,
         },
         contribution: Contribution {
             clip: ClipNorm::new(100.0).expect("a norm"),
@@ -121,7 +130,7 @@ fn an_update_leads_where_the_pairs_are_told_apart_better() {
         let options = TrainOptions::default();
         learner.loss(values, &batch, &options.objective).expect("a loss")
     };
-    let moved: Vec<f32> = start.iter().zip(&trained.update).map(|(a, b)| a + b).collect();
+    let moved: Vec<f32> = start.iter().zip(whole(&trained)).map(|(a, b)| a + b).collect();
     let (before, after) = (loss(&start), loss(&moved));
     assert!(after < 0.9 * before, "the loss went from {before} to {after}");
 }
@@ -162,7 +171,7 @@ fn r15_with_noise_what_fails_on_texts_is_zeros_and_takes_as_long() {
         let (trained, plan) = learn(true, &steps);
         let trained = trained.expect("zeros");
         assert_eq!(trained.nothing, Some(why));
-        assert_eq!(trained.update, vec![0.0; plan.layout().dimension]);
+        assert_eq!(whole(&trained), vec![0.0; plan.layout().dimension]);
         assert_eq!(trained.extras, [0.0, 0.0]);
         assert_eq!(steps.get(), if over { 0 } else { 10 }, "as many as there are");
     }
@@ -195,6 +204,7 @@ fn r15_an_evaluation_with_noise_and_too_few_pairs_is_zeros() {
                 proximal: 0.0,
                 max_tokens,
                 min_pairs: if few { 1_000 } else { 2 },
+                documents: 0,
             };
             summed(plan, noise);
             plan.contribution.weighting = Weighting::Uniform;
@@ -206,7 +216,7 @@ fn r15_an_evaluation_with_noise_and_too_few_pairs_is_zeros() {
             (false, _) => assert_eq!(found.expect_err("too few").code, ErrorCode::NotFound),
             (true, true) => {
                 let zeros = found.expect("zeros");
-                assert_eq!((zeros.update.len(), zeros.extras), (0, vec![0.0; 3]));
+                assert_eq!((whole(&zeros).len(), &zeros.extras), (0, &vec![0.0; 3]));
                 assert!(zeros.nothing.is_some_and(|why| why.contains("too few")));
             }
             (true, false) => assert_eq!(found.expect("judges").nothing, None),

@@ -9,6 +9,8 @@ use crate::bench::svg::{Axis, Series};
 const STRAGGLERS: &str = "stragglers/mu";
 const NOISY: &str = "epsilon/peer";
 const NOISELESS: &str = "epsilon/none";
+const BY_DOCUMENT: &str = "epsilon-documents/document";
+const DOCUMENTS_NOISELESS: &str = "epsilon-documents/none";
 const SECURE: &str = "dropouts/secure";
 const CLEAR: &str = "dropouts/clear";
 const POISONING: &str = "poisoning/clip";
@@ -59,13 +61,17 @@ pub fn sweeps() -> Vec<Sweep> {
         let named = |of: &str| format!("{of}/{peers}");
         sweeps.push(sweep(&named(NOISELESS), "epsilon", &set, &["privacy.clip=0.5"]));
         sweeps.push(sweep(&named(NOISY), "epsilon", &set, &["privacy.epsilon=2,8,20"]));
+        let (none, documents) = (named(DOCUMENTS_NOISELESS), named(BY_DOCUMENT));
+        sweeps.push(sweep(&none, "epsilon-documents", &set, &["privacy.clip=1"]));
+        let epsilons = ["privacy.epsilon=2,8,20"];
+        sweeps.push(sweep(&documents, "epsilon-documents", &set, &epsilons));
     }
     sweeps
 }
 
 /// What came out, in plots and tables, with what was aimed at.
 pub fn sections(rows: &[Row]) -> Vec<Section> {
-    vec![stragglers(rows), epsilon(rows), dropouts(rows), poisoning(rows)]
+    vec![stragglers(rows), epsilon(rows), by_document(rows), dropouts(rows), poisoning(rows)]
 }
 
 fn stragglers(rows: &[Row]) -> Section {
@@ -102,13 +108,29 @@ fn stragglers(rows: &[Row]) -> Section {
 }
 
 fn epsilon(rows: &[Row]) -> Section {
-    let mut section = Section::new(
+    let section = Section::new(
         "epsilon",
         "Noise and cohorts",
         "Peers with twenty examples each learn a thousand numbers in ten rounds; epsilon is of all rounds, for everything that a peer has (unit `peer`, delta 1e-5). \
          The noise of a sum is the same however many take part, so a mean has the less of it the more they are. What is worse than -.5 is not in the plot.",
     );
-    let those: Vec<&Row> = rows.iter().filter(|row| row.sweep.starts_with("epsilon/")).collect();
+    noise_and_cohorts(section, rows, "epsilon", "")
+}
+
+fn by_document(rows: &[Row]) -> Section {
+    let section = Section::new(
+        "epsilon-documents",
+        "Noise and cohorts, by document",
+        "The same examples, each of which is a document: a round is one step, every document's gradient is clipped by itself, and the noise is made for one of them. Epsilon is of all rounds, for any one document (unit \
+         `document`, delta 1e-5); of all documents of a peer together, and what they have in common, nothing is promised. What is worse than -.5 is not in the plot.",
+    );
+    noise_and_cohorts(section, rows, "epsilon-documents", "by document: ")
+}
+
+/// How quality depends on epsilon and cohort in the sweeps of one scenario.
+fn noise_and_cohorts(mut section: Section, rows: &[Row], of: &str, prefix: &str) -> Section {
+    let within = |row: &&Row| row.sweep.strip_prefix(of).is_some_and(|it| it.starts_with('/'));
+    let those: Vec<&Row> = rows.iter().filter(within).collect();
     let none = by_peers(&those, "");
     let mut lines =
         vec![Series { name: "no noise".to_owned(), strong: true, points: none.clone() }];
@@ -132,15 +154,17 @@ fn epsilon(rows: &[Row]) -> Section {
         lines.push(Series { name, strong: false, points: seen.collect() });
         last = Some(points);
     }
-    section.plot("epsilon", &Axis { label: "peers", log: true }, &QUALITY, &lines);
+    section.plot(of, &Axis { label: "peers", log: true }, &QUALITY, &lines);
     section.table(&those, &[EPSILON]);
     if none.len() == COHORTS.len() {
-        let name =
-            "most that quality falls from a cohort to the next larger one, at the same epsilon";
-        section.goals.push(Goal::at_most(name.to_owned(), larger, 0.0));
-        let name =
-            "most that quality rises from an epsilon to the next smaller one, in the same cohort";
-        section.goals.push(Goal::at_most(name.to_owned(), stricter, 0.0));
+        let name = format!(
+            "{prefix}most that quality falls from a cohort to the next larger one, at the same epsilon"
+        );
+        section.goals.push(Goal::at_most(name, larger, 0.0));
+        let name = format!(
+            "{prefix}most that quality rises from an epsilon to the next smaller one, in the same cohort"
+        );
+        section.goals.push(Goal::at_most(name, stricter, 0.0));
     }
     section
 }
