@@ -28,7 +28,7 @@ Example: covey sim run quick
 ///
 /// SCENARIO is a file, or the name of one that is ready (`covey sim list`). The folder has the resolved scenario, every figure as
 /// JSON lines and CSV, event files for TensorBoard, and report.html with plots. Interrupted, it keeps what was measured, and the same
-/// command goes on from there.
+/// command with --out and that folder goes on from there.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Run {
@@ -102,9 +102,9 @@ impl Run {
             }
             Err(error) => {
                 folder.stop(timing).map_err(|error| unwritten(&error))?;
+                let path = path.display();
                 let hint = format!(
-                    "what was measured is in {}; the same command with --out goes on",
-                    path.display()
+                    "what was measured is in {path}; the same command with --out {path} goes on"
                 );
                 Err(failed(error).hint(hint))
             }

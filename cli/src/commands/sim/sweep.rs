@@ -30,7 +30,7 @@ const RETRIES: u32 = 3;
 
 /// Run a scenario for each combination of values
 ///
-/// Each trial is a process with a folder of its own in DIR/trials. The same command goes on with what is missing or has failed, and values can be
+/// Each trial is a process with a folder of its own in DIR/trials. The same command with --out DIR goes on with what is missing or has failed, and values can be
 /// added. DIR/sweep.csv and DIR/sweep.json have what all trials came to.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -115,9 +115,10 @@ impl Sweep {
         if self.trial.is_none() {
             gather(&folder, &trials, &came).map_err(failed)?;
         }
-        cancel
-            .check()
-            .map_err(|error| error.hint("the same command goes on with what is missing"))?;
+        cancel.check().map_err(|error| {
+            let folder = folder.path().display();
+            error.hint(format!("the same command with --out {folder} goes on with what is missing"))
+        })?;
         told(output, &folder, some, &came)
     }
 

@@ -78,7 +78,11 @@ fn page(rows: &[Row], missing: Option<&str>) -> String {
              without a name, which counts as memory only as far as it is mapped.\n";
     table(&mut text, rows, Part::Growth);
     text += "\n## A town\n\nGroups of fifty full nodes, of which some are away and some are replaced, ask each other for an hour (`covey sim list --show town`).\n";
-    table(&mut text, rows, Part::Town);
+    if rows.iter().any(|row| row.part == Part::Town) {
+        table(&mut text, rows, Part::Town);
+    } else {
+        text += "\nNot run yet.\n";
+    }
     if let Some(reason) = missing {
         put(&mut text, format_args!("\n## Not measured\n\n- flower: {reason}"));
     }
