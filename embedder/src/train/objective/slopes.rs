@@ -138,7 +138,7 @@ impl Units {
             let row = &mut rows[start..];
             let squared = back::dot(level, row, row);
             // What is no number stays none.
-            let own = !(squared < SHORTEST);
+            let own = squared >= SHORTEST || squared.is_nan();
             let divisor = if own { squared.sqrt() } else { SHORTEST.sqrt() };
             rows::scale(level, row, 1.0 / divisor);
             by.push((divisor, own));
