@@ -116,6 +116,23 @@ fn gradients_are_what_the_loss_does() {
     }
 }
 
+/// Whether a learner finds the loss and the gradient that another one does.
+fn learns_as(ours: &dyn Learner, theirs: &dyn Learner, batch: &Batch) {
+    let objective = Objective { temperature: 0.3, matryoshka: vec![3], ..Objective::default() };
+    let values = moved(ours);
+    let learnt = |learner: &dyn Learner| {
+        let mut gradient = vec![0.0; values.len()];
+        let loss = learner.gradient(&values, batch, &objective, &mut gradient).unwrap();
+        assert!((loss - learner.loss(&values, batch, &objective).unwrap()).abs() < 1e-6);
+        (loss, gradient)
+    };
+    let ((loss, found), (expected_loss, expected)) = (learnt(ours), learnt(theirs));
+    assert!((loss - expected_loss).abs() < 1e-5, "{loss}, not {expected_loss}");
+    let apart = update::norm(&update::difference(&found, &expected));
+    let whole = update::norm(&expected);
+    assert!(apart < 1e-4 * whole && whole > 0.01, "{apart} of {whole}");
+}
+
 #[test]
 fn passes_of_our_own_learn_what_the_tensor_library_does() {
     // Texts of many lengths, one without a word, and some that are in the batch more than once.
@@ -127,21 +144,9 @@ fn passes_of_our_own_learn_what_the_tensor_library_does() {
     let examples = all_of(&pairs, 0.0);
     let batch = first(&examples, pairs.len());
     assert!(batch.anchors.iter().any(|anchor| batch.columns.contains(anchor)), "a text twice");
-    let objective = Objective { temperature: 0.3, matryoshka: vec![3], ..Objective::default() };
     for config in [lora(false), lora(true)] {
         let (ours, theirs) = (bert(config.clone(), &examples), reference(config, &examples));
-        let values = moved(&ours);
-        let learnt = |learner: &BertLearner| {
-            let mut gradient = vec![0.0; values.len()];
-            let loss = learner.gradient(&values, &batch, &objective, &mut gradient).unwrap();
-            assert!((loss - learner.loss(&values, &batch, &objective).unwrap()).abs() < 1e-6);
-            (loss, gradient)
-        };
-        let ((loss, found), (expected_loss, expected)) = (learnt(&ours), learnt(&theirs));
-        assert!((loss - expected_loss).abs() < 1e-5, "{loss}, not {expected_loss}");
-        let apart = update::norm(&update::difference(&found, &expected));
-        let whole = update::norm(&expected);
-        assert!(apart < 1e-4 * whole && whole > 0.01, "{apart} of {whole}");
+        learns_as(&ours, &theirs, &batch);
         assert!(ours.bytes(&batch) < theirs.bytes(&batch));
     }
 }
@@ -150,22 +155,10 @@ fn passes_of_our_own_learn_what_the_tensor_library_does() {
 fn a_head_learns_what_the_tensor_library_does() {
     let examples = all_of(&pairs(), 0.0);
     let batch = first(&examples, 12);
-    let objective = Objective { temperature: 0.3, matryoshka: vec![3], ..Objective::default() };
     for (rank, token_weights) in [(None, false), (None, true), (Some(2), true)] {
         let ours = head(rank, token_weights, &examples);
         let theirs = head(rank, token_weights, &examples).on(crate::compute::Backend::cpu());
-        let values = moved(&ours);
-        let learnt = |learner: &StaticLearner| {
-            let mut gradient = vec![0.0; values.len()];
-            let loss = learner.gradient(&values, &batch, &objective, &mut gradient).unwrap();
-            assert!((loss - learner.loss(&values, &batch, &objective).unwrap()).abs() < 1e-6);
-            (loss, gradient)
-        };
-        let ((loss, found), (expected_loss, expected)) = (learnt(&ours), learnt(&theirs));
-        assert!((loss - expected_loss).abs() < 1e-5, "{loss}, not {expected_loss}");
-        let apart = update::norm(&update::difference(&found, &expected));
-        let whole = update::norm(&expected);
-        assert!(apart < 1e-4 * whole && whole > 0.01, "{apart} of {whole}");
+        learns_as(&ours, &theirs, &batch);
     }
 }
 
