@@ -17,6 +17,8 @@
 //! | survivors | [`client::Masked`] | [`server::Surviving`] |
 //! | unmasking | [`client::Agreed`] | [`server::Unmasking`] |
 //!
+//! [`Pool`] is neither: it is what a coordinator and its colluders can open between them, for tests and simulations.
+//!
 //! Start from [`Terms`], which both roles are made of; `examples/secure_sum.rs` has a whole sum. What clients send has no noise but what they
 //! added before: it has to be made for [`Parameters::sharers`] (N14 of docs/spec/noise.md), which [`round`](crate::round) sees to.
 
@@ -24,6 +26,7 @@ pub mod client;
 mod fault;
 mod keys;
 mod members;
+mod pool;
 mod seats;
 pub mod server;
 mod tails;
@@ -31,7 +34,9 @@ mod terms;
 mod thresholds;
 
 pub use fault::{Check, Culprit, Fault, Reason};
+pub use keys::Kind;
 pub use members::{Members, TooManyMembers};
+pub use pool::{Closed, Pool, Recovered};
 pub use seats::{Seat, SeatSet};
 pub use terms::{Bounds, Demands, Parameters, Terms, Topology};
 pub use thresholds::{Thresholds, Unreachable};

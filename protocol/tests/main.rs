@@ -19,6 +19,7 @@ mod secagg_attacks;
 mod secagg_audit;
 mod secagg_clients;
 mod secagg_neighbours;
+mod secagg_pool;
 mod secagg_private;
 mod secagg_round;
 mod secagg_vectors;

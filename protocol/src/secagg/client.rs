@@ -15,8 +15,9 @@ pub use agree::{Agreed, Masked};
 pub use choose::Choosing;
 pub use deal::Dealt;
 pub use enrol::Enrolled;
-pub use join::Joining;
+pub use join::{Drawn, Joining};
 pub use mask::{Masking, VectorLength};
 
+pub(super) use deal::{Held, unseal};
 pub(super) use enrol::signed;
 pub(super) use mask::{Sign, digest_of};

@@ -2,24 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use covey_crypto::{Digest, MaskStream, RoundSecret, Share, open};
+use covey_crypto::{Digest, MaskStream, RoundPublic, RoundSecret, Share, open};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::agree::Masked;
 use super::enrol::{Own, Peer};
 use super::mask::{Masking, Sign};
+use crate::ids::NodeId;
 use crate::secagg::Seat;
 use crate::secagg::fault::{Check, Culprit, Fault};
-use crate::secagg::keys::{Kind, commitment, share_digest};
-use crate::wire::v1::secagg::{Delivery, Inbox};
+use crate::secagg::keys::{Kind, Transcript, commitment, share_digest};
+use crate::wire::v1::secagg::{Delivery, Inbox, SealedShares};
 
 /// A dealer's two shares that this client holds. Only one of them is ever opened.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Held {
-    pub(super) dealer: Seat,
-    pub(super) self_share: Share,
-    pub(super) pair_share: Share,
+pub(in crate::secagg) struct Held {
+    pub(in crate::secagg) dealer: Seat,
+    pub(in crate::secagg) self_share: Share,
+    pub(in crate::secagg) pair_share: Share,
 }
 
 impl Held {
@@ -118,27 +119,38 @@ impl Dealt {
         let Own { transcript, seat, seal, .. } = &self.own;
         let from = delivery.shares.seat;
         let peer = self.peers.get(&from).ok_or(Fault::coordinator(Check::Delivery))?;
-        let unopened = Fault::new(Check::SealedShare, Culprit::Either(peer.client));
         let shared = match self.agreed.get(&from) {
             Some(shared) => shared.clone(),
             None => seal.agree(&peer.seal),
         };
-        let key = transcript.share_key(&shared, from, *seat);
-        let committed = &delivery.shares.commitment;
-        let context = transcript.share_context((from, *seat), &delivery.self_key, committed);
-        let both = open(&key, context.as_bytes(), &delivery.shares.sealed).map_err(|_| unopened)?;
-        let shares = both.split_first_chunk::<32>().and_then(|(self_share, rest)| {
-            let pair_share = <[u8; 32]>::try_from(rest).ok()?;
-            Some((Share::from_bytes(*self_share)?, Share::from_bytes(pair_share)?))
-        });
-        let (self_share, pair_share) =
-            shares.ok_or(Fault::client(peer.client, Check::SealedShare))?;
-        let held = Held { dealer: from, self_share, pair_share };
-        let (self_digest, pair_digest) = held.digests();
-        if commitment(&self_digest, &pair_digest) == *committed {
-            Ok(held)
-        } else {
-            Err(Fault::client(peer.client, Check::Commitment))
-        }
+        let route = (from, *seat);
+        unseal(transcript, &shared, route, peer.client, (&delivery.self_key, &delivery.shares))
+    }
+}
+
+/// The shares that `client`, at the first seat, sealed to the second one, by what the two agreed on; its self key and what it committed to are sealed in.
+pub(in crate::secagg) fn unseal(
+    transcript: &Transcript,
+    shared: &[u8; 32],
+    (from, to): (Seat, Seat),
+    client: NodeId,
+    (self_key, shares): (&RoundPublic, &SealedShares),
+) -> Result<Held, Fault> {
+    let SealedShares { commitment: committed, sealed, .. } = shares;
+    let unopened = Fault::new(Check::SealedShare, Culprit::Either(client));
+    let key = transcript.share_key(shared, from, to);
+    let context = transcript.share_context((from, to), self_key, committed);
+    let both = open(&key, context.as_bytes(), sealed).map_err(|_| unopened)?;
+    let shares = both.split_first_chunk::<32>().and_then(|(self_share, rest)| {
+        let pair_share = <[u8; 32]>::try_from(rest).ok()?;
+        Some((Share::from_bytes(*self_share)?, Share::from_bytes(pair_share)?))
+    });
+    let (self_share, pair_share) = shares.ok_or(Fault::client(client, Check::SealedShare))?;
+    let held = Held { dealer: from, self_share, pair_share };
+    let (self_digest, pair_digest) = held.digests();
+    if commitment(&self_digest, &pair_digest) == *committed {
+        Ok(held)
+    } else {
+        Err(Fault::client(client, Check::Commitment))
     }
 }

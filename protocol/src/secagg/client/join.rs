@@ -15,6 +15,22 @@ use crate::secagg::keys::{KEYS, ROSTER, Transcript};
 use crate::secagg::{Demands, Members, Parameters, Seat, SeatSet, Terms, Thresholds, Topology};
 use crate::wire::v1::secagg::{Advertisement, Choice, Place, Roster, RosterHead};
 
+/// The secrets behind a client's two keys of a round: what it draws first.
+#[derive(Debug)]
+pub struct Drawn {
+    /// What shares for it are opened with.
+    pub seal: RoundSecret,
+    /// What masks of pairs come from.
+    pub mask: RoundSecret,
+}
+
+impl Drawn {
+    /// Draws them. The same generator gives the same ones, which is how one who simulates a client knows them, too.
+    pub fn draw(rng: &mut impl CryptoRng) -> Self {
+        Self { seal: RoundSecret::draw(rng), mask: RoundSecret::draw(rng) }
+    }
+}
+
 /// A client that has made its keys and waits for the cohort.
 #[derive(Debug)]
 pub struct Joining {
@@ -48,7 +64,7 @@ impl Joining {
         let seat = seat.filter(|_| members.digest() == terms.members);
         let seat = seat.ok_or(Fault::coordinator(Check::Eligible))?;
         let digest = terms.digest();
-        let (seal, mask) = (RoundSecret::draw(rng), RoundSecret::draw(rng));
+        let Drawn { seal, mask } = Drawn::draw(rng);
         let advertisement = Advertisement::sign(&digest, identity, &seal, &mask);
         let joining = Self {
             terms: digest,
