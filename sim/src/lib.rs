@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod corpus;
+pub mod crooked;
 pub mod data;
 mod draw;
 mod hour;

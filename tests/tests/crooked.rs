@@ -80,6 +80,7 @@ fn nobody_gives_anything_to_a_coordinator_that_lies() {
         assert_eq!(saw.dealt.len(), if masked { 5 } else { 0 }, "{lie:?}: {saw:?}");
         assert_eq!(saw.sent.len(), if masked { 5 } else { 0 }, "{lie:?}: {saw:?}");
         assert!(saw.opened.is_empty(), "{lie:?}: {saw:?}");
+        assert!(crooked.exposed().is_empty(), "{lie:?}");
     }
     // The same members give their part to the same coordinator once it does not lie.
     crooked.begin(Lie::None);
@@ -91,6 +92,7 @@ fn nobody_gives_anything_to_a_coordinator_that_lies() {
     assert_eq!(saw.sent.len(), 5, "{saw:?}");
     // These phases end with the last that is needed: who is later than that is not waited for.
     assert!(saw.agreed.len() >= 4 && saw.opened.len() >= 3, "{saw:?}");
+    assert!(crooked.exposed().is_empty());
 
     // Whatever others have planned meanwhile, nothing of its plans is forgotten.
     ada_begins(&members[0]);

@@ -1,8 +1,8 @@
 //! Messages that a coordinator signs though they are not what happened (docs/spec/secagg.md says what is signed).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use covey_crypto::{Digest, MerkleTree, SecretKey};
+use covey_crypto::{Digest, MerkleTree, SecretKey, Signature};
 use covey_protocol::ids::NodeId;
 use covey_protocol::round::{Plan, SignedPlan};
 use covey_protocol::secagg::{Members, SeatSet};
@@ -11,14 +11,14 @@ use covey_protocol::wire::v1::secagg::{Advertisement, Roster, RosterHead, Surviv
 
 /// Signs anything with a coordinator's key.
 pub(super) struct Forger {
-    key: SecretKey,
+    key: Arc<SecretKey>,
     members: Members,
     /// The transcript so far, once known: of the cohort, and then of the dealers.
     transcript: Mutex<(Digest, Digest)>,
 }
 
 impl Forger {
-    pub(super) fn new(key: SecretKey, members: Members) -> Self {
+    pub(super) fn new(key: Arc<SecretKey>, members: Members) -> Self {
         Self { key, members, transcript: Mutex::new((Digest::ZERO, Digest::ZERO)) }
     }
 
@@ -58,11 +58,20 @@ impl Forger {
         let seat = self.members.seat(who).expect("a member");
         let mut set = SeatSet::new(self.members.len());
         set.extend(all.iter().filter(|it| *it != seat));
-        let known = self.transcript.lock().unwrap_or_else(PoisonError::into_inner);
-        let digest = Digest::of("covey/secagg/v1/set", &[&encode(&set)]);
-        let signed = [*known.1.as_bytes(), *digest.as_bytes()].concat();
-        let signature = self.key.sign("covey/secagg/v1/survivors", &signed);
+        let signature = self.key.sign("covey/secagg/v1/survivors", &self.of_survivors(&set));
         Survivors { set, signature }
+    }
+
+    /// The agreement of somebody who lends its key to these survivors.
+    pub(super) fn agreement(&self, set: &SeatSet, of: &SecretKey) -> Signature {
+        of.sign("covey/secagg/v1/agreement", &self.of_survivors(set))
+    }
+
+    /// What signatures on a set of survivors are made of.
+    fn of_survivors(&self, set: &SeatSet) -> Vec<u8> {
+        let known = self.transcript.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = Digest::of("covey/secagg/v1/set", &[&encode(set)]);
+        [*known.1.as_bytes(), *digest.as_bytes()].concat()
     }
 }
 
