@@ -56,6 +56,29 @@ pub struct RoundMetric {
     /// Share of what honest peers alone have gained by then that an attack has undone, where the scenario has one and there was something to gain. Below 0 where
     /// it did good, above 1 where things are worse than before the first round.
     pub attack: Option<f64>,
+    /// How many peers that do not collude went no further in it because a check failed, by its number.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, u32>,
+    /// How many of them opened shares for a coordinator that lied to them; nothing where it does not lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened: Option<u32>,
+    /// How many of their updates the coordinator could open by itself, with all that it and its colluders know; nothing where it neither lies nor anybody
+    /// colludes with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposed: Option<u32>,
+}
+
+impl RoundMetric {
+    /// How many peers refused, whatever check it was.
+    pub fn refusals(&self) -> u32 {
+        self.refused.values().sum()
+    }
+
+    /// How many refused for which check, as in `A6 1, A7 18`; nothing where nobody did.
+    pub fn refused_text(&self) -> Option<String> {
+        let each = self.refused.iter().map(|(check, peers)| format!("{check} {peers}"));
+        (!self.refused.is_empty()).then(|| each.collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// What an hour of questions came to.

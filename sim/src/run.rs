@@ -9,7 +9,7 @@ use covey_node::models::{Models, OneModel};
 use crate::data::{Dataset, Labels, deal};
 use crate::learner::{EmbedderTask, Learns, Part, Surrogate};
 use crate::metrics::{Event, Metric, RoundMetric};
-use crate::scenario::{Attack, Learner, Scenario};
+use crate::scenario::{Attack, Coordinator, Learner, Scenario};
 use crate::{SimError, searching, training};
 
 /// What a run tells while it goes on.
@@ -81,13 +81,14 @@ fn reference(
 ) -> Result<Vec<Option<f64>>, SimError> {
     let harms = |attack| match attack {
         Attack::Scale | Attack::SignFlip | Attack::Garbage | Attack::Poison => true,
-        Attack::ForgeScores | Attack::Flood => false,
+        Attack::ForgeScores | Attack::Flood | Attack::Collude => false,
     };
     if !scenario.adversaries.iter().any(|it| harms(it.attack)) {
         return Ok(Vec::new());
     }
     let mut honest = scenario.clone();
     honest.adversaries.clear();
+    honest.coordinator = Coordinator::default();
     let task = learner(&honest, seed)?;
     honest.sum.secure &= !training::is_same_in_the_clear(&honest, seed, &*task);
     let mut quality = Vec::new();

@@ -195,7 +195,7 @@ async fn check_in<P: Party>(
     attempt: u32,
     members: &Members,
 ) -> Result<Participant, ApiError> {
-    let (key, mut rng) = (party.key(), party.env().fork_rng());
+    let (key, mut rng) = (party.key(), party.keys());
     let (plan, members, limits) = (plan.clone(), members.clone(), *party.limits());
     let joined = party
         .env()

@@ -12,6 +12,7 @@ use covey_protocol::ids::{Epoch, GroupId, NodeId};
 use covey_protocol::round::{Checked, Company, Limits};
 use covey_protocol::secagg::Members;
 use covey_protocol::wire::v1::round::{Over, RoundAnswer, RoundAsk};
+use rand_chacha::ChaCha20Rng;
 
 use super::{Kept, Trained};
 use crate::api::ApiError;
@@ -73,6 +74,11 @@ pub trait Party: Sync {
     /// # Errors
     /// If that cannot be told.
     fn sources(&self) -> Result<Vec<CollectionKey>, ApiError>;
+
+    /// The generator for the keys of one attempt.
+    fn keys(&self) -> ChaCha20Rng {
+        self.env().fork_rng()
+    }
 
     /// The generator for the rounding and noise of one update, which is masked for the attempt with these terms.
     fn noise(&self, terms: &Digest) -> Self::Noise;

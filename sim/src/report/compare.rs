@@ -128,6 +128,8 @@ fn results(summaries: &[Summary]) -> Vec<(String, Vec<String>)> {
         ("loss", "loss", with(number)),
         ("epsilon", "epsilon", mean(number)),
         ("attack", "attack", with(share)),
+        ("refused", "refused", mean(number)),
+        ("exposed", "exposed", mean(number)),
         ("failed_rounds", "failed rounds", mean(number)),
         ("survived", "in the sum", mean(share)),
         ("up_per_peer_bytes", "sent by a peer", mean(bytes)),

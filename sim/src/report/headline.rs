@@ -5,7 +5,7 @@ use covey_privacy::ledger::Unit;
 use super::figure::Figure;
 use super::numbers::{bytes, figure, millis, number, seconds, share};
 use super::summary::{RoundsSummary, SearchSummary, Summary};
-use crate::scenario::{Adversary, Algorithm, Attack, Learner, Partition, Scenario};
+use crate::scenario::{Adversary, Algorithm, Attack, Learner, Lies, Partition, Scenario};
 
 /// What the scenario is, a sentence for each part of it that matters.
 pub(super) fn what(scenario: &Scenario) -> Vec<String> {
@@ -24,6 +24,7 @@ pub(super) fn what(scenario: &Scenario) -> Vec<String> {
         ));
     }
     said.extend(scenario.adversaries.iter().map(|of| adversary(of, &scenario.learner)));
+    said.extend(lie(scenario.coordinator.lies).map(|lie| format!("The coordinator {lie}.")));
     said
 }
 
@@ -123,8 +124,21 @@ fn adversary(of: &Adversary, learner: &Learner) -> String {
             format!("answer questions with ads that claim a score of {strength}")
         }
         Attack::Flood => format!("ask {strength} times as many questions"),
+        Attack::Collude => "pool what they know with the coordinator".to_owned(),
     };
     format!("{} of the peers {what}.", share(of.share))
+}
+
+/// What a coordinator does that lies.
+const fn lie(lies: Lies) -> Option<&'static str> {
+    match lies {
+        Lies::None => None,
+        Lies::SwappedKeys => Some("puts keys of its own in the place of a peer's"),
+        Lies::TwoSets => Some("tells different peers of different survivors"),
+        Lies::TwoModels => Some("has peers train different models"),
+        Lies::SmallCohort => Some("tells each peer that there are two of them"),
+        Lies::Replay => Some("announces the first plan again, from the third round on"),
+    }
 }
 
 /// What came out.
@@ -193,6 +207,27 @@ fn of_rounds(of: &RoundsSummary, said: &mut Vec<String>) {
             "The attack has undone {} of what honest peers alone gain.",
             figure(&attack, share)
         ));
+    }
+    if !of.refused_by.is_empty() {
+        let each = of.refused_by.iter();
+        let each = each.map(|(check, peers)| format!("{check} {}", number(peers.mean)));
+        let each = each.collect::<Vec<_>>().join(", ");
+        said.push(format!("Times that a check had a peer refuse to go on: {each}."));
+    }
+    if let Some(opened) = of.opened.filter(|opened| opened.mean > 0.0) {
+        said.push(format!(
+            "Times that a peer opened shares for the coordinator while it lied: {}.",
+            figure(&opened, number)
+        ));
+    }
+    if let Some(exposed) = of.exposed {
+        said.push(match exposed.mean > 0.0 {
+            true => format!(
+                "By all that it and those who collude with it know, the coordinator could open {} updates of honest peers.",
+                figure(&exposed, number)
+            ),
+            false => "The coordinator could open no honest peer's update, by all that it and those who collude with it know.".to_owned(),
+        });
     }
 }
 

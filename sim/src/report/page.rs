@@ -84,7 +84,7 @@ type Column<T> = (&'static str, fn(&T) -> Option<String>);
 
 fn last_round(measured: &Measured<'_>) -> String {
     let Some(last) = measured.last_round() else { return String::new() };
-    let columns: [Column<RoundMetric>; 15] = [
+    let columns: [Column<RoundMetric>; 18] = [
         ("seed", |of| Some(of.seed.to_string())),
         ("came to", |of| Some(of.failed.clone().unwrap_or_else(|| "a sum".into()))),
         ("attempts", |of| (of.attempts > 0).then(|| of.attempts.to_string())),
@@ -99,6 +99,9 @@ fn last_round(measured: &Measured<'_>) -> String {
         ("sent", |of| (of.up_bytes > 0).then(|| bytes(of.up_bytes as f64))),
         ("received", |of| (of.down_bytes > 0).then(|| bytes(of.down_bytes as f64))),
         ("attack", |of| of.attack.map(share)),
+        ("refused", RoundMetric::refused_text),
+        ("opened shares", |of| of.opened.map(|many| many.to_string())),
+        ("exposed", |of| of.exposed.map(|many| many.to_string())),
         ("at", |of| Some(seconds(of.at_s))),
     ];
     let lines: Vec<&RoundMetric> = measured.rounds().filter(|of| of.round == last).collect();

@@ -21,6 +21,8 @@ pub(super) fn plots(measured: &Measured<'_>) -> Vec<Chart> {
         loss(measured),
         epsilon(measured),
         attack(measured),
+        refused(measured),
+        exposed(measured),
         participants(measured),
         phases(measured),
         bytes_per_peer(measured),
@@ -85,6 +87,33 @@ fn attack(measured: &Measured<'_>) -> Option<Chart> {
     let y = Axis::counted("success", share);
     over_rounds("How far the attack got", y, measured, |of| of.attack.map(|it| it.clamp(0.0, 1.0)))
         .map(|chart| chart.note("Of what honest peers alone gain, the share that is undone."))
+}
+
+fn refused(measured: &Measured<'_>) -> Option<Chart> {
+    let checks: BTreeSet<&str> =
+        measured.rounds().flat_map(|of| of.refused.keys().map(String::as_str)).collect();
+    let series = checks.iter().map(|check| {
+        measured.by_round(|of| {
+            let peers = of.refused.get(*check).copied().unwrap_or_default();
+            (of.round > 0).then(|| f64::from(peers))
+        })
+    });
+    let columns = stacked(series.collect());
+    let names = checks.iter().map(|check| (*check).to_owned()).collect();
+    let y = Axis::counted("peers", number);
+    stack("Peers that refused, by check", ROUND, y, &Stack { names, columns }).map(|chart| {
+        chart.note(
+            "Numbers of checks are those of the specifications: A of the secure sum, R of rounds.",
+        )
+    })
+}
+
+fn exposed(measured: &Measured<'_>) -> Option<Chart> {
+    let y = Axis::counted("peers", number);
+    over_rounds("Updates that the coordinator could open", y, measured, |of| {
+        of.exposed.map(f64::from)
+    })
+    .map(|chart| chart.note("Of honest peers, by all that it and those who collude with it know."))
 }
 
 fn participants(measured: &Measured<'_>) -> Option<Chart> {

@@ -1,5 +1,7 @@
 //! A run in a few figures, for programs that compare many.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use super::figure::Figure;
@@ -46,6 +48,18 @@ pub struct RoundsSummary {
     pub epsilon: Option<Figure>,
     /// Share of what honest peers alone gained that an attack has undone, when it was last measured.
     pub attack: Option<Figure>,
+    /// Times that a check had an honest peer go no further; absent where there was no cause.
+    #[serde(default)]
+    pub refused: Option<Figure>,
+    /// The same by the check's number.
+    #[serde(default)]
+    pub refused_by: BTreeMap<String, Figure>,
+    /// Times that one opened shares for a coordinator that lied.
+    #[serde(default)]
+    pub opened: Option<Figure>,
+    /// Updates of honest peers that a coordinator which lies or has colluders could open, in all rounds.
+    #[serde(default)]
+    pub exposed: Option<Figure>,
     /// Share of those who checked in whose vectors were summed, in rounds that came to something.
     pub survived: Option<Figure>,
     /// Bytes that a peer sent in all rounds, on average over all peers of the scenario.
@@ -117,6 +131,9 @@ impl Summary {
                 ("loss", of.loss),
                 ("epsilon", of.epsilon),
                 ("attack", of.attack),
+                ("refused", of.refused),
+                ("opened", of.opened),
+                ("exposed", of.exposed),
                 ("survived", of.survived),
                 ("up_per_peer_bytes", of.up_per_peer_bytes),
                 ("down_per_peer_bytes", of.down_per_peer_bytes),
@@ -159,6 +176,12 @@ impl RoundsSummary {
                 rounds.map(value).max().map(|most| most as f64)
             }
         };
+        let all = |value: fn(&RoundMetric) -> Option<u32>| {
+            move |rounds: &mut dyn DoubleEndedIterator<Item = &RoundMetric>| {
+                let values = rounds.filter_map(value).map(f64::from);
+                values.fold(None, |sum: Option<f64>, value| Some(sum.unwrap_or_default() + value))
+            }
+        };
         Some(Self {
             done: measured.rounds_done()?,
             failed: measured.per_seed(sum(|of| if of.failed.is_some() { 1.0 } else { 0.0 })),
@@ -169,6 +192,10 @@ impl RoundsSummary {
             loss: measured.last(|of| of.loss),
             epsilon: measured.last(|of| of.epsilon),
             attack: measured.last(|of| of.attack),
+            refused: measured.per_seed(refused),
+            refused_by: refused_by(measured),
+            opened: measured.per_seed(all(|of| of.opened)),
+            exposed: measured.per_seed(all(|of| of.exposed)),
             survived: measured.per_seed(survived),
             up_per_peer_bytes: measured
                 .per_seed(|rounds| Some(rounds.map(|of| of.up_bytes as f64).sum::<f64>() / peers)),
@@ -181,6 +208,22 @@ impl RoundsSummary {
             virtual_s: measured.last(|of| Some(of.at_s)),
         })
     }
+}
+
+/// None where nobody refused or was lied to.
+fn refused(rounds: &mut dyn DoubleEndedIterator<Item = &RoundMetric>) -> Option<f64> {
+    let (sum, cause) = rounds
+        .fold((0, false), |(sum, cause), of| (sum + of.refusals(), cause || of.exposed.is_some()));
+    (sum > 0 || cause).then(|| f64::from(sum))
+}
+
+fn refused_by(measured: &Measured<'_>) -> BTreeMap<String, Figure> {
+    let checks: BTreeSet<&String> = measured.rounds().flat_map(|of| of.refused.keys()).collect();
+    let times = |check: &String| {
+        let of = |round: &RoundMetric| round.refused.get(check).copied().unwrap_or_default();
+        measured.per_seed(|rounds| Some(rounds.map(|round| f64::from(of(round))).sum()))
+    };
+    checks.into_iter().filter_map(|check| Some((check.clone(), times(check)?))).collect()
 }
 
 fn survived(rounds: &mut dyn DoubleEndedIterator<Item = &RoundMetric>) -> Option<f64> {

@@ -108,6 +108,45 @@ fn questions_have_plots_of_their_own() {
 }
 
 #[test]
+fn who_refused_is_told_by_check_and_what_opens_with_it() {
+    let round = |round: u32, exposed: u32| {
+        let lied = round > 0;
+        let refused = [("A6", 1), ("A7", 8)].map(|(check, peers)| (check.to_owned(), peers));
+        Metric::Round(RoundMetric {
+            round,
+            refused: if lied { refused.into() } else { Default::default() },
+            opened: lied.then_some(0),
+            exposed: lied.then_some(exposed),
+            ..RoundMetric::default()
+        })
+    };
+    let text =
+        "[coordinator]\nlies = \"two-sets\"\n[[adversaries]]\nattack = \"collude\"\nshare = 0.1\n";
+    let lied_to = run(text, vec![round(0, 0), round(1, 0), round(2, 0)]);
+    let page = page_of(&lied_to);
+    for said in [
+        "10% of the peers pool what they know with the coordinator.",
+        "The coordinator tells different peers of different survivors.",
+        "Times that a check had a peer refuse to go on: A6 2, A7 16.",
+        "The coordinator could open no honest peer&#39;s update",
+        "<figcaption>Peers that refused, by check</figcaption>",
+        "<figcaption>Updates that the coordinator could open</figcaption>",
+        "A7, round 2: 8",
+        "<td>A6 1, A7 8</td>",
+    ] {
+        assert!(page.contains(said), "{said} is missing: {page}");
+    }
+    let exposed = run(text, vec![round(0, 0), round(1, 1), round(2, 1)]);
+    let said = "the coordinator could open 2 updates of honest peers.";
+    assert!(page_of(&exposed).contains(said));
+    let compared = compare(&[lied_to, exposed]).text;
+    assert!(compared.contains("refused") && compared.contains("exposed"), "{compared}");
+    // Where nobody lies or colludes there is nothing of it.
+    let page = page_of(&run(LEARNING, rounds(0.1)));
+    assert!(!page.contains("refuse") && !page.contains("could open"), "{page}");
+}
+
+#[test]
 fn long_runs_make_no_long_pages() {
     let round = |round| {
         let phases_s = [("training".to_owned(), 1.0)].into();

@@ -29,6 +29,9 @@ pub(super) fn rounds(measured: &Measured<'_>) -> Option<Vec<u8>> {
         "most_up_bytes",
         "most_down_bytes",
         "attack",
+        "refused",
+        "opened",
+        "exposed",
     ];
     let head = head.map(str::to_owned).into_iter();
     let head = head.chain(phases.iter().map(|phase| format!("{phase}_s")));
@@ -52,6 +55,9 @@ pub(super) fn rounds(measured: &Measured<'_>) -> Option<Vec<u8>> {
             of.most_up_bytes.to_string(),
             of.most_down_bytes.to_string(),
             or_empty(of.attack),
+            of.refused_text().unwrap_or_default(),
+            of.opened.map(|many| many.to_string()).unwrap_or_default(),
+            of.exposed.map(|many| many.to_string()).unwrap_or_default(),
         ];
         let took = phases.iter().map(|phase| or_empty(of.phases_s.get(*phase).copied()));
         fields.into_iter().chain(took).collect()

@@ -3,9 +3,9 @@
 use covey_privacy::ledger::Unit;
 use covey_protocol::limits::{MAX_COHORT, MAX_COMPLETE_COHORT, MAX_ENTRIES};
 
-use super::{Algorithm, Attack, Learner, Partition, Scenario, Topology};
+use super::{Algorithm, Attack, Learner, Lies, Partition, Scenario, Topology};
 use crate::run_folder::MAX_LINES;
-use crate::training::parameters;
+use crate::training::{FIRST_REPLAYED, is_sparse, parameters};
 
 /// Most numbers that all participants of a round send together.
 const MAX_SENT: u64 = 4_000_000_000;
@@ -24,6 +24,8 @@ const LEAST_HONEST: u32 = 2;
 const MAX_SHARES: u64 = 10_000_000;
 /// Largest share of peers that are adversaries.
 const MAX_ADVERSARIES: f64 = 0.5;
+/// Most numbers of all masked vectors of a round that a coordinator keeps to open what it can.
+const MAX_POOLED: u64 = 250_000_000;
 /// Sums of shares that people write with a few digits are right to this.
 const TINY: f64 = 1e-9;
 
@@ -45,6 +47,7 @@ pub(super) fn contradictions(scenario: &Scenario) -> Vec<Contradiction> {
     found.network(scenario);
     found.searches(scenario);
     found.adversaries(scenario);
+    found.betrayal(scenario);
     if found.0.is_empty() {
         found.sum(scenario);
     }
@@ -309,6 +312,63 @@ impl Found {
                 )
             });
         }
+    }
+}
+
+impl Found {
+    /// A coordinator that lies, or peers that collude with it.
+    fn betrayal(&mut self, scenario: &Scenario) {
+        let lies = scenario.coordinator.lies;
+        let (fields, what): (&'static [&'static str], String) = match lies {
+            Lies::None if !colludes(scenario) => return,
+            Lies::None => (&["adversaries"], "adversaries collude with the coordinator".to_owned()),
+            Lies::SwappedKeys
+            | Lies::TwoSets
+            | Lies::TwoModels
+            | Lies::SmallCohort
+            | Lies::Replay => {
+                (&["coordinator.lies"], format!("coordinator.lies is {}", name(lies)))
+            }
+        };
+        if !sums(scenario) {
+            return self.when(true, fields, || {
+                format!("{what}, and nothing is summed: set training.rounds and an algorithm that sums, or leave it out")
+            });
+        }
+        self.when(!scenario.sum.secure, fields, || {
+            format!("{what}, and sum.secure is false: words that are added in the clear hide nothing from anybody; set sum.secure to true")
+        });
+        let complete = matches!(lies, Lies::None | Lies::Replay);
+        self.when(!complete && is_sparse(scenario, scenario.peers), fields, || {
+            format!("{what}, which is told to participants who all know each other; take at most 100 of them, or set sum.topology to complete")
+        });
+        let rounds = scenario.training.rounds;
+        self.when(lies == Lies::Replay && rounds < FIRST_REPLAYED, &["training.rounds", "coordinator.lies"], || {
+            format!("training.rounds is {rounds}, and a plan is replayed from round {FIRST_REPLAYED} on; raise it")
+        });
+        let Learner::Surrogate { values, .. } = scenario.learner else { return };
+        let sent = u64::from(values) * u64::from(participants(scenario));
+        let kept = sent.saturating_mul(scenario.sum.attempts.into());
+        self.when(kept > MAX_POOLED, &["learner.values", "training.cohort", "peers", "coordinator.lies"], || {
+            format!("{what}, and it keeps the {kept} numbers of all attempts at a round to see what it can open; at most {MAX_POOLED} fit: lower learner.values or sum.attempts")
+        });
+    }
+}
+
+/// Whether some collude with the coordinator.
+fn colludes(scenario: &Scenario) -> bool {
+    scenario.adversaries.iter().any(|it| it.attack == Attack::Collude && it.share > 0.0)
+}
+
+/// A lie as scenarios call it.
+const fn name(lies: Lies) -> &'static str {
+    match lies {
+        Lies::None => "none",
+        Lies::SwappedKeys => "swapped-keys",
+        Lies::TwoSets => "two-sets",
+        Lies::TwoModels => "two-models",
+        Lies::SmallCohort => "small-cohort",
+        Lies::Replay => "replay",
     }
 }
 

@@ -3,8 +3,8 @@
 use covey_privacy::ledger::Unit;
 
 use super::{
-    Algorithm, Availability, Data, Dropout, Learner, Network, Partition, Privacy, Scenario, Search,
-    Sum, Topology, Training,
+    Algorithm, Availability, Coordinator, Data, Dropout, Learner, Network, Partition, Privacy,
+    Scenario, Search, Sum, Topology, Training,
 };
 
 impl Default for Scenario {
@@ -24,6 +24,7 @@ impl Default for Scenario {
             network: Network::default(),
             availability: Availability::default(),
             adversaries: Vec::new(),
+            coordinator: Coordinator::default(),
             search: Search::default(),
         }
     }

@@ -70,7 +70,9 @@ const SHARE: Rule = Rule::number(0.0, 1.0);
 /// In thousandths, as secure sums count them.
 const LESS_THAN_HALF: Rule = Rule::number(0.0, 0.499);
 const ALGORITHMS: &[&str] = &["average", "momentum", "adagrad", "adam", "yogi", "local", "central"];
-const ATTACKS: &[&str] = &["scale", "sign-flip", "garbage", "poison", "forge-scores", "flood"];
+const ATTACKS: &[&str] =
+    &["scale", "sign-flip", "garbage", "poison", "forge-scores", "flood", "collude"];
+const LIES: &[&str] = &["none", "swapped-keys", "two-sets", "two-models", "small-cohort", "replay"];
 
 /// Every field.
 pub const FIELDS: &[Field] = &[
@@ -140,6 +142,7 @@ pub const FIELDS: &[Field] = &[
     field("adversaries.*.attack", Rule::Choice(ATTACKS)).needed(),
     field("adversaries.*.share", Rule::number(0.0, 0.5)).needed(),
     field("adversaries.*.strength", Rule::above(0.0, 1e6)),
+    field("coordinator.lies", Rule::Choice(LIES)),
     field("search.hours", Rule::whole(0, MAX_HOURS)),
     field("search.per_hour", Rule::above(0.0, 1_000.0)),
     field("search.group", Rule::whole(2, MAX_MEMBERS as u64)),

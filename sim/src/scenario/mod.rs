@@ -55,6 +55,8 @@ pub struct Scenario {
     pub availability: Availability,
     /// Who does not play by the rules.
     pub adversaries: Vec<Adversary>,
+    /// Whether the coordinator of rounds does.
+    pub coordinator: Coordinator,
     /// Questions that peers ask each other.
     pub search: Search,
 }
@@ -323,6 +325,35 @@ pub enum Attack {
     ForgeScores,
     /// Ask `strength` times as many questions as others.
     Flood,
+    /// Pool all that they draw and get in rounds with the coordinator, and lend it their keys. `strength` says nothing.
+    Collude,
+}
+
+/// The coordinator of rounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Coordinator {
+    /// What it lies about.
+    pub lies: Lies,
+}
+
+/// What a coordinator lies about, in every round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lies {
+    /// Nothing.
+    #[default]
+    None,
+    /// Puts keys of its own in the place of a peer's.
+    SwappedKeys,
+    /// Tells some that everybody's vector is in the sum, and others that all but one's are.
+    TwoSets,
+    /// Has some train another model than the others.
+    TwoModels,
+    /// Tells each that there are two of them.
+    SmallCohort,
+    /// From the third round on announces the plan of the first one again.
+    Replay,
 }
 
 /// Questions that peers ask.

@@ -273,6 +273,7 @@ fn full(learner: Learner) -> Scenario {
         Attack::Poison,
         Attack::ForgeScores,
         Attack::Flood,
+        Attack::Collude,
     ]
     .map(adversary)
     .to_vec();

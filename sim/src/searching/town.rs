@@ -210,7 +210,11 @@ fn roles(scenario: &Scenario, seed: u64) -> BTreeMap<usize, Role> {
         let role = match adversary.attack {
             Attack::ForgeScores => Role::Forger(adversary.strength),
             Attack::Flood => Role::Flooder(adversary.strength),
-            Attack::Scale | Attack::SignFlip | Attack::Garbage | Attack::Poison => continue,
+            Attack::Scale
+            | Attack::SignFlip
+            | Attack::Garbage
+            | Attack::Poison
+            | Attack::Collude => continue,
         };
         let count = (adversary.share * peers as f64).round() as usize;
         roles.extend(std::iter::repeat_n(role, count));

@@ -13,8 +13,9 @@ pub(super) fn tamper(attack: Option<(Attack, f64)>, trained: &mut Trained) {
         Some((Attack::SignFlip, strength)) => -strength,
         // As long as its encoding lets it be.
         Some((Attack::Garbage, _)) => 1e12,
-        // Poisoned in what it learns from, or does its harm in searches.
-        Some((Attack::Poison | Attack::ForgeScores | Attack::Flood, _)) | None => return,
+        // Poisoned in what it learns from, or does its harm in searches, or by what it tells the coordinator.
+        Some((Attack::Poison | Attack::ForgeScores | Attack::Flood | Attack::Collude, _))
+        | None => return,
     };
     trained.update.scale(factor as f32);
 }

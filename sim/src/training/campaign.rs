@@ -105,8 +105,7 @@ pub(super) fn with(
 
 /// Sizes and bounds of a scenario's secure sums among so many peers.
 pub(crate) fn parameters(scenario: &Scenario, peers: u32) -> Parameters {
-    let Scenario { training, sum, .. } = scenario;
-    let most = if training.cohort == 0 { peers } else { training.cohort.min(peers) };
+    let (sum, most) = (&scenario.sum, most(scenario, peers));
     let permille = |share: f64| (1_000.0 * share).round() as u16;
     let bounds = Bounds {
         collusion_permille: permille(sum.collusion),
@@ -117,13 +116,25 @@ pub(crate) fn parameters(scenario: &Scenario, peers: u32) -> Parameters {
         0 => bounds.survivors(most).max(3),
         least => least,
     };
-    let sparse = match sum.topology {
-        scenario::Topology::Auto => most > MOST_COMPLETE,
+    let topology = if is_sparse(scenario, peers) { Topology::Sparse } else { Topology::Complete };
+    Parameters { topology, entries: 1, min_cohort, max_cohort: most, bounds }
+}
+
+/// Whether participants know their neighbours alone.
+pub(crate) fn is_sparse(scenario: &Scenario, peers: u32) -> bool {
+    match scenario.sum.topology {
+        scenario::Topology::Auto => most(scenario, peers) > MOST_COMPLETE,
         scenario::Topology::Complete => false,
         scenario::Topology::Sparse => true,
-    };
-    let topology = if sparse { Topology::Sparse } else { Topology::Complete };
-    Parameters { topology, entries: 1, min_cohort, max_cohort: most, bounds }
+    }
+}
+
+/// Most of so many peers who take part in a round.
+fn most(scenario: &Scenario, peers: u32) -> u32 {
+    match scenario.training.cohort {
+        0 => peers,
+        cohort => cohort.min(peers),
+    }
 }
 
 /// What the rounds hide. Whoever trains alone is in nobody's sum, where there would be anything to hide.

@@ -12,6 +12,8 @@ use covey_protocol::wire::v1::round::{RoundAnswer, RoundRefusal, RoundReply, Rou
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use crate::crooked::Crooked;
+
 /// The longest that a coordinator is not looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
@@ -20,6 +22,8 @@ pub(super) struct Host {
     pub(super) coordinator: Arc<Coordinator>,
     pub(super) view: GroupView,
     pub(super) env: Env,
+    /// What answers in its place, where it lies or some collude with it.
+    pub(super) crooked: Option<Arc<Crooked>>,
     held: Held,
     /// Something is due earlier than it was.
     woken: Notify,
@@ -28,10 +32,14 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn new(coordinator: Coordinator, view: GroupView, env: Env) -> Self {
+    pub(super) fn new(
+        coordinator: Arc<Coordinator>,
+        crooked: Option<Arc<Crooked>>,
+        view: GroupView,
+        env: Env,
+    ) -> Self {
         let (woken, looked) = (Notify::new(), Notify::new());
-        let coordinator = Arc::new(coordinator);
-        Self { coordinator, view, env, held: Held::default(), woken, looked }
+        Self { coordinator, view, env, crooked, held: Held::default(), woken, looked }
     }
 
     /// Rounds were started.
@@ -101,7 +109,10 @@ impl Answers for Host {
             return (RoundReply { id: request.id, answer }, None);
         }
         let before = (self.coordinator.wake_at(), self.coordinator.at());
-        let reply = self.coordinator.serve(&from, request, self.env.now());
+        let reply = match &self.crooked {
+            Some(crooked) => crooked.answer(&from, request, self.env.now()),
+            None => self.coordinator.serve(&from, request, self.env.now()),
+        };
         let (wake_at, at) = (self.coordinator.wake_at(), self.coordinator.at());
         if at != before.1 {
             self.held.moved();
@@ -109,6 +120,8 @@ impl Answers for Host {
         if (wake_at, at) != before {
             self.woken.notify_one();
         }
-        (reply, Some(Arc::clone(&self.coordinator)))
+        // What one that lies has people wait for is not what the honest one comes to.
+        let lies = self.crooked.as_ref().is_some_and(|crooked| crooked.lies());
+        (reply, (!lies).then(|| Arc::clone(&self.coordinator)))
     }
 }

@@ -11,6 +11,7 @@ mod clear;
 mod fate;
 mod host;
 mod party;
+mod plot;
 mod same;
 mod secure;
 
@@ -31,9 +32,10 @@ use crate::learner::{Judged, Learns};
 use crate::metrics::{Event, RoundMetric};
 use crate::scenario::{Algorithm, Scenario};
 use crate::seed::{Draw, derive};
-pub(crate) use campaign::parameters;
+pub(crate) use campaign::{is_sparse, parameters};
 pub(crate) use fate::adversaries;
 use fate::{Fate, Nature};
+pub(crate) use plot::FIRST_REPLAYED;
 pub(crate) use same::is_same_in_the_clear;
 
 /// Hears of each round when it is over, and may end the run.
@@ -157,6 +159,9 @@ fn epsilon(cost: Rho, delta: Delta) -> Option<f64> {
 const ABSENT: &str = "took no part";
 /// And one that goes no further after that.
 const GAVE_UP: &str = "gave up";
+
+/// And one that goes no further because a check failed.
+const REFUSED: &str = "refused";
 
 /// That something befell a peer in a round.
 fn event(

@@ -20,14 +20,17 @@ use covey_privacy::ledger::CollectionKey;
 use covey_privacy::rng::SimulationRng;
 use covey_protocol::ids::{Epoch, GroupId, NodeId, RequestId};
 use covey_protocol::round::{Checked, Company, Limits};
+use covey_protocol::secagg::client::Drawn;
 use covey_protocol::secagg::{Bounds, Demands, Members};
 use covey_protocol::wire::v1::round::{ClientMessage, RoundAnswer, RoundAsk, RoundRequest};
+use rand_chacha::ChaCha20Rng;
 use tokio::time::{Instant, sleep};
 
 use super::access::Access;
 use super::adversary;
 use super::fate::{Fate, Leaves};
 use crate::SimError;
+use crate::crooked::Crooked;
 use crate::learner::Learns;
 use crate::scenario::Scenario;
 use crate::seed::{derive, derive_u64};
@@ -82,6 +85,8 @@ pub(super) struct Peer {
     pub(super) env: Env,
     pub(super) kept: Kept,
     pub(super) link: Access,
+    /// The coordinator that it colludes with, if it does.
+    pub(super) plot: Option<Arc<Crooked>>,
 }
 
 /// A peer in one round.
@@ -94,6 +99,8 @@ pub(super) struct InRound {
     stop: CancelFlag,
     /// Updates that were masked in it.
     masked: AtomicU64,
+    /// Of one that colludes: what draws the keys of the attempt that it is checking in for.
+    draws: Mutex<Option<ChaCha20Rng>>,
     seen: Mutex<Seen>,
 }
 
@@ -137,8 +144,8 @@ impl InRound {
         round: u32,
         stop: CancelFlag,
     ) -> Self {
-        let (masked, seen) = (AtomicU64::new(0), Mutex::default());
-        Self { ground, network, peer, fate, round, stop, masked, seen }
+        let (masked, draws, seen) = (AtomicU64::new(0), Mutex::default(), Mutex::default());
+        Self { ground, network, peer, fate, round, stop, masked, draws, seen }
     }
 
     /// What was seen of it so far.
@@ -160,6 +167,14 @@ impl InRound {
                 self.see(|seen| seen.gave_up = Some((Instant::now(), error.to_string())));
             }
             Ok(()) => {}
+        }
+    }
+
+    /// Tells the coordinator that it colludes with what it drew for the attempt with these terms.
+    fn confide(&self, terms: &Digest) {
+        let draws = self.draws.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(plot), Some(mut rng)) = (&self.peer.plot, draws) {
+            plot.drew(terms, Drawn::draw(&mut rng), self.peer.env.now());
         }
     }
 
@@ -264,6 +279,14 @@ impl Party for InRound {
         Ok(vec![collection(self.ground.seed, self.peer.number)])
     }
 
+    fn keys(&self) -> ChaCha20Rng {
+        let rng = self.peer.env.fork_rng();
+        if self.peer.plot.is_some() {
+            *self.draws.lock().unwrap_or_else(PoisonError::into_inner) = Some(rng.clone());
+        }
+        rng
+    }
+
     fn noise(&self, _: &Digest) -> SimulationRng {
         let masked = self.masked.fetch_add(1, Ordering::Relaxed);
         noise(self.ground.seed, self.peer.number, self.round, masked)
@@ -292,9 +315,10 @@ impl Party for InRound {
         {
             return Err(self.leave(leaves).await);
         }
-        if let RoundAsk::Step { message, .. } = &ask
+        if let RoundAsk::Step { message, terms } = &ask
             && matches!(**message, ClientMessage::Keys(_))
         {
+            self.confide(terms);
             self.see(|seen| seen.checked_in = Some(seen.attempt));
         }
         let id = RequestId(self.peer.env.next_u64());

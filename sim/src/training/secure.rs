@@ -23,8 +23,8 @@ use super::access::Access;
 use super::fate::{Fate, Nature};
 use super::host::Host;
 use super::party::{Ground, InRound, Peer, Seen, collection};
-use super::{ABSENT, GAVE_UP, Note, Tell, campaign, cancelled, drawn, epsilon, event};
-use super::{judge, judges, keys, measured, view};
+use super::{ABSENT, GAVE_UP, Note, REFUSED, Tell, campaign, cancelled, drawn, epsilon, event};
+use super::{judge, judges, keys, measured, plot, view};
 use crate::SimError;
 use crate::learner::Learns;
 use crate::metrics::{Event, RoundMetric};
@@ -74,6 +74,9 @@ pub(super) async fn train(
             .map_err(|error| SimError::bad(&error))?;
         run.host.wake();
         let numbers: Vec<usize> = fates.iter().map(|(peer, _)| *peer).collect();
+        if let Some(crooked) = &run.host.crooked {
+            plot::begin(crooked, scenario, round, fates.len());
+        }
         let seen = run.round(round, fates).await;
         let mut events: Vec<Event> = numbers
             .iter()
@@ -84,7 +87,7 @@ pub(super) async fn train(
         events.into_iter().try_for_each(&mut *note)?;
         let records: Vec<RoundRecord> =
             coordinator.recent().into_iter().filter(|record| record.round > before).collect();
-        let mut metric = run.told(round, &records, &seen);
+        let mut metric = run.told(round, &records, &numbers, &seen);
         let (_, _, values) = coordinator.checkpoint().map_err(|error| SimError::bad(&error))?;
         if judges(scenario, round) {
             judge(&mut metric, learner.judge(&values)?);
@@ -117,12 +120,12 @@ impl<'a> Run<'a> {
         let spill = Spill::new().map_err(|error| SimError::bad(&error))?;
         let stores = spill.stores();
         let store = RoundStore::new(stores.kv(), stores.blobs(), view.group);
-        let host = Coordinator::open(coordinator, Arc::new(store));
-        let host = host.map_err(|error| SimError::bad(&error))?;
-        let host =
-            Host::new(host, view, env("coordinator", 0, Compute::Together(together.clone())));
-        let host = Arc::new(host);
         let natures = Nature::of_all(scenario, seed, learner.peers());
+        let host = Coordinator::open(Arc::clone(&coordinator), Arc::new(store));
+        let host = Arc::new(host.map_err(|error| SimError::bad(&error))?);
+        let crooked = plot::crooked(scenario, &coordinator, &host, &view, (&identities, &natures));
+        let host_env = env("coordinator", 0, Compute::Together(together.clone()));
+        let host = Arc::new(Host::new(host, crooked.clone(), view, host_env));
         let mut peers = Vec::with_capacity(identities.len());
         for (number, key) in identities.into_iter().enumerate() {
             let id = NodeId::new(key.public());
@@ -135,7 +138,8 @@ impl<'a> Run<'a> {
             let env = env("random", number, Compute::Together(together.clone()));
             let nature = natures[number];
             let link = Access::new(link, nature.bandwidth);
-            let peer = Peer { number, key, env, kept, link };
+            let plot = crooked.clone().filter(|_| nature.colludes());
+            let peer = Peer { number, key, env, kept, link, plot };
             budget(scenario, seed, &peer)?;
             peers.push(Arc::new(peer));
         }
@@ -185,13 +189,29 @@ impl<'a> Run<'a> {
         let left = seen
             .left
             .map(|(at, leaves)| event(when(at), peer, "left", ("phase", leaves.name().to_owned())));
-        let what = if seen.checked_in.is_some() { GAVE_UP } else { ABSENT };
-        let gave_up = seen.gave_up.as_ref();
-        let gave_up = gave_up.map(|(at, why)| event(when(*at), peer, what, ("why", why.clone())));
+        // One that colludes plays along.
+        let gave_up = seen.gave_up.as_ref().filter(|_| !self.natures[peer].colludes());
+        let gave_up = gave_up.map(|(at, why)| {
+            let check = plot::refusal(seen);
+            let what = match (check, seen.checked_in) {
+                (Some(_), _) => REFUSED,
+                (None, Some(_)) => GAVE_UP,
+                (None, None) => ABSENT,
+            };
+            let mut event = event(when(*at), peer, what, ("why", why.clone()));
+            event.more.extend(check.map(|check| ("check".to_owned(), check.into())));
+            event
+        });
         left.into_iter().chain(gave_up)
     }
 
-    fn told(&self, round: u32, records: &[RoundRecord], seen: &[Seen]) -> RoundMetric {
+    fn told(
+        &self,
+        round: u32,
+        records: &[RoundRecord],
+        numbers: &[usize],
+        seen: &[Seen],
+    ) -> RoundMetric {
         let mut metric = RoundMetric { seed: self.seed, round, ..RoundMetric::default() };
         metric.at_s = self.begun.elapsed().as_secs_f64();
         metric.attempts = records.len() as u32;
@@ -215,6 +235,13 @@ impl<'a> Run<'a> {
                 Came::Failed { .. } => metric.failed = records.iter().find_map(why_failed),
                 Came::Evaluated(_) => {}
             }
+        }
+        let honest = numbers.iter().zip(seen).filter(|(it, _)| !self.natures[**it].colludes());
+        for check in honest.filter_map(|(_, seen)| plot::refusal(seen)) {
+            *metric.refused.entry(check.to_owned()).or_default() += 1;
+        }
+        if let Some(crooked) = &self.host.crooked {
+            plot::told(&mut metric, crooked);
         }
         metric.epsilon = self.spent();
         metric

@@ -116,6 +116,53 @@ fn what_no_sum_could_be_made_of_is_refused_before_it_runs() {
 }
 
 #[test]
+fn lies_that_nobody_could_be_told_are_refused() {
+    let lies = |lies: &str| format!("[coordinator]\nlies = '{lies}'\n");
+    let collude = "[[adversaries]]\nattack = 'collude'\nshare = 0.1\n";
+    for (text, said) in [
+        (
+            lies("two-sets") + "[sum]\nsecure = false",
+            "line 2: coordinator.lies is two-sets, and sum.secure is false: words that are added in the clear hide nothing",
+        ),
+        (
+            format!("{collude}[sum]\nsecure = false"),
+            "line 1: adversaries collude with the coordinator, and sum.secure is false",
+        ),
+        (
+            lies("swapped-keys") + "[training]\nalgorithm = 'local'",
+            "line 2: coordinator.lies is swapped-keys, and nothing is summed",
+        ),
+        (
+            format!("{collude}[training]\nrounds = 0\n[search]\nhours = 1"),
+            "line 1: adversaries collude with the coordinator, and nothing is summed",
+        ),
+        (
+            lies("small-cohort") + "[sum]\ntopology = 'sparse'",
+            "line 2: coordinator.lies is small-cohort, which is told to participants who all know each other",
+        ),
+        (
+            lies("replay") + "[training]\nrounds = 2",
+            "line 4: training.rounds is 2, and a plan is replayed from round 3 on",
+        ),
+        (
+            lies("two-models") + "[learner]\nvalues = 10_000_000",
+            "line 4: coordinator.lies is two-models, and it keeps the 600000000 numbers of all attempts",
+        ),
+        (
+            lies("two sets"),
+            "line 2: coordinator.lies is \"two sets\"; it has to be one of none, swapped-keys, two-sets, two-models, small-cohort, replay",
+        ),
+    ] {
+        let found = refused(&text);
+        assert!(found.starts_with(said), "{text:?}: {found}");
+    }
+    // Colluders need not know everybody, nor does who gets a plan again.
+    for text in [collude.to_owned(), lies("replay")] {
+        assert!(parse(&(text + "[sum]\ntopology = 'sparse'")).is_ok());
+    }
+}
+
+#[test]
 fn fields_that_nothing_would_come_of_are_refused() {
     let cuts = "[[network.cuts]]\nat_s = 10\nfor_s = 5\nshare = 0.5\n[[network.cuts]]\nat_s = 14\nfor_s = 5\nshare = 0.2\n";
     let forge = "[[adversaries]]\nattack = 'forge-scores'\nshare = 0.1\nstrength = 2\n";
