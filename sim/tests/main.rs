@@ -3,6 +3,7 @@
 mod absent;
 mod adversaries;
 mod attacks;
+mod betrayal;
 mod common;
 mod embedding;
 mod hour;

@@ -13,12 +13,13 @@ pub struct Ready {
     pub text: &'static str,
 }
 
-const ALL: [(&str, &str); 10] = [
+const ALL: [(&str, &str); 11] = [
     ("quick", include_str!("../../scenarios/quick.toml")),
     ("private", include_str!("../../scenarios/private.toml")),
     ("dropouts", include_str!("../../scenarios/dropouts.toml")),
     ("stragglers", include_str!("../../scenarios/stragglers.toml")),
     ("poisoning", include_str!("../../scenarios/poisoning.toml")),
+    ("betrayal", include_str!("../../scenarios/betrayal.toml")),
     ("skew", include_str!("../../scenarios/skew.toml")),
     ("many", include_str!("../../scenarios/many.toml")),
     ("search", include_str!("../../scenarios/search.toml")),
