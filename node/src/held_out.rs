@@ -40,6 +40,14 @@ pub(crate) fn by_document(pairs: &[Pair], most: usize) -> Examples {
     Examples::new(&pairs, &PairRules { per_document, held_out: HELD_OUT[0], seed: 0 })
 }
 
+/// The pairs that are held out whatever is learnt, as what is asked and what belongs to it: those of the smallest share, at most `most` of a document.
+/// Nobody with a document of these learns from it, so they tell whom what was learnt serves.
+pub fn never_learnt(pairs: &[Pair], most: usize) -> Vec<(String, String)> {
+    let Examples { texts, held_out, .. } = by_document(pairs, most);
+    let text = |number: usize| texts[number].clone();
+    held_out.iter().map(|example| (text(example.anchor), text(example.positive))).collect()
+}
+
 /// Keeps `most` of `some`, evenly spread.
 pub(crate) fn keep_some<T>(some: &mut Vec<T>, most: usize) {
     let count = some.len();
@@ -57,6 +65,28 @@ pub(crate) fn keep_some<T>(some: &mut Vec<T>, most: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// However large a share is held out, and by whom.
+    #[test]
+    fn what_is_never_learnt_is_held_out_of_everything() {
+        let pair = |number: usize| Pair {
+            anchor: format!("question {number}"),
+            positive: format!("answer {number}"),
+            ..Pair::default()
+        };
+        let pairs: Vec<Pair> = (0..60).map(pair).collect();
+        let never = never_learnt(&pairs, 8);
+        assert!((1..20).contains(&never.len()), "{}", never.len());
+        for enough in [0, 10, 1_000] {
+            let all = examples(&pairs, enough);
+            for example in &all.train {
+                assert!(never.iter().all(|(asked, _)| *asked != all.texts[example.anchor]));
+            }
+        }
+        // The same ones, whatever else one has.
+        let some = never_learnt(&pairs[..30], 8);
+        assert!(some.iter().all(|pair| never.contains(pair)));
+    }
 
     #[test]
     fn what_is_kept_is_spread_over_all() {

@@ -35,6 +35,9 @@ pub struct RoundMetric {
     pub quality: Option<f64>,
     /// Mean quality of the tenth of the peers that it serves worst.
     pub worst_decile: Option<f64>,
+    /// Mean quality of all peers, where each is judged by its own pairs and `quality` by others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers_quality: Option<f64>,
     /// Loss of the values, where the learner knows one: of the surrogate, half the squared distance from the optimum.
     pub loss: Option<f64>,
     /// Length of the mean update.

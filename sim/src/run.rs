@@ -148,18 +148,16 @@ pub fn learner(scenario: &Scenario, seed: u64) -> Result<Arc<dyn Learns>, SimErr
             let set = dataset(scenario, seed)?;
             let dealt = deal(data, &set.pair_labels, peers, seed);
             let dealt = dealt.map_err(|error| SimError::bad(&error))?;
-            let pairs = |(peer, examples): (usize, &Vec<u32>)| {
-                let mut pairs: Vec<_> =
-                    examples.iter().map(|example| set.pairs[*example as usize].clone()).collect();
-                if poisoned(peer) {
-                    misplace(&mut pairs);
-                }
-                pairs
+            let own = |examples: &Vec<u32>| {
+                examples.iter().map(|example| set.pairs[*example as usize].clone()).collect()
             };
-            let pairs = dealt.iter().enumerate().map(pairs).collect();
+            let own: Vec<Vec<_>> = dealt.iter().map(own).collect();
+            let mut pairs = own.clone();
+            let bad = pairs.iter_mut().enumerate().filter(|(peer, _)| poisoned(*peer));
+            bad.for_each(|(_, pairs)| misplace(pairs));
             let noisy = scenario.privacy.epsilon.is_some() || scenario.privacy.noise.is_some();
             let part = Part { rank: rank.map(|rank| rank as usize), freeze_a: noisy };
-            Ok(Arc::new(EmbedderTask::new(model.as_deref(), part, pairs, set.test)?))
+            Ok(Arc::new(EmbedderTask::new(model.as_deref(), part, pairs, &own, set.test)?))
         }
     }
 }

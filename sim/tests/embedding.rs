@@ -35,6 +35,12 @@ fn documents_are_learnt_from_one_by_one() {
         let (cancel, task) = (CancelFlag::new(), Arc::clone(&task));
         let running = async { train(&scenario, 1, task, &cancel, &mut |_| Ok(()), tell).await };
         covey_sim::run(running).expect("a runtime").expect("it runs");
+        for metric in &rounds {
+            // By what each holds out, and none is served worse than that.
+            let (worst, all) =
+                (metric.worst_decile.expect("told"), metric.peers_quality.expect("told"));
+            assert!((0.0..=1.0).contains(&worst) && worst <= all && all <= 1.0, "{metric:?}");
+        }
         let told = |metric: &RoundMetric| (metric.survivors, metric.norm, metric.quality);
         rounds.iter().map(told).collect::<Vec<_>>()
     };

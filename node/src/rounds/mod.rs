@@ -32,6 +32,7 @@ pub use store::RoundStore;
 pub use update::Update;
 
 use crate::api::{ApiError, ErrorCode};
+pub use crate::held_out::never_learnt;
 
 /// A plan or an attempt that no part is taken in.
 pub(crate) fn refused(why: &dyn std::fmt::Display) -> ApiError {

@@ -14,6 +14,7 @@ use covey_protocol::ids::ModelId;
 use covey_protocol::round::Checked;
 use tempfile::TempDir;
 
+use super::apart::Apart;
 use super::{Judged, Learns, steps};
 use crate::SimError;
 
@@ -35,6 +36,8 @@ struct Ground {
     config: AdapterConfig,
     start: Vec<f32>,
     set: Set,
+    /// What peers are told apart by.
+    apart: Apart,
     /// What was judged last, by the values: the base comes again and again.
     judged: Mutex<Option<(Vec<f32>, Judged)>>,
     /// How many were judged, for the names of adapted models.
@@ -51,7 +54,8 @@ pub struct Part {
 }
 
 impl EmbedderTask {
-    /// Peers learn from `pairs` what finds more of `set`, with the model in `folder`, or the built-in one.
+    /// Peers learn from `pairs` what finds more of `set`, with the model in `folder`, or the built-in one. Each is served as well as it finds what it
+    /// holds out of its pairs in `own`.
     ///
     /// # Errors
     /// If the model does not load, or cannot be trained so.
@@ -59,6 +63,7 @@ impl EmbedderTask {
         model: Option<&Path>,
         part: Part,
         pairs: Vec<Vec<Pair>>,
+        own: &[Vec<Pair>],
         set: Set,
     ) -> Result<Self, SimError> {
         let folder = tempfile::tempdir().map_err(|error| SimError::bad(&error))?;
@@ -92,6 +97,7 @@ impl EmbedderTask {
             config,
             start,
             set,
+            apart: Apart::of(own),
             judged: Mutex::new(None),
             count: AtomicU64::new(0),
         };
@@ -119,9 +125,15 @@ impl Ground {
             .adapted(self.base.id, self.config.clone(), values.to_vec(), &name)
             .map_err(SimError::Model)?;
         let found = self.store.load(&name).map_err(|error| SimError::bad(&error));
-        let quality = found.and_then(|model| self.ndcg(&*model));
+        let found = found.and_then(|model| Ok((self.ndcg(&*model)?, self.apart.judge(&*model)?)));
         self.models.remove(&name).map_err(SimError::Model)?;
-        let now = Judged { quality: quality?, worst_decile: None, loss: None };
+        let (quality, served) = found?;
+        let now = Judged {
+            quality,
+            worst_decile: served.worst_decile,
+            peers_quality: served.mean,
+            loss: None,
+        };
         *last() = Some((values.to_vec(), now));
         Ok(now)
     }

@@ -1,5 +1,6 @@
 //! What peers learn: the place to plug in another task.
 
+mod apart;
 mod embedder;
 mod surrogate;
 
@@ -64,6 +65,8 @@ pub struct Judged {
     pub quality: f64,
     /// The mean of that for the tenth of the peers that are served worst, where it differs by peer.
     pub worst_decile: Option<f64>,
+    /// The mean of that for all peers, where each is judged by its own and `quality` is not.
+    pub peers_quality: Option<f64>,
     /// The mean loss.
     pub loss: Option<f64>,
 }

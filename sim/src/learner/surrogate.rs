@@ -212,7 +212,12 @@ impl Learns for Surrogate {
             self.peers.par_iter().map(|counts| self.good(counts, &looked_at)).collect();
         let away = squared(values, &self.optimum);
         let quality = 1.0 - away / product(&self.optimum, &self.optimum);
-        Ok(Judged { quality, worst_decile: worst_decile(each), loss: Some(0.5 * away) })
+        Ok(Judged {
+            quality,
+            worst_decile: worst_decile(each),
+            peers_quality: None,
+            loss: Some(0.5 * away),
+        })
     }
 
     fn quality_for(&self, peer: usize, values: &[f32]) -> Option<f64> {

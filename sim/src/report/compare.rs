@@ -128,7 +128,7 @@ fn results(summaries: &[Summary]) -> Vec<(String, Vec<String>)> {
         ("loss", "loss", with(number)),
         ("epsilon", "epsilon", mean(number)),
         ("attack", "attack", with(share)),
-        ("refused", "refused", mean(number)),
+        ("refusals", "refused", mean(number)),
         ("exposed", "exposed", mean(number)),
         ("failed_rounds", "failed rounds", mean(number)),
         ("survived", "in the sum", mean(share)),

@@ -177,9 +177,14 @@ fn of_rounds(of: &RoundsSummary, said: &mut Vec<String>) {
         (_, None) => {}
     }
     if let Some(worst) = of.worst_decile {
+        let peers = of.peers_quality.map(|peers| {
+            let all = figure(&peers, number);
+            format!(", where all have {all}, each by what it holds out of its own pairs")
+        });
         said.push(format!(
-            "The tenth of the peers that it serves worst has {}.",
-            figure(&worst, number)
+            "The tenth of the peers that it serves worst has {}{}.",
+            figure(&worst, number),
+            peers.unwrap_or_default()
         ));
     }
     if let Some(failed) = of.failed.filter(|failed| failed.mean > 0.0) {

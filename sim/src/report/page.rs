@@ -84,7 +84,7 @@ type Column<T> = (&'static str, fn(&T) -> Option<String>);
 
 fn last_round(measured: &Measured<'_>) -> String {
     let Some(last) = measured.last_round() else { return String::new() };
-    let columns: [Column<RoundMetric>; 18] = [
+    let columns: [Column<RoundMetric>; 19] = [
         ("seed", |of| Some(of.seed.to_string())),
         ("came to", |of| Some(of.failed.clone().unwrap_or_else(|| "a sum".into()))),
         ("attempts", |of| (of.attempts > 0).then(|| of.attempts.to_string())),
@@ -92,6 +92,7 @@ fn last_round(measured: &Measured<'_>) -> String {
         ("in the sum", |of| (of.cohort > 0).then(|| of.survivors.to_string())),
         ("quality", |of| of.quality.map(number)),
         ("worst tenth", |of| of.worst_decile.map(number)),
+        ("all peers", |of| of.peers_quality.map(number)),
         ("loss", |of| of.loss.map(number)),
         ("update", |of| of.norm.map(number)),
         ("clipped", |of| of.clipped.map(share)),

@@ -64,7 +64,7 @@ fn band(measured: &Measured<'_>) -> String {
 
 fn worst_decile(measured: &Measured<'_>) -> Option<Chart> {
     let y = Axis::new("quality", number);
-    let all = Line::new("all peers", measured.by_round(|of| of.quality));
+    let all = Line::new("all peers", measured.by_round(|of| of.peers_quality.or(of.quality)));
     let worst = Line::new("worst tenth of the peers", measured.by_round(|of| of.worst_decile));
     if worst.points.is_empty() {
         return None;

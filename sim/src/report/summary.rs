@@ -42,6 +42,9 @@ pub struct RoundsSummary {
     pub quality: Option<Figure>,
     /// Mean quality of the tenth of the peers that are served worst, when it was last measured.
     pub worst_decile: Option<Figure>,
+    /// Mean quality of all peers, where each is judged by its own pairs, when it was last measured.
+    #[serde(default)]
+    pub peers_quality: Option<Figure>,
     /// Loss when it was last measured.
     pub loss: Option<Figure>,
     /// The most epsilon that any peer has spent, by what its ledger is charged; absent without noise, where there is no bound.
@@ -128,10 +131,11 @@ impl Summary {
                 ("quality_before", of.quality_before),
                 ("quality", of.quality),
                 ("worst_decile", of.worst_decile),
+                ("peers_quality", of.peers_quality),
                 ("loss", of.loss),
                 ("epsilon", of.epsilon),
                 ("attack", of.attack),
-                ("refused", of.refused),
+                ("refusals", of.refused),
                 ("opened", of.opened),
                 ("exposed", of.exposed),
                 ("survived", of.survived),
@@ -189,6 +193,7 @@ impl RoundsSummary {
                 .per_seed(|rounds| rounds.next().filter(|of| of.round == 0)?.quality),
             quality: measured.last(|of| of.quality),
             worst_decile: measured.last(|of| of.worst_decile),
+            peers_quality: measured.last(|of| of.peers_quality),
             loss: measured.last(|of| of.loss),
             epsilon: measured.last(|of| of.epsilon),
             attack: measured.last(|of| of.attack),

@@ -338,8 +338,8 @@ impl Found {
         self.when(!scenario.sum.secure, fields, || {
             format!("{what}, and sum.secure is false: words that are added in the clear hide nothing from anybody; set sum.secure to true")
         });
-        let complete = matches!(lies, Lies::None | Lies::Replay);
-        self.when(!complete && is_sparse(scenario, scenario.peers), fields, || {
+        let any_graph = matches!(lies, Lies::None | Lies::Replay);
+        self.when(!any_graph && is_sparse(scenario, scenario.peers), fields, || {
             format!("{what}, which is told to participants who all know each other; take at most 100 of them, or set sum.topology to complete")
         });
         let rounds = scenario.training.rounds;

@@ -89,7 +89,7 @@ impl Round {
             let loss = mean(&mut self.judged.iter().map(|it| it.loss.unwrap_or(f64::NAN)));
             let loss = Some(loss).filter(|loss| loss.is_finite());
             let worst_decile = worst_decile(self.own);
-            judge(&mut metric, Judged { quality, worst_decile, loss });
+            judge(&mut metric, Judged { quality, worst_decile, peers_quality: None, loss });
         }
         metric
     }

@@ -140,7 +140,8 @@ fn judges(scenario: &Scenario, round: u32) -> bool {
 /// Sets what is judged of values.
 fn judge(metric: &mut RoundMetric, judged: Judged) {
     metric.quality = Some(judged.quality);
-    (metric.worst_decile, metric.loss) = (judged.worst_decile, judged.loss);
+    (metric.worst_decile, metric.peers_quality, metric.loss) =
+        (judged.worst_decile, judged.peers_quality, judged.loss);
 }
 
 /// Sets what was summed beside an update.
