@@ -46,13 +46,42 @@ impl Collections {
         opened: &[OpenedInfo],
         cancel: &CancelFlag,
     ) -> Result<Vec<Pair>, ApiError> {
+        self.all_pairs(collections, files, opened, false, cancel)
+    }
+
+    /// The same where each document is to count by itself, whatever the others are: a file is one, and in a file of pairs what its pairs name.
+    ///
+    /// # Errors
+    /// Also if pairs of a file name no document.
+    pub(crate) fn pairs_by_document(
+        &self,
+        collections: &[Name],
+        files: &[PathBuf],
+        opened: &[OpenedInfo],
+        cancel: &CancelFlag,
+    ) -> Result<Vec<Pair>, ApiError> {
+        self.all_pairs(collections, files, opened, true, cancel)
+    }
+
+    fn all_pairs(
+        &self,
+        collections: &[Name],
+        files: &[PathBuf],
+        opened: &[OpenedInfo],
+        by_document: bool,
+        cancel: &CancelFlag,
+    ) -> Result<Vec<Pair>, ApiError> {
         let mut pairs = match collections {
             [] => Vec::new(),
-            some => self.pairs(some, opened, cancel)?,
+            some => self.pairs(some, opened, by_document, cancel)?,
         };
         for file in files {
             cancel.check()?;
-            pairs.extend(self.imported(file)?);
+            let mut imported = self.imported(file)?;
+            if by_document {
+                imported.iter_mut().try_for_each(|pair| name_by_file(file, pair))?;
+            }
+            pairs.append(&mut imported);
         }
         Ok(pairs)
     }
@@ -69,6 +98,23 @@ impl Collections {
                 .hint("`covey model mine` writes such files, and `covey model train --help` says what is in them")
         })
     }
+}
+
+/// Documents of two files are two, whatever they are called.
+fn name_by_file(file: &Path, pair: &mut Pair) -> Result<(), ApiError> {
+    if pair.document.is_empty() {
+        let message = format!(
+            "not all pairs in {} name the document that they come from, which is to be protected",
+            file.display()
+        );
+        return Err(ApiError::new(ErrorCode::Usage, message)
+            .hint("give each pair its \"document\", or take part with --unit peer"));
+    }
+    if pair.place.is_empty() {
+        pair.place.clone_from(&pair.document);
+    }
+    pair.document = format!("{}: {}", file.display(), pair.document);
+    Ok(())
 }
 
 fn unreadable(file: &Path, error: &std::io::Error) -> ApiError {

@@ -9,7 +9,7 @@ use covey_embedder::eval::{self, Measures, Set};
 use covey_embedder::train::Pair;
 use covey_embedder::{Embedder, ModelStore, PullSource};
 use covey_node::models::{ModelHandle, Models, StoredModels};
-use covey_node::rounds::{self, Trained};
+use covey_node::rounds::{self, Trained, Training};
 use covey_protocol::ids::ModelId;
 use covey_protocol::round::Checked;
 use tempfile::TempDir;
@@ -159,8 +159,9 @@ impl Learns for EmbedderTask {
         let pairs = &self.pairs[peer];
         let most = steps(pairs.len(), &plan.plan().learning).min(most) as usize;
         let ended = |step: usize, _: usize| step >= most;
-        rounds::train(&self.ground.models, plan, values, pairs, seed, &ended)
-            .map_err(SimError::Model)
+        let (watch, fit) = (&ended, &|_: &mut dyn FnMut()| most);
+        let training = Training { plan, values, pairs, seed, watch, fit };
+        rounds::train(&self.ground.models, training).map_err(SimError::Model)
     }
 
     fn judge(&self, values: &[f32]) -> Result<Judged, SimError> {
