@@ -136,3 +136,24 @@ fn too_large(file: &Path) -> ApiError {
     );
     ApiError::new(ErrorCode::Usage, message).hint("take fewer pairs, or several files")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_of_two_files_are_two_and_each_has_to_have_a_name() {
+        let named = |file: &str, document: &str, place: &str| {
+            let (document, place) = (document.to_owned(), place.to_owned());
+            let mut pair = Pair { document, place, ..Pair::default() };
+            name_by_file(Path::new(file), &mut pair).map(|()| (pair.document, pair.place))
+        };
+        let first = named("/a.jsonl", "1", "").expect("has a name");
+        let second = named("/b.jsonl", "1", "").expect("has a name");
+        assert_ne!(first.0, second.0);
+        assert_eq!(first.1, second.1, "held out in either or in none");
+        assert_eq!(named("/a.jsonl", "/x/y.md", "y.md").expect("has a name").1, "y.md");
+        let error = named("/a.jsonl", "", "y.md").expect_err("has none");
+        assert_eq!(error.code, ErrorCode::Usage);
+    }
+}
