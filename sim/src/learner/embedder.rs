@@ -50,17 +50,21 @@ pub struct Part {
     pub freeze_a: bool,
 }
 
-impl EmbedderTask {
-    /// Peers learn from `pairs` what finds more of `set`, with the model in `folder`, or the built-in one.
+/// A model in a store of its own.
+pub struct Base {
+    /// Of the store, and of adapted models for as long as they are judged.
+    folder: TempDir,
+    store: ModelStore,
+    models: StoredModels,
+    model: ModelHandle,
+}
+
+impl Base {
+    /// The model in that folder, or the built-in one.
     ///
     /// # Errors
-    /// If the model does not load, or cannot be trained so.
-    pub fn new(
-        model: Option<&Path>,
-        part: Part,
-        pairs: Vec<Vec<Pair>>,
-        set: Set,
-    ) -> Result<Self, SimError> {
+    /// If it does not load.
+    pub fn open(model: Option<&Path>) -> Result<Self, SimError> {
         let folder = tempfile::tempdir().map_err(|error| SimError::bad(&error))?;
         let store = ModelStore::open(folder.path()).map_err(|error| SimError::bad(&error))?;
         let name = match model {
@@ -73,7 +77,26 @@ impl EmbedderTask {
             }
         };
         let models = StoredModels::new(store.clone(), name);
-        let base = models.current().map_err(SimError::Model)?;
+        let model = models.current().map_err(SimError::Model)?;
+        Ok(Self { folder, store, models, model })
+    }
+
+    /// To find things with.
+    ///
+    /// # Errors
+    /// If it does not load.
+    pub fn embedder(&self) -> Result<Arc<dyn Embedder>, SimError> {
+        self.store.load(&self.model.name).map_err(|error| SimError::bad(&error))
+    }
+}
+
+impl EmbedderTask {
+    /// Peers learn from `pairs` what finds more of `set`.
+    ///
+    /// # Errors
+    /// If the model cannot be trained so.
+    pub fn new(base: Base, part: Part, pairs: Vec<Vec<Pair>>, set: Set) -> Result<Self, SimError> {
+        let Base { folder, store, models, model: base } = base;
         let Part { rank, freeze_a } = part;
         let config = if base.family == "static" {
             AdapterConfig::Head(HeadConfig { rank, freeze_a, ..HeadConfig::default() })
