@@ -32,6 +32,9 @@ use shown::{Open, Shown};
 /// Attempts that [`Coordinator::recent`] tells of.
 pub const RECENT: usize = 100;
 
+/// Most numbers that [`Coordinator::count_from`] leaves out.
+const MOST_SKIPPED: u64 = 1_000_000;
+
 /// A group as its log has it now.
 #[derive(Debug, Clone)]
 pub struct GroupView {
@@ -78,6 +81,14 @@ pub enum CoordinatorError {
     /// Something else is about to be released.
     #[error("something else has become the next release meanwhile; look again")]
     Moved,
+    /// The number of the first round is far too high.
+    #[error("the last round was number {round}, and at most {most} numbers can be left out")]
+    FirstRound {
+        /// The last round.
+        round: u64,
+        /// Numbers that can be left out.
+        most: u64,
+    },
     /// The campaign protects something else than the rounds before it.
     #[error(
         "the {rounds} rounds so far protect a {unit}, and a checkpoint holds rounds of one kind only: \
@@ -173,6 +184,28 @@ impl Coordinator {
         }
         let shown = Mutex::new(inner.shown());
         Ok(Self { key, store, inner: Mutex::new(inner), shown })
+    }
+
+    /// Has the next round be number `first`, if it would be a lower one: where what a coordinator kept is lost, members remember numbers that it does not, and
+    /// refuse lower ones (R9).
+    ///
+    /// # Errors
+    /// If rounds are under way, the number is absurd, or the store fails.
+    pub fn count_from(&self, first: u64) -> Result<(), CoordinatorError> {
+        let mut inner = self.inner();
+        if inner.state.current.is_some() || inner.state.campaign.is_some() {
+            return Err(CoordinatorError::Busy);
+        }
+        // Members remember it for good, so a slip must leave room above.
+        if first > inner.state.round.saturating_add(MOST_SKIPPED) {
+            return Err(CoordinatorError::FirstRound {
+                round: inner.state.round,
+                most: MOST_SKIPPED,
+            });
+        }
+        let mut state = inner.state.clone();
+        state.round = state.round.max(first.saturating_sub(1));
+        self.write(&mut inner, state)
     }
 
     /// Begins rounds: from the last checkpoint if it is of the same model and adapter, else from `values`.

@@ -109,6 +109,30 @@ fn a_failed_attempt_leaves_its_record_and_another_follows() {
 }
 
 #[test]
+fn a_coordinator_that_lost_everything_counts_from_a_number_that_nobody_has_seen() {
+    let mut world = World::new(4, true);
+    let round = |world: &mut World| {
+        let announced = world.announced(1).expect("a plan");
+        announced.plan.verify(&id(0)).expect("sound").plan().round
+    };
+    let too_high = world.coordinator.count_from(2_000_000);
+    assert!(matches!(too_high, Err(CoordinatorError::FirstRound { round: 0, .. })), "{too_high:?}");
+    world.coordinator.count_from(8).expect("counts");
+    world.begin(campaign(2), &[0.0_f32; 50]);
+    assert_eq!(round(&mut world), 8);
+    let busy = world.coordinator.count_from(20);
+    assert!(matches!(busy, Err(CoordinatorError::Busy)), "{busy:?}");
+    world.attempt(&[0, 1, 2, 3], &[]);
+    world.wait(5_000);
+    assert_eq!(round(&mut world), 9);
+    world.coordinator.stop(world.now).expect("stops");
+    // A lower one changes nothing.
+    world.coordinator.count_from(3).expect("counts");
+    world.begin(campaign(1), &[0.0_f32; 50]);
+    assert_eq!(round(&mut world), 10);
+}
+
+#[test]
 fn who_was_silent_when_an_attempt_failed_sits_the_next_one_out() {
     let mut world = World::new(8, true);
     let mut campaign = campaign(2);

@@ -6,8 +6,8 @@ use std::time::Instant;
 use covey_node::cancel::CancelFlag;
 use covey_node::models::{Models, OneModel};
 
-use crate::data::{Dataset, Labels, deal};
-use crate::learner::{EmbedderTask, Learns, Part, Surrogate};
+use crate::data::{Dataset, Found, Labels, deal};
+use crate::learner::{Base, EmbedderTask, Learns, Part, Surrogate};
 use crate::metrics::{Event, Metric, RoundMetric};
 use crate::scenario::{Attack, Coordinator, Learner, Scenario};
 use crate::{SimError, searching, training};
@@ -127,7 +127,7 @@ pub fn learner(scenario: &Scenario, seed: u64) -> Result<Arc<dyn Learns>, SimErr
     match &scenario.learner {
         Learner::Surrogate { values, heterogeneity } => {
             let labels = match data.folder {
-                Some(_) => dataset(scenario, seed)?.pair_labels,
+                Some(_) => dataset(scenario, seed, None)?.pair_labels,
                 None => Labels::made_up(data.examples, data.topics),
             };
             let dealt = deal(data, &labels, peers, seed).map_err(|error| SimError::bad(&error))?;
@@ -144,8 +144,10 @@ pub fn learner(scenario: &Scenario, seed: u64) -> Result<Arc<dyn Learns>, SimErr
             let poisoned: Vec<bool> = (0..peers).map(poisoned).collect();
             Ok(Arc::new(task.poisoned(&poisoned)))
         }
-        Learner::Embedder { model, rank } => {
-            let set = dataset(scenario, seed)?;
+        Learner::Embedder { model, rank, found } => {
+            let base = Base::open(model.as_deref())?;
+            let finds = if *found > 0 { Some(base.embedder()?) } else { None };
+            let set = dataset(scenario, seed, finds.as_deref().map(|it| (it, *found as usize)))?;
             let dealt = deal(data, &set.pair_labels, peers, seed);
             let dealt = dealt.map_err(|error| SimError::bad(&error))?;
             let own = |examples: &Vec<u32>| {
@@ -157,7 +159,7 @@ pub fn learner(scenario: &Scenario, seed: u64) -> Result<Arc<dyn Learns>, SimErr
             bad.for_each(|(_, pairs)| misplace(pairs));
             let noisy = scenario.privacy.epsilon.is_some() || scenario.privacy.noise.is_some();
             let part = Part { rank: rank.map(|rank| rank as usize), freeze_a: noisy };
-            Ok(Arc::new(EmbedderTask::new(model.as_deref(), part, pairs, &own, set.test)?))
+            Ok(Arc::new(EmbedderTask::new(base, part, pairs, &own, set.test)?))
         }
     }
 }
@@ -171,8 +173,8 @@ fn misplace(pairs: &mut [covey_embedder::train::Pair]) {
     }
 }
 
-fn dataset(scenario: &Scenario, seed: u64) -> Result<Dataset, SimError> {
-    Dataset::of(&scenario.data, seed).map_err(|error| SimError::bad(&error))
+fn dataset(scenario: &Scenario, seed: u64, found: Option<Found<'_>>) -> Result<Dataset, SimError> {
+    Dataset::of(&scenario.data, seed, found).map_err(|error| SimError::bad(&error))
 }
 
 fn search(

@@ -12,7 +12,7 @@ use covey_sim::training::train;
 
 fn scenario() -> Scenario {
     let mut scenario = Scenario { peers: 4, ..Scenario::default() };
-    scenario.learner = Learner::Embedder { model: None, rank: Some(2) };
+    scenario.learner = Learner::Embedder { model: None, rank: Some(2), found: 0 };
     (scenario.data.examples, scenario.data.topics) = (80, 2);
     (scenario.training.rounds, scenario.training.rate) = (1, 0.01);
     scenario

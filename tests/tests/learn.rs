@@ -130,11 +130,15 @@ fn a_budget_is_kept_by_the_node_itself() {
 #[test]
 fn members_learn_by_document_and_nothing_is_promised_of_all_of_them() {
     let lab = lab(5);
-    let (ada, whole) = (lab.person(0), lab.person(4));
+    let (ada, dan, whole) = (lab.person(0), lab.person(3), lab.person(4));
     let by_document = ["--unit", "document", "--epsilon", "4"];
-    for person in &lab.people[..4] {
-        opt_in(person, &[&by_document[..], &["--min-honest", "2", "--adopt", "ask"]].concat());
+    let terms = [&by_document[..], &["--min-honest", "2", "--adopt", "ask"]].concat();
+    for person in &lab.people[..3] {
+        opt_in(person, &terms);
     }
+    // A mailbox is one document, however many letters it has.
+    dan.json(&["add", &mailbox(dan), "--collection", "mail"]);
+    dan.json(&[&["train", "opt-in", "lab", "--collections", "mail"], &terms[..]].concat());
     opt_in(whole, &["--epsilon", "4", "--min-honest", "2"]);
     // What no document could be protected with.
     for options in [
@@ -162,7 +166,8 @@ fn members_learn_by_document_and_nothing_is_promised_of_all_of_them() {
     });
     for person in &lab.people[..4] {
         let trained = &status(person)["trained"];
-        assert_eq!((&trained["by_document"], &trained["steps"]), (&true.into(), &8.into()));
+        let documents = if person.name == "dan" { 1 } else { 8 };
+        assert_eq!((&trained["by_document"], &trained["steps"]), (&true.into(), &documents.into()));
         let report = person.json(&["privacy", "report"]);
         let accounts = report["accounts"].as_array().expect("a list");
         let [documents] =
@@ -254,6 +259,44 @@ fn pairs_from_a_file_are_learnt_from_and_have_an_account_of_their_own() {
         assert!(pairs["budget"] == 12.0, "{report}");
     }
     assert_eq!(dan.json(&["privacy", "report"])["accounts"][0]["epsilon"], 0.0);
+}
+
+/// A folder with a mailbox of a dozen letters.
+fn mailbox(person: &Person) -> String {
+    let letter = |thing: &&str| {
+        format!(
+            "From ada@example.org Mon Nov 30 10:00:00 2026\nFrom: ada@example.org\nSubject: About the {thing} again\n\n\
+             The {thing} wants attention, done slowly and with dry hands.\n\n"
+        )
+    };
+    let letters: String = learn::THINGS[..12].iter().map(letter).collect();
+    let file = person.write("mail/box.mbox", letters);
+    file.parent().and_then(|folder| folder.to_str()).expect("a plain path").to_owned()
+}
+
+#[test]
+fn what_two_collections_have_in_common_is_charged_to_both() {
+    let lab = lab(2);
+    let ada = lab.person(0);
+    let file = mined(ada);
+    let note = ada.dir().join("learn/kettle.md");
+    ada.json(&["add", note.to_str().expect("a plain path"), "--collection", "kettle"]);
+    let opt_in = ["train", "opt-in", "lab", "--unit", "document", "--epsilon", "4"];
+    let twice = [&opt_in[..], &["--collections", "learn", "--pairs", &file]].concat();
+    assert_eq!(ada.fails(&twice).kind, "usage");
+    for collection in ["kettle", "learn"] {
+        ada.json(&[&opt_in[..], &["--collections", collection]].concat());
+        let report = ada.json(&["privacy", "report"]);
+        let accounts = report["accounts"].as_array().expect("a list").iter();
+        let budgets: Vec<(&str, f64)> = accounts
+            .filter_map(|it| Some((it["collection"].as_str()?, it["budget"].as_f64()?)))
+            .collect();
+        assert_eq!(budgets.len(), 2, "{report}");
+        assert!(budgets.iter().all(|(_, budget)| *budget == 4.0), "{report}");
+        for name in ["kettle", "learn"] {
+            assert!(budgets.iter().any(|(of, _)| *of == name), "{report}");
+        }
+    }
 }
 
 /// Pairs of somebody's notes, in a file.

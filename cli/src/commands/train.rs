@@ -53,8 +53,8 @@ Examples: covey train opt-in lab --collections notes --epsilon 8
 ///
 /// With --epsilon this node takes part only in rounds that add noise, and its own ledger, which never forgets what was spent, refuses
 /// whatever would exceed it: `covey privacy report` shows how much that is. Without noise the coordinator still sees sums only, but
-/// what a sum gives away of one member has no bound. With --unit document epsilon is for any one document (a file, or a record of a table
-/// or mailbox) of a collection: far less noise hides that, but what rounds give away of all your documents together has no bound.
+/// what a sum gives away of one member has no bound. With --unit document epsilon is for any one document, that is a file,
+/// of a collection: far less noise hides that, but what rounds give away of all your documents together has no bound.
 #[derive(Debug, Args)]
 #[command(after_help = OPT_IN)]
 pub struct OptInArgs {
@@ -199,6 +199,9 @@ pub struct StartArgs {
     /// How often what was learnt becomes a release by itself, at most: weekly, never, or a time such as 12h or 3d
     #[arg(long, default_value = "weekly", value_parser = parse_release)]
     release: Often,
+    /// The first round's number at least: above what members say that they have seen, where what this coordinator kept is lost
+    #[arg(long, value_name = "NUMBER")]
+    first_round: Option<u64>,
 }
 
 /// What rounds can protect.
@@ -284,6 +287,7 @@ impl Train {
                     upload_s: args.upload.map(whole),
                     pause_s: args.pause,
                     release_every_s: args.release.0,
+                    first_round: args.first_round,
                 };
                 session.show(Call::RoundsStart(call), "planning")?;
                 session

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Batch, Example, Examples, Learner, Objective, TrainError};
+use super::{Batch, Example, Examples, Learner, Objective, TrainError, TrainOptions};
 
 /// Documents whose gradients are taken one by one. A document's candidates are its own texts and public ones: with other documents'
 /// texts as negatives its gradient would depend on them, and no clipping could undo that.
@@ -73,12 +73,13 @@ impl<'a> Documents<'a> {
         self.documents.len()
     }
 
-    /// The gradient of a document's loss at `values`, of any length. `step` turns the public texts: the same ones for all documents of a step, so
+    /// The gradient of a document's loss at `values`, of any length. Of pairs that would need more memory than a batch of training may by default, the last are
+    /// left out, by nothing but the document's own texts. `step` turns the public texts: the same ones for all documents of a step, so
     /// that they tell nothing of which took part.
     ///
     /// # Errors
     ///
-    /// When the tensor backend fails.
+    /// When a single pair needs too much memory, or the tensor backend fails.
     pub fn gradient(
         &self,
         values: &[f32],
@@ -88,10 +89,26 @@ impl<'a> Documents<'a> {
         let first = step * self.negatives % self.public.len().max(1);
         let others = self.public.iter().cycle().skip(first).take(self.negatives);
         let others: Vec<usize> = others.copied().collect();
-        let batch = alone(&self.documents[number], &others);
+        let batch = self.fitting(&self.documents[number], &others)?;
         let mut gradient = vec![0.0; values.len()];
         self.learner.gradient(values, &batch, &self.objective, &mut gradient)?;
         Ok(gradient)
+    }
+
+    fn fitting(&self, examples: &[&Example], others: &[usize]) -> Result<Batch, TrainError> {
+        let budget = TrainOptions::default().memory;
+        let mut count = examples.len();
+        loop {
+            let batch = alone(&examples[..count], others);
+            let needed = self.learner.bytes(&batch);
+            if needed <= budget {
+                return Ok(batch);
+            }
+            if count <= 1 {
+                return Err(TrainError::TooLarge { needed, budget });
+            }
+            count /= 2;
+        }
     }
 }
 

@@ -31,6 +31,9 @@ pub struct Pair {
     /// The document that both come from; without a name, the positive text itself stands for it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub document: String,
+    /// What decides in its document's place whether that is held out, such as where it is in a folder that may move.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub place: String,
 }
 
 /// Why pairs cannot be read.
@@ -176,12 +179,13 @@ impl Examples {
             }
         }
         for (number, ((_, name), mut pairs)) in documents.into_iter().enumerate() {
+            let placed = pairs.iter().map(|pair| pair.place.as_str()).find(|it| !it.is_empty());
             pairs.sort_by_cached_key(|pair| {
                 hash(rules.seed, &[pair.anchor.trim(), pair.positive.trim()])
             });
             all.dropped.beyond_cap += pairs.len().saturating_sub(rules.per_document);
             pairs.truncate(rules.per_document);
-            let held_out = share(hash(rules.seed, &[name])) < rules.held_out;
+            let held_out = share(hash(rules.seed, &[placed.unwrap_or(name)])) < rules.held_out;
             for pair in pairs {
                 let example = all.example(pair, number, &mut numbers);
                 if held_out { &mut all.held_out } else { &mut all.train }.push(example);

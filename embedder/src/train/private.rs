@@ -104,7 +104,7 @@ impl<'a> PrivateTrainer<'a> {
     ///
     /// # Errors
     ///
-    /// When the mechanism refuses, or the tensor backend fails.
+    /// When the mechanism refuses.
     pub fn step(&mut self, mechanism: &mut dyn Mechanism) -> Result<usize, TrainError> {
         let drawn = mechanism.sample(self.documents.len()).map_err(TrainError::Refused)?;
         if drawn.last().is_some_and(|last| *last >= self.documents.len()) {
@@ -112,7 +112,8 @@ impl<'a> PrivateTrainer<'a> {
         }
         let mut sum = vec![0_i64; self.values.len()];
         for &document in &drawn {
-            let whole = self.document(document)?;
+            // One that fails adds nothing: whether it does is its own affair, and no other's.
+            let Ok(whole) = self.document(document) else { continue };
             sum.iter_mut().zip(whole).for_each(|(sum, x)| *sum += x);
         }
         mechanism.add_noise(&mut sum, self.sensitivity());

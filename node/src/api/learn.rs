@@ -175,6 +175,9 @@ pub struct StartRounds {
     /// Fewest seconds from one release to the next that is made by itself; a week by default, null where all are made by hand.
     #[serde(default = "weekly")]
     pub release_every_s: Option<u64>,
+    /// The first round's number at least, where what the coordinator kept is lost and members refuse lower ones.
+    #[serde(default)]
+    pub first_round: Option<u64>,
 }
 
 const fn weekly() -> Option<u64> {

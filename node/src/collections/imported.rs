@@ -46,13 +46,42 @@ impl Collections {
         opened: &[OpenedInfo],
         cancel: &CancelFlag,
     ) -> Result<Vec<Pair>, ApiError> {
+        self.all_pairs(collections, files, opened, false, cancel)
+    }
+
+    /// The same where each document is to count by itself, whatever the others are: a file is one, and in a file of pairs what its pairs name.
+    ///
+    /// # Errors
+    /// Also if pairs of a file name no document.
+    pub(crate) fn pairs_by_document(
+        &self,
+        collections: &[Name],
+        files: &[PathBuf],
+        opened: &[OpenedInfo],
+        cancel: &CancelFlag,
+    ) -> Result<Vec<Pair>, ApiError> {
+        self.all_pairs(collections, files, opened, true, cancel)
+    }
+
+    fn all_pairs(
+        &self,
+        collections: &[Name],
+        files: &[PathBuf],
+        opened: &[OpenedInfo],
+        by_document: bool,
+        cancel: &CancelFlag,
+    ) -> Result<Vec<Pair>, ApiError> {
         let mut pairs = match collections {
             [] => Vec::new(),
-            some => self.pairs(some, opened, cancel)?,
+            some => self.pairs(some, opened, by_document, cancel)?,
         };
         for file in files {
             cancel.check()?;
-            pairs.extend(self.imported(file)?);
+            let mut imported = self.imported(file)?;
+            if by_document {
+                imported.iter_mut().try_for_each(|pair| name_by_file(file, pair))?;
+            }
+            pairs.append(&mut imported);
         }
         Ok(pairs)
     }
@@ -69,6 +98,23 @@ impl Collections {
                 .hint("`covey model mine` writes such files, and `covey model train --help` says what is in them")
         })
     }
+}
+
+/// Documents of two files are two, whatever they are called.
+fn name_by_file(file: &Path, pair: &mut Pair) -> Result<(), ApiError> {
+    if pair.document.is_empty() {
+        let message = format!(
+            "not all pairs in {} name the document that they come from, which is to be protected",
+            file.display()
+        );
+        return Err(ApiError::new(ErrorCode::Usage, message)
+            .hint("give each pair its \"document\", or take part with --unit peer"));
+    }
+    if pair.place.is_empty() {
+        pair.place.clone_from(&pair.document);
+    }
+    pair.document = format!("{}: {}", file.display(), pair.document);
+    Ok(())
 }
 
 fn unreadable(file: &Path, error: &std::io::Error) -> ApiError {
@@ -89,4 +135,25 @@ fn too_large(file: &Path) -> ApiError {
         MAX_BYTES >> 20
     );
     ApiError::new(ErrorCode::Usage, message).hint("take fewer pairs, or several files")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_of_two_files_are_two_and_each_has_to_have_a_name() {
+        let named = |file: &str, document: &str, place: &str| {
+            let (document, place) = (document.to_owned(), place.to_owned());
+            let mut pair = Pair { document, place, ..Pair::default() };
+            name_by_file(Path::new(file), &mut pair).map(|()| (pair.document, pair.place))
+        };
+        let first = named("/a.jsonl", "1", "").expect("has a name");
+        let second = named("/b.jsonl", "1", "").expect("has a name");
+        assert_ne!(first.0, second.0);
+        assert_eq!(first.1, second.1, "held out in either or in none");
+        assert_eq!(named("/a.jsonl", "/x/y.md", "y.md").expect("has a name").1, "y.md");
+        let error = named("/a.jsonl", "", "y.md").expect_err("has none");
+        assert_eq!(error.code, ErrorCode::Usage);
+    }
 }

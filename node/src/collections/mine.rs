@@ -41,12 +41,12 @@ impl Collections {
         let sources = self.sources(&call.collections, &mut notes)?;
         let roots: Vec<_> = self.slots().iter().flat_map(|slot| slot.record().roots()).collect();
         check_target(&call.path, &roots)?;
-        let names: BTreeSet<Name> = sources.iter().map(|(name, _)| name.clone()).collect();
+        let asked: BTreeSet<Name> = sources.iter().map(|source| source.name.clone()).collect();
         let negatives = match call.negatives {
             0 => None,
-            wanted => Some(Negatives::new(self, &names, usize::from(wanted), opened)?),
+            wanted => Some(Negatives::new(self, &asked, usize::from(wanted), opened)?),
         };
-        let total: usize = sources.iter().map(|(_, snapshot)| snapshot.stats().files).sum();
+        let total: usize = sources.iter().map(|source| source.snapshot.stats().files).sum();
         let mut file = PartFile::create(&call.path)?;
         let mut write = |pair: Pair| {
             let mut line = serde_json::to_vec(&pair).map_err(|error| {
@@ -59,7 +59,7 @@ impl Collections {
         let mut mine = Mine {
             write: &mut write,
             report: MineReport {
-                collections: names.into_iter().collect(),
+                collections: asked.into_iter().collect(),
                 path: Some(call.path.clone()),
                 bytes: 0,
                 files: 0,
@@ -71,6 +71,8 @@ impl Collections {
                 notes,
             },
             negatives,
+            whole_files: false,
+            roots: Vec::new(),
             opened: by_file(opened),
             seen: HashSet::new(),
             total: total as u64,
@@ -83,11 +85,13 @@ impl Collections {
         Ok(report)
     }
 
-    /// The pairs of `collections`, as [`Collections::mine`] writes them, without negatives.
-    pub(crate) fn pairs(
+    /// The pairs of `collections`, as [`Collections::mine`] writes them, without negatives. With `whole_files` a file is one document, whatever it
+    /// holds: what one record of a table has decides where the next one begins.
+    pub(super) fn pairs(
         &self,
         collections: &[Name],
         opened: &[OpenedInfo],
+        whole_files: bool,
         cancel: &CancelFlag,
     ) -> Result<Vec<Pair>, ApiError> {
         let sources = self.sources(collections, &mut Vec::new())?;
@@ -100,6 +104,8 @@ impl Collections {
             write: &mut write,
             report: MineReport::default(),
             negatives: None,
+            whole_files,
+            roots: Vec::new(),
             opened: by_file(opened),
             seen: HashSet::new(),
             total: 0,
@@ -110,10 +116,11 @@ impl Collections {
         Ok(pairs)
     }
 
-    fn mine_all(&self, sources: &[(Name, Snapshot)], mine: &mut Mine<'_>) -> Result<(), ApiError> {
-        for (_, snapshot) in sources {
+    fn mine_all(&self, sources: &[Source], mine: &mut Mine<'_>) -> Result<(), ApiError> {
+        for source in sources {
             let mut failed = None;
-            snapshot.mine(&*self.files, &mut |mined| match mine.take(mined) {
+            mine.roots.clone_from(&source.roots);
+            source.snapshot.mine(&*self.files, &mut |mined| match mine.take(mined) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     failed = Some(error);
@@ -126,11 +133,7 @@ impl Collections {
     }
 
     /// The collections to read, by name: those asked for, or all that can be read. Which of these cannot is noted.
-    fn sources(
-        &self,
-        asked: &[Name],
-        notes: &mut Vec<String>,
-    ) -> Result<Vec<(Name, Snapshot)>, ApiError> {
+    fn sources(&self, asked: &[Name], notes: &mut Vec<String>) -> Result<Vec<Source>, ApiError> {
         let mut slots = match asked {
             [] => self.slots(),
             names => names.iter().map(|name| self.slot(name)).collect::<Result<_, _>>()?,
@@ -140,7 +143,10 @@ impl Collections {
         let mut sources = Vec::new();
         for slot in slots {
             match slot.view() {
-                View::Ready(snapshot) => sources.push((slot.name.clone(), snapshot)),
+                View::Ready(snapshot) => {
+                    let (name, roots) = (slot.name.clone(), slot.record().roots());
+                    sources.push(Source { name, roots, snapshot });
+                }
                 View::Unmade | View::Broken(_) if asked.is_empty() => {
                     let problem = slot.problem().unwrap_or_default();
                     notes.push(format!("collection {} was left out: {problem}", slot.name));
@@ -158,6 +164,14 @@ impl Collections {
     }
 }
 
+/// A collection that is read.
+struct Source {
+    name: Name,
+    /// Outer folders first.
+    roots: Vec<PathBuf>,
+    snapshot: Snapshot,
+}
+
 /// What was opened, by file. Paths travel as text, so they are compared as text.
 fn by_file(opened: &[OpenedInfo]) -> BTreeMap<String, Vec<&OpenedInfo>> {
     let mut by_file: BTreeMap<String, Vec<&OpenedInfo>> = BTreeMap::new();
@@ -173,6 +187,10 @@ struct Mine<'a> {
     write: &'a mut dyn FnMut(Pair) -> Result<u64, ApiError>,
     report: MineReport,
     negatives: Option<Negatives<'a>>,
+    /// Whether a file is one document, and not each of its records.
+    whole_files: bool,
+    /// The folders of the collection that is read.
+    roots: Vec<PathBuf>,
     /// What was opened, by file.
     opened: BTreeMap<String, Vec<&'a OpenedInfo>>,
     /// Files that were taken: one may be in several collections.
@@ -264,16 +282,20 @@ impl<'a> Mine<'a> {
             None => Vec::new(),
         };
         self.report.negatives += negatives.len() as u64;
-        let path = pair.path.to_string_lossy();
+        // Records stand for themselves: they are held out and counted one by one.
+        let record = pair.record.filter(|_| !self.whole_files);
+        let named = |path: &Path| {
+            let path = path.to_string_lossy();
+            record.map_or_else(|| path.clone().into_owned(), |number| format!("{path}#{number}"))
+        };
+        // A folder that moves keeps what is held out of it.
+        let inside = self.roots.iter().find_map(|root| pair.path.strip_prefix(root).ok());
         let pair = Pair {
             anchor: pair.anchor.to_owned(),
             positive: pair.positive.to_owned(),
             negatives,
-            // Records stand for themselves: they are held out and counted one by one.
-            document: match pair.record {
-                Some(number) => format!("{path}#{number}"),
-                None => path.into_owned(),
-            },
+            document: named(pair.path),
+            place: inside.map(named).unwrap_or_default(),
         };
         self.report.bytes += (self.write)(pair)?;
         Ok(())

@@ -18,7 +18,7 @@ mod vectors;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use covey_crypto::Digest;
@@ -206,11 +206,17 @@ impl Collections {
     /// What tells the folders of a collection apart in the privacy ledger: for as long as they are where they are, under
     /// whatever collection.
     pub(crate) fn keys_of(&self, name: &Name) -> Result<Vec<CollectionKey>, ApiError> {
-        let key = |root: &PathBuf| {
-            let digest = Digest::of("covey privacy collection 1", &[root.as_os_str().as_bytes()]);
-            CollectionKey(*digest.as_bytes())
-        };
-        Ok(self.slot(name)?.record().roots().iter().map(key).collect())
+        Ok(self.slot(name)?.record().roots().iter().map(|root| key_of_folder(root)).collect())
+    }
+
+    /// The same, with the folders of other collections that lie within one of these, or around it: what is learnt from these may be of those, too.
+    pub(crate) fn charged_keys_of(&self, name: &Name) -> Result<Vec<CollectionKey>, ApiError> {
+        let own = self.slot(name)?.record().roots();
+        let all: BTreeSet<PathBuf> =
+            self.slots().iter().flat_map(|slot| slot.record().roots()).collect();
+        let shares =
+            |root: &&PathBuf| own.iter().any(|own| root.starts_with(own) || own.starts_with(root));
+        Ok(all.iter().filter(shares).map(|root| key_of_folder(root)).collect())
     }
 
     fn slot(&self, name: &Name) -> Result<Arc<Slot>, ApiError> {
@@ -223,6 +229,11 @@ impl Collections {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Name, Arc<Slot>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn key_of_folder(root: &Path) -> CollectionKey {
+    let digest = Digest::of("covey privacy collection 1", &[root.as_os_str().as_bytes()]);
+    CollectionKey(*digest.as_bytes())
 }
 
 pub(crate) fn model_of(index: &Collection) -> ModelId {

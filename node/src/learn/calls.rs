@@ -43,6 +43,16 @@ impl<L: Link> Node<L> {
                 "`covey status` lists collections, and --collections takes names with commas; --pairs takes a file",
             ));
         }
+        // Pairs that were mined from a collection would be of the same documents, under another name and account.
+        if choice.unit == Unit::Document
+            && !choice.pairs.is_empty()
+            && !choice.collections.is_empty()
+        {
+            let message =
+                "a document that is in a collection and in a file of pairs would count twice";
+            return Err(ApiError::new(ErrorCode::Usage, message)
+                .hint("take --collections or --pairs, or --unit peer"));
+        }
         self.set_budgets(&choice, self.may_raise(id)?)?;
         self.learning.choose(id, Some(&choice))?;
         if choice.adopt.is_some() {
@@ -114,6 +124,9 @@ impl<L: Link> Node<L> {
                     let epsilon = number(Epsilon::new(epsilon))?;
                     let noise = ledger_noise(epsilon, campaign.contribution.delta, rounds, &layout);
                     campaign.contribution.noise = Some(noise.map_err(|error| usage(&error))?);
+                }
+                if let Some(first) = call.first_round {
+                    coordinator.count_from(first).map_err(|error| failed(&error))?;
                 }
                 coordinator.start(campaign, &values, &view, now).map_err(|error| failed(&error))
             })
@@ -218,6 +231,7 @@ pub(super) fn failed(error: &CoordinatorError) -> ApiError {
         CoordinatorError::NoCheckpoint => ErrorCode::NotFound,
         CoordinatorError::Campaign(_)
         | CoordinatorError::Values { .. }
+        | CoordinatorError::FirstRound { .. }
         | CoordinatorError::Unit { .. } => ErrorCode::Usage,
         CoordinatorError::Plan(_) | CoordinatorError::Fault(_) => ErrorCode::Internal,
     };

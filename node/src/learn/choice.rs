@@ -1,5 +1,7 @@
 //! What the person has decided about taking part.
 
+use std::collections::BTreeSet;
+
 use covey_privacy::ledger::{CollectionKey, Unit};
 use covey_privacy::{Delta, Epsilon};
 use covey_protocol::ids::GroupId;
@@ -54,12 +56,12 @@ impl OptIn {
 
     /// What it learns from, for the ledger: the folders of its collections, and its files of pairs.
     pub(super) fn keys(&self, collections: &Collections) -> Result<Vec<CollectionKey>, ApiError> {
-        let mut keys = Vec::new();
+        let mut keys = BTreeSet::new();
         for name in &self.collections {
-            keys.extend(collections.keys_of(name)?);
+            keys.extend(collections.charged_keys_of(name)?);
         }
         keys.extend(self.pairs.iter().map(|file| key_of_pairs(file)));
-        Ok(keys)
+        Ok(keys.into_iter().collect())
     }
 
     /// As limits on plans.

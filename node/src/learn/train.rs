@@ -1,7 +1,6 @@
 //! Training for a plan: when the schedule allows, at the lowest priority, behind whoever searches.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::time::Duration;
 
 use covey_net::Link;
@@ -15,7 +14,7 @@ use crate::api::{ApiError, OptIn, TrainedInfo};
 use crate::background::quietly;
 use crate::cancel::CancelFlag;
 use crate::node::Node;
-use crate::rounds::{self, SoFar, Told, Trained, Tries, latest, refused, training_ends};
+use crate::rounds::{self, Told, Trained, Training, Tries, latest, refused, training_ends};
 
 impl<L: Link> Node<L> {
     /// R11: whether the model that a plan trains is here, before anything is fetched for it.
@@ -56,18 +55,20 @@ impl<L: Link> Node<L> {
         let (begun, round) = (self.env.now(), plan.plan().round);
         let (checked, plan, stop, seed) = (plan, plan.clone(), stop.clone(), self.env.next_u64());
         let (learning, first) = (self.learning.clone(), choice.schedule.clone());
-        let so_far = Arc::new(SoFar::default());
-        let done = Arc::clone(&so_far);
+        // What is charged is what was learnt from, whatever is added or taken away later.
+        let keys = choice.keys(&self.collections)?;
+        let charged = keys.clone();
         let work = move || -> Result<Trained, ApiError> {
             let schedule = || {
                 let now = learning.choice(group).ok().flatten();
                 now.map_or_else(|| first.clone(), |choice| choice.schedule)
             };
             let pace = RefCell::new(Pace::new(&env, &schedule));
-            // What is charged is what was learnt from, whatever is added or taken away later.
-            let keys = sources.keys(&collections)?;
-            let pairs =
-                collections.pairs_of(&sources.collections, &sources.pairs, &opened, &stop)?;
+            let OptIn { collections: names, pairs: files, .. } = &sources;
+            let pairs = match plan.plan().learning.documents {
+                0 => collections.pairs_of(names, files, &opened, &stop)?,
+                _ => collections.pairs_by_document(names, files, &opened, &stop)?,
+            };
             let ended = || stop.is_cancelled() || env.now().0 >= end;
             let tell = |waits: Option<Waits>| match waits {
                 Some(waits) => learning.set_doing(group, &waits.to_string()),
@@ -93,25 +94,31 @@ impl<L: Link> Node<L> {
                         }
                         ended()
                     };
-                    rounds::train_into(&*models, &plan, &values, &pairs, seed, &watch, &done)?
+                    // As many as there is time for if each takes as long as any may, and half of the time is left over.
+                    let fit = |largest: &mut dyn FnMut()| {
+                        let begun = env.now().0;
+                        largest();
+                        rest();
+                        let now = env.now().0;
+                        let left = end.saturating_sub(now) / 2;
+                        usize::try_from(left / now.saturating_sub(begun).max(1))
+                            .unwrap_or(usize::MAX)
+                    };
+                    let (pairs, watch, fit) = (&pairs[..], &watch, &fit);
+                    let training = Training { plan: &plan, values, pairs, seed, watch, fit };
+                    rounds::train(&*models, training)?
                 }
             };
             stop.check()?;
-            trained.collections = keys;
+            trained.collections = charged;
             Ok(trained)
         };
         // A step is not interrupted, and how long one takes may depend on texts: whoever has promised to check in does so without it (R15).
         let late = Duration::from_millis(latest(checked).saturating_sub(self.env.now().0));
         let trained = match checked.cost() {
             Some(_) => timeout(late, quietly(&self.env, work)).await.unwrap_or_else(|_| {
-                let collections = choice.keys(&self.collections)?;
                 let why = "the time to train was over before the step that was under way was done";
-                let nothing = Trained::nothing(checked, why);
-                Ok(match checked.plan().learning.documents {
-                    0 => Trained { collections, ..nothing },
-                    // One document that takes long is no reason to leave out the others.
-                    _ => Trained { collections, update: so_far.take(), ..nothing },
-                })
+                Ok(Trained { collections: keys, ..Trained::nothing(checked, why) })
             })?,
             None => quietly(&self.env, work).await?,
         };

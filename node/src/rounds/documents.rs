@@ -1,67 +1,57 @@
 //! Training for a round that protects single documents: the gradient of each by itself, at the values that the round starts from.
 //!
-//! Nothing of one document decides about another: not which pairs count, what they are told from, whether it is held out, nor whether it fails.
+//! Nothing of one document decides about another: not which pairs count, what they are told from, whether it is held out, nor whether it fails,
+//! nor whether there is time for it.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
-use covey_embedder::train::{Documents, Examples, Learner, Objective, PUBLIC, Pair, update};
-use covey_protocol::round::Plan;
+use covey_embedder::train::{
+    Documents, Examples, Learner, Objective, PUBLIC, Pair, PairRules, update,
+};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::prepare::{adapter, check_model};
-use super::{Told, Trained, Update};
+use super::{Told, Trained, Training, Update};
 use crate::api::{ApiError, ErrorCode};
 use crate::held_out::by_document;
 use crate::models::Models;
 
-/// Minus the gradients of the documents that are done, in the order of their draw, where they can be taken while another is worked on.
-#[derive(Debug, Default)]
-pub struct SoFar(Mutex<Vec<Vec<f32>>>);
-
-impl SoFar {
-    fn push(&self, document: Vec<f32>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(document);
-    }
-
-    /// What there is. Later ones are for nobody.
-    pub(crate) fn take(&self) -> Update {
-        Update::Documents(std::mem::take(
-            &mut self.0.lock().unwrap_or_else(PoisonError::into_inner),
-        ))
-    }
-}
-
-/// Takes the gradients of at most as many documents as the plan says, drawn by `seed`, into `so_far`. `watch` hears after each how many are done, and of
-/// how many, and ends it early.
-pub(super) fn learn(
-    models: &dyn Models,
-    plan: &Plan,
-    values: &[f32],
-    pairs: &[Pair],
-    seed: u64,
-    watch: &dyn Fn(usize, usize) -> bool,
-    so_far: &SoFar,
-) -> Result<Trained, ApiError> {
+/// Takes minus the gradients of at most as many documents as the plan says and there is time for, drawn by the seed.
+pub(super) fn learn(models: &dyn Models, training: &Training<'_>) -> Result<Trained, ApiError> {
+    let Training { plan, values, pairs, seed, watch, fit } = training;
+    let plan = plan.plan();
     check_model(models, plan, values)?;
-    let mut examples = by_document(pairs, plan.learning.batch.into());
+    let learning = plan.learning;
+    let mut examples = by_document(pairs, learning.batch.into());
     let public = examples.add_texts(&PUBLIC.map(str::to_owned));
     let all: BTreeSet<usize> = examples.train.iter().map(|example| example.document).collect();
     if all.is_empty() {
         let message = "there is no document to learn from in these collections";
         return Err(ApiError::new(ErrorCode::NotFound, message));
     }
-    let (config, tokens) = (adapter(&plan.adapter)?, usize::from(plan.learning.max_tokens));
+    let (config, tokens) = (adapter(&plan.adapter)?, usize::from(learning.max_tokens));
     let learner = |texts: &[String]| models.learner(plan.model, config.clone(), texts, tokens);
     let together = learner(&examples.texts).ok();
     let each = together.as_deref().and_then(|learner| documents(learner, &examples, &public));
-    let drawn = draw(all.len(), plan.learning.documents as usize, seed);
-    let (mut done, mut length, mut over) = (0, 0.0, watch(0, drawn.len()));
-    for &number in &drawn {
-        if over {
-            break;
-        }
+    let largest = Largest::new(learning.batch.into(), tokens);
+    let spare = learner(&largest.0.texts)?;
+    let most = fit(&mut || {
+        // One that has to have a learner of its own takes longer.
+        let own = if each.is_none() { learner(&largest.0.texts).ok() } else { None };
+        largest.look(own.as_deref().unwrap_or(&*spare), values);
+    });
+    drop(spare);
+    let drawn = draw(all.len(), most.min(learning.documents as usize), *seed);
+    let late = || {
+        let message = "the time to train was over before the documents were done";
+        Err(ApiError::new(ErrorCode::Timeout, message))
+    };
+    if drawn.is_empty() || watch(0, drawn.len()) {
+        return late();
+    }
+    let (mut parts, mut length) = (Vec::with_capacity(drawn.len()), 0.0);
+    for (done, &number) in drawn.iter().enumerate() {
         // One that fails adds nothing, and the others do as they would without it.
         let gradient = match &each {
             Some(each) => each.gradient(values, number, 0).ok(),
@@ -75,18 +65,46 @@ pub(super) fn learn(
             let norm = update::norm(&gradient);
             length += if norm.is_finite() { norm } else { 0.0 };
             gradient.iter_mut().for_each(|value| *value = -*value);
-            so_far.push(gradient);
+            parts.push(gradient);
         }
-        done += 1;
-        over = watch(done, drawn.len());
+        if watch(done + 1, drawn.len()) && done + 1 < drawn.len() {
+            return late();
+        }
     }
-    if done == 0 {
-        let message = "the time to train was over before the first document was done";
-        return Err(ApiError::new(ErrorCode::Timeout, message));
-    }
-    let told = Told { pairs: examples.train.len(), steps: done, norm: length / done as f64 };
-    let (update, collections) = (so_far.take(), Vec::new());
+    let steps = drawn.len();
+    let told = Told { pairs: examples.train.len(), steps, norm: length / steps as f64 };
+    let (update, collections) = (Update::Documents(parts), Vec::new());
     Ok(Trained { update, extras: Vec::new(), collections, told, nothing: None })
+}
+
+/// A document that takes as long as any may: as many pairs, of texts as long as count. It is made of public texts, as its time decides how many documents
+/// there is time for.
+struct Largest(Examples, Vec<usize>);
+
+impl Largest {
+    fn new(pairs: usize, tokens: usize) -> Self {
+        let text = |first: usize| {
+            let texts = PUBLIC.iter().cycle().skip(first).flat_map(|text| text.split(' '));
+            // A word is a token at least.
+            texts.take(tokens).collect::<Vec<_>>().join(" ")
+        };
+        let pair = |number: usize| Pair {
+            anchor: format!("{number} {}", text(number)),
+            positive: format!("of {number} {}", text(number + 1)),
+            document: "the largest".to_owned(),
+            ..Pair::default()
+        };
+        let pairs: Vec<Pair> = (0..pairs).map(pair).collect();
+        let rules = PairRules { per_document: pairs.len(), held_out: 0.0, seed: 0 };
+        let mut examples = Examples::new(&pairs, &rules);
+        let public = examples.add_texts(&PUBLIC.map(str::to_owned));
+        Self(examples, public)
+    }
+
+    fn look(&self, learner: &dyn Learner, values: &[f32]) {
+        // Whether it fails is nothing to anybody: it is done for the time that it takes.
+        drop(documents(learner, &self.0, &self.1).map(|it| it.gradient(values, 0, 0)));
+    }
 }
 
 /// Those to learn from, each told from all public texts.

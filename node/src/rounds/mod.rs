@@ -18,15 +18,14 @@ mod update;
 
 pub(crate) use ask::unexpected_of;
 pub use ask::{Tries, Unanswered, ask_over, serve, values};
-pub(crate) use documents::SoFar;
 pub(crate) use follow::latest;
 pub use follow::{follow, training_ends};
 pub use hold::{Answers, Held};
 pub use kept::Kept;
 pub use ledger::{PrivacyLedger, Standing};
 pub use party::{News, Party, Wait};
-pub(crate) use prepare::{Compared, adapter, compare, evaluate, is_as_good, train_into};
-pub use prepare::{Outcome, Told, Trained, train};
+pub(crate) use prepare::{Compared, adapter, compare, evaluate, is_as_good};
+pub use prepare::{Outcome, Told, Trained, Training, train};
 pub use seen::Seen;
 pub use store::RoundStore;
 pub use update::Update;

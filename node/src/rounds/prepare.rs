@@ -6,7 +6,7 @@ use covey_privacy::ledger::CollectionKey;
 use covey_protocol::ids::ModelId;
 use covey_protocol::round::{Check, Checked, Measure, Plan, Weighting};
 
-use super::{SoFar, Update, documents};
+use super::{Update, documents};
 use crate::api::{ApiError, ErrorCode};
 use crate::held_out::{examples, keep_some};
 use crate::models::Models;
@@ -68,37 +68,33 @@ pub(crate) fn adapter(json: &[u8]) -> Result<AdapterConfig, ApiError> {
     })
 }
 
-/// Trains from `values` on `pairs`. `watch` hears after each step how many are done, and of how many, and ends it early with what there
-/// is: partial work is welcome, and how much it was is nobody's business. But none at all is no update. With noise something always comes of
-/// it, if only zeros (R15).
+/// What there is to train for a round.
+pub struct Training<'a> {
+    /// How.
+    pub plan: &'a Checked,
+    /// What to start from.
+    pub values: Vec<f32>,
+    /// What to learn from. Where documents are protected a document's pairs say so, and nothing of another one decides which they are.
+    pub pairs: &'a [Pair],
+    /// What order, and which documents, are drawn from.
+    pub seed: u64,
+    /// Hears after each step how many are done, and of how many, and ends it early with what there is: partial work is welcome, and how much it was is
+    /// nobody's business. But none at all is no update.
+    pub watch: &'a dyn Fn(usize, usize) -> bool,
+    /// How many documents there is time for, to be told before the first, given what does the largest that there may be: if how long one takes decided whether
+    /// there is time for another, noise would not hide it. When `watch` ends it early all the same, nothing comes of any of them.
+    pub fit: &'a dyn Fn(&mut dyn FnMut()) -> usize,
+}
+
+/// Trains. With noise something always comes of it, if only zeros (R15).
 ///
 /// # Errors
 /// If the plan is for another model; without noise also if there are too few pairs, or nothing comes of it.
-pub fn train(
-    models: &dyn Models,
-    plan: &Checked,
-    values: Vec<f32>,
-    pairs: &[Pair],
-    seed: u64,
-    watch: &dyn Fn(usize, usize) -> bool,
-) -> Result<Trained, ApiError> {
-    let so_far = SoFar::default();
-    train_into(models, plan, &values, pairs, seed, watch, &so_far)
-}
-
-/// The same. Where documents are protected, what is done of them by then can be taken out of `so_far` while another one takes its time.
-pub(crate) fn train_into(
-    models: &dyn Models,
-    plan: &Checked,
-    values: &[f32],
-    pairs: &[Pair],
-    seed: u64,
-    watch: &dyn Fn(usize, usize) -> bool,
-    so_far: &SoFar,
-) -> Result<Trained, ApiError> {
+pub fn train(models: &dyn Models, training: Training<'_>) -> Result<Trained, ApiError> {
+    let Training { plan, ref values, .. } = training;
     let learnt = match plan.plan().learning.documents {
-        0 => learn(models, plan, values, pairs, seed, watch),
-        _ => documents::learn(models, plan.plan(), values, pairs, seed, watch, so_far),
+        0 => learn(models, &training),
+        _ => documents::learn(models, &training),
     };
     or_nothing(models, plan, values, learnt)
 }
@@ -119,15 +115,9 @@ fn or_nothing(
     }
 }
 
-fn learn(
-    models: &dyn Models,
-    plan: &Checked,
-    values: &[f32],
-    pairs: &[Pair],
-    seed: u64,
-    watch: &dyn Fn(usize, usize) -> bool,
-) -> Result<Trained, ApiError> {
+fn learn(models: &dyn Models, training: &Training<'_>) -> Result<Trained, ApiError> {
     // Where noise is to hide that it fails, it takes as long as if it did not.
+    let Training { plan, values, pairs, seed, watch, .. } = training;
     let (plan, to_the_end) = (plan.plan(), plan.cost().is_some());
     let learning = &plan.learning;
     let mut examples = examples(pairs, ENOUGH);
@@ -147,7 +137,7 @@ fn learn(
     let tokens = usize::from(learning.max_tokens);
     let config = adapter(&plan.adapter)?;
     let learner = models.learner(plan.model, config, &examples.texts, tokens)?;
-    let ran = run(&*learner, &examples, plan, values, (seed, to_the_end), watch);
+    let ran = run(&*learner, &examples, plan, values, (*seed, to_the_end), *watch);
     if few {
         return Err(too_few());
     }

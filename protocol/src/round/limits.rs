@@ -59,7 +59,11 @@ impl Limits {
         if let Some((round, digest)) = known.last
             && (plan.round < round || (plan.round == round && checked.digest() != digest))
         {
-            let detail = format!("it is for round {}, and {round} has been seen", plan.round);
+            let detail = format!(
+                "it is for round {}, and {round} has been seen; a coordinator that has lost what it kept begins above that (covey train start --first-round {})",
+                plan.round,
+                round.saturating_add(1)
+            );
             return Err(Refused::with(Check::Stale, detail));
         }
         Self::check_time(plan, known.now)?;

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use covey_crypto::Digest;
-use covey_embedder::eval::{Document, Set, splits};
+use covey_embedder::eval::{Document, Query, Set, retrieve, splits};
 use covey_embedder::train::Pair;
 use covey_embedder::{EmbedError, builtin};
 
-use super::{DataError, Dataset, Labels, clusters, meta};
+use super::{DataError, Dataset, Found, Labels, clusters, meta};
 
 /// The split that is learnt from.
 const TRAIN: &str = "train";
@@ -19,12 +19,13 @@ const OF_A_QUESTION: usize = 16;
 /// Documents embedded at a time.
 const AT_ONCE: usize = 256;
 
-/// Reads it, with so many topics or one, and the questions of that split to be tested by.
+/// Reads it, as [`Dataset::of`] wants it, with so many topics or one, and the questions of that split to be tested by.
 pub(super) fn load(
     folder: &Path,
     split: Option<&str>,
     topics: Option<u32>,
     seed: u64,
+    found: Option<Found<'_>>,
 ) -> Result<Dataset, DataError> {
     let train = Set::read(folder, TRAIN)?;
     let test = Set::read(folder, &test_split(folder, split)?)?;
@@ -38,7 +39,13 @@ pub(super) fn load(
         test.documents.iter().map(|document| document.id.as_str()).zip(0..).collect();
     let mut of_question: BTreeMap<&str, Vec<(&Document, &str)>> = BTreeMap::new();
     let mut left_out = BTreeSet::new();
-    for (query, document) in train.answers() {
+    let run = found.map(|(model, depth)| retrieve(model, &train, depth, &mut |_, _| {}));
+    let run = run.transpose()?;
+    let answers: Vec<(&Query, &Document)> = match &run {
+        Some(run) => train.found_answers(run).collect(),
+        None => train.answers().collect(),
+    };
+    for (query, document) in answers {
         if asked.contains(&plain(&query.text)) {
             left_out.insert(query.id.as_str());
         } else {
@@ -104,6 +111,8 @@ fn topics_of(documents: &[Document], count: u32, seed: u64) -> Result<Vec<u32>, 
 
 #[cfg(test)]
 mod tests {
+    use covey_embedder::Embedder;
+
     use super::*;
 
     const TOPICS: [[&str; 3]; 2] = [
@@ -166,7 +175,7 @@ mod tests {
 
     #[test]
     fn pairs_have_the_topics_of_their_documents_and_ask_nothing_that_is_tested() {
-        let data = load(folder(false).path(), None, Some(2), 1).expect("loads");
+        let data = load(folder(false).path(), None, Some(2), 1, None).expect("loads");
         let found: Vec<(&str, &str)> =
             data.pairs.iter().map(|pair| (&*pair.anchor, &*pair.document)).collect();
         assert_eq!(found.len(), 3, "{found:?}");
@@ -181,7 +190,7 @@ mod tests {
 
     #[test]
     fn authors_are_those_of_meta_and_documents_without_one_stand_alone() {
-        let data = load(folder(true).path(), None, None, 1).expect("loads");
+        let data = load(folder(true).path(), None, None, 1, None).expect("loads");
         assert_eq!(data.document_labels.authors(), Some([0, 1, 2, 3, 4, 0].as_slice()));
         assert_eq!(data.pair_labels.authors().map(<[u32]>::len), Some(3));
     }
@@ -190,10 +199,12 @@ mod tests {
     fn a_folder_that_is_no_set_is_refused_with_what_it_needs() {
         let folder = folder(false);
         std::fs::remove_file(folder.path().join("qrels/test.tsv")).expect("there");
-        let error = load(folder.path(), None, None, 1).expect_err("nothing to test by").to_string();
-        assert!(error.ends_with("has no split beside train; add qrels/test.tsv"), "{error}");
         let error =
-            load(&folder.path().join("none"), None, None, 1).expect_err("no folder").to_string();
+            load(folder.path(), None, None, 1, None).expect_err("nothing to test by").to_string();
+        assert!(error.ends_with("has no split beside train; add qrels/test.tsv"), "{error}");
+        let error = load(&folder.path().join("none"), None, None, 1, None)
+            .expect_err("no folder")
+            .to_string();
         assert!(
             error.contains("cannot read") && error.contains("corpus.jsonl, queries.jsonl"),
             "{error}"
@@ -205,12 +216,28 @@ mod tests {
         let folder = folder(false);
         let qrels = "query-id\tcorpus-id\tscore\nb\t1-0\t1\ne\t1-2\t1\n";
         std::fs::write(folder.path().join("qrels/dev.tsv"), qrels).expect("written");
-        let of = |split| load(folder.path(), split, None, 1);
+        let of = |split| load(folder.path(), split, None, 1, None);
         assert_eq!(of(None).expect("loads").test.queries.len(), 1, "test is preferred");
         let dev = of(Some("dev")).expect("loads");
         assert_eq!(dev.test.queries.len(), 2);
         assert!(dev.pairs.iter().all(|pair| pair.anchor == "fruit?"), "{:?}", dev.pairs);
         let error = of(Some("devel")).expect_err("no such split").to_string();
         assert!(error.contains("devel") && error.contains("dev, test, train"), "{error}");
+    }
+
+    #[test]
+    fn answers_that_the_model_does_not_find_are_left_out() {
+        let folder = folder(false);
+        let model = builtin().expect("loads");
+        // The second answer is about something else.
+        let qrels = "query-id\tcorpus-id\tscore\na\t0-0\t1\na\t1-1\t1\n";
+        std::fs::write(folder.path().join("qrels/train.tsv"), qrels).expect("written");
+        let of = |depth: usize| -> Vec<String> {
+            let found = Some((&*model as &dyn Embedder, depth));
+            let data = load(folder.path(), None, None, 1, found).expect("loads");
+            data.pairs.into_iter().map(|pair| pair.document).collect()
+        };
+        assert_eq!(of(3), ["0-0"], "three are about fruit");
+        assert_eq!(of(6).len(), 2, "all there are");
     }
 }

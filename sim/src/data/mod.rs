@@ -14,9 +14,9 @@ mod partition;
 use std::collections::BTreeSet;
 
 use covey_crypto::Digest;
-use covey_embedder::EmbedError;
-use covey_embedder::eval::{ReadError, Set};
+use covey_embedder::eval::{ReadError, RetrieveError, Set};
 use covey_embedder::train::Pair;
+use covey_embedder::{EmbedError, Embedder};
 
 pub use clusters::clusters;
 pub use labels::Labels;
@@ -42,6 +42,9 @@ pub struct Dataset {
     pub left_out: usize,
 }
 
+/// A model, and among how many documents it has to find an answer.
+pub type Found<'a> = (&'a dyn Embedder, usize);
+
 /// Data that cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -62,18 +65,22 @@ pub enum DataError {
     /// The built-in model cannot embed its documents.
     #[error("topics of the documents cannot be found: {0}")]
     Topics(#[from] EmbedError),
+    /// The model cannot look for answers.
+    #[error("the model's own answers cannot be found: {0}")]
+    Found(#[from] RetrieveError),
 }
 
 impl Dataset {
-    /// The data of a scenario: its folder's, or made up from `seed`.
+    /// The data of a scenario: its folder's, or made up from `seed`. Of a folder's answers those only that `found` finds among so many, if there is
+    /// such a model.
     ///
     /// # Errors
     /// If the folder is no set with splits `train` and another, or a document's vector cannot be had.
-    pub fn of(data: &Data, seed: u64) -> Result<Self, DataError> {
+    pub fn of(data: &Data, seed: u64, found: Option<Found<'_>>) -> Result<Self, DataError> {
         let mut all = match &data.folder {
             Some(path) => {
                 let topics = by_topic(data).then_some(data.topics);
-                folder::load(path, data.split.as_deref(), topics, seed)?
+                folder::load(path, data.split.as_deref(), topics, seed, found)?
             }
             None => MadeUp::new(data.topics, seed).dataset(data.examples),
         };
@@ -124,7 +131,7 @@ mod tests {
     fn fewer_questions_are_some_of_all_with_what_answers_them() {
         let of = |questions| {
             let data = Data { questions, examples: 200, ..Data::default() };
-            Dataset::of(&data, 1).expect("made").test
+            Dataset::of(&data, 1, None).expect("made").test
         };
         let ids = |set: &Set| -> BTreeSet<String> {
             set.queries.iter().map(|query| query.id.clone()).collect()

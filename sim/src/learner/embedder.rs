@@ -9,7 +9,7 @@ use covey_embedder::eval::{self, Measures, Set};
 use covey_embedder::train::Pair;
 use covey_embedder::{Embedder, ModelStore, PullSource};
 use covey_node::models::{ModelHandle, Models, StoredModels};
-use covey_node::rounds::{self, Trained};
+use covey_node::rounds::{self, Trained, Training};
 use covey_protocol::ids::ModelId;
 use covey_protocol::round::Checked;
 use tempfile::TempDir;
@@ -53,19 +53,21 @@ pub struct Part {
     pub freeze_a: bool,
 }
 
-impl EmbedderTask {
-    /// Peers learn from `pairs` what finds more of `set`, with the model in `folder`, or the built-in one. Each is served as well as it finds what it
-    /// holds out of its pairs in `own`.
+/// A model in a store of its own.
+pub struct Base {
+    /// Of the store, and of adapted models for as long as they are judged.
+    folder: TempDir,
+    store: ModelStore,
+    models: StoredModels,
+    model: ModelHandle,
+}
+
+impl Base {
+    /// The model in that folder, or the built-in one.
     ///
     /// # Errors
-    /// If the model does not load, or cannot be trained so.
-    pub fn new(
-        model: Option<&Path>,
-        part: Part,
-        pairs: Vec<Vec<Pair>>,
-        own: &[Vec<Pair>],
-        set: Set,
-    ) -> Result<Self, SimError> {
+    /// If it does not load.
+    pub fn open(model: Option<&Path>) -> Result<Self, SimError> {
         let folder = tempfile::tempdir().map_err(|error| SimError::bad(&error))?;
         let store = ModelStore::open(folder.path()).map_err(|error| SimError::bad(&error))?;
         let name = match model {
@@ -78,7 +80,32 @@ impl EmbedderTask {
             }
         };
         let models = StoredModels::new(store.clone(), name);
-        let base = models.current().map_err(SimError::Model)?;
+        let model = models.current().map_err(SimError::Model)?;
+        Ok(Self { folder, store, models, model })
+    }
+
+    /// To find things with.
+    ///
+    /// # Errors
+    /// If it does not load.
+    pub fn embedder(&self) -> Result<Arc<dyn Embedder>, SimError> {
+        self.store.load(&self.model.name).map_err(|error| SimError::bad(&error))
+    }
+}
+
+impl EmbedderTask {
+    /// Peers learn from `pairs` what finds more of `set`. Each is served as well as it finds what it holds out of its pairs in `own`.
+    ///
+    /// # Errors
+    /// If the model cannot be trained so.
+    pub fn new(
+        base: Base,
+        part: Part,
+        pairs: Vec<Vec<Pair>>,
+        own: &[Vec<Pair>],
+        set: Set,
+    ) -> Result<Self, SimError> {
+        let Base { folder, store, models, model: base } = base;
         let Part { rank, freeze_a } = part;
         let config = if base.family == "static" {
             AdapterConfig::Head(HeadConfig { rank, freeze_a, ..HeadConfig::default() })
@@ -171,8 +198,9 @@ impl Learns for EmbedderTask {
         let pairs = &self.pairs[peer];
         let most = steps(pairs.len(), &plan.plan().learning).min(most) as usize;
         let ended = |step: usize, _: usize| step >= most;
-        rounds::train(&self.ground.models, plan, values, pairs, seed, &ended)
-            .map_err(SimError::Model)
+        let (watch, fit) = (&ended, &|_: &mut dyn FnMut()| most);
+        let training = Training { plan, values, pairs, seed, watch, fit };
+        rounds::train(&self.ground.models, training).map_err(SimError::Model)
     }
 
     fn judge(&self, values: &[f32]) -> Result<Judged, SimError> {

@@ -8,7 +8,7 @@ use covey_node::rounds::Trained;
 use covey_protocol::ids::ModelId;
 use covey_protocol::round::{Checked, Learning};
 
-pub use embedder::{EmbedderTask, Part};
+pub use embedder::{Base, EmbedderTask, Part};
 pub use surrogate::Surrogate;
 
 use crate::SimError;

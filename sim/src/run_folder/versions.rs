@@ -209,7 +209,7 @@ mod tests {
         now.cpu.push("new".to_owned());
         assert_eq!(then.differ(&now, &scenario), None);
         let model = Some(folder.path().join("model"));
-        scenario.learner = Learner::Embedder { model, rank: None };
+        scenario.learner = Learner::Embedder { model, rank: None, found: 0 };
         let then = of(&scenario);
         now = Versions { cpu: now.cpu, ..then.clone() };
         let said = then.differ(&now, &scenario).expect("another processor");

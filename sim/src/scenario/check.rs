@@ -109,6 +109,10 @@ impl Found {
         self.when(made_up && data.split.is_some(), &["data.split"], || {
             "data.split names a split of a folder, and none is given; set data.folder, or leave data.split out".to_owned()
         });
+        let found = matches!(scenario.learner, Learner::Embedder { found: 1.., .. });
+        self.when(made_up && found, &["learner.found"], || {
+            "learner.found chooses among the answers of a folder, and none is given; set data.folder, or leave learner.found out".to_owned()
+        });
         self.when(data.split.as_deref() == Some("train"), &["data.split"], || {
             "data.split is train, which peers learn from; name another one to judge by".to_owned()
         });

@@ -96,6 +96,7 @@ pub const FIELDS: &[Field] = &[
     field("learner.heterogeneity", Rule::number(0.0, 100.0)).of("surrogate"),
     field("learner.model", Rule::Folder).of("embedder").optional(),
     field("learner.rank", Rule::whole(1, 256)).of("embedder").optional(),
+    field("learner.found", Rule::whole(0, 1_000)).of("embedder"),
     field("training.algorithm", Rule::Choice(ALGORITHMS)),
     field("training.rounds", Rule::whole(0, MAX_ROUNDS)),
     field("training.cohort", Rule::whole(0, MAX_PEERS)),

@@ -173,7 +173,7 @@ fn overrides_come_last_and_need_no_quotes() {
 fn another_kind_of_learner_drops_what_the_one_before_had() {
     let text = "[learner]\nvalues = 10\nheterogeneity = 2";
     let embedder = set(text, &[("learner.kind", "embedder"), ("learner.rank", "8")]);
-    let learner = Learner::Embedder { model: None, rank: Some(8) };
+    let learner = Learner::Embedder { model: None, rank: Some(8), found: 0 };
     assert_eq!(embedder.map(|it| it.learner), Ok(learner.clone()));
     assert_eq!(parse("[learner]\nrank = 8\nkind = 'embedder'").map(|it| it.learner), Ok(learner));
     let same = set(text, &[("learner.kind", "surrogate")]).map(|it| it.learner);
@@ -283,9 +283,10 @@ fn full(learner: Learner) -> Scenario {
 #[test]
 fn there_is_a_rule_for_every_field_and_a_field_for_every_rule() {
     let mut found = BTreeSet::from(["privacy.noise".to_owned()]);
-    for learner in
-        [Learner::default(), Learner::Embedder { model: Some("model".into()), rank: Some(4) }]
-    {
+    for learner in [
+        Learner::default(),
+        Learner::Embedder { model: Some("model".into()), rank: Some(4), found: 50 },
+    ] {
         let table = Table::try_from(full(learner)).expect("has a form");
         paths("", &table, &mut found);
     }
@@ -324,7 +325,7 @@ fn what_the_rules_allow_the_types_hold() {
     for field in FIELDS.iter().filter(|field| field.path != "learner.kind") {
         let embedder = field.of == Some("embedder");
         let learner = if embedder {
-            Learner::Embedder { model: None, rank: None }
+            Learner::Embedder { model: None, rank: None, found: 0 }
         } else {
             Learner::default()
         };

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 
 #[test]
@@ -94,4 +96,30 @@ fn imported_lines_are_pairs_or_errors_that_name_the_line() {
     let error = Pair::read_lines(long.as_bytes()).unwrap_err();
     assert!(error.to_string().contains("longer"), "{error}");
     assert!(Pair::read_lines(&[0xff, 0xfe, b'\n'][..]).is_err());
+}
+
+#[test]
+fn a_place_decides_whether_a_document_is_held_out_and_its_name_what_it_is() {
+    let pair = |folder: &str, number: usize, place: bool| Pair {
+        anchor: format!("what is {number}?"),
+        positive: format!("this is {number}"),
+        document: format!("{folder}/{number}.md"),
+        place: if place { format!("{number}.md") } else { String::new() },
+        ..Pair::default()
+    };
+    let held_out = |folders: &[&str], place| -> Vec<usize> {
+        let of =
+            |folder: &&str| (0..60).map(|number| pair(folder, number, place)).collect::<Vec<_>>();
+        let pairs: Vec<Pair> = folders.iter().flat_map(of).collect();
+        let all = Examples::new(&pairs, &PairRules { held_out: 0.3, ..PairRules::default() });
+        let documents: BTreeSet<usize> =
+            all.train.iter().chain(&all.held_out).map(|it| it.document).collect();
+        assert_eq!(documents.len(), 60 * folders.len(), "two of one place are two documents");
+        all.held_out.iter().map(|it| it.anchor).collect()
+    };
+    let here = held_out(&["/a"], true);
+    assert!(!here.is_empty());
+    assert_eq!(held_out(&["/b"], true), here, "wherever the folder is");
+    assert_ne!(held_out(&["/b"], false), held_out(&["/a"], false));
+    assert_eq!(held_out(&["/a", "/b"], true).len(), 2 * here.len());
 }

@@ -13,7 +13,7 @@ use super::*;
 use crate::api::ModelEntry;
 use crate::models::{ModelHandle, StoredModels};
 use crate::rounds::prepare::tests::bent;
-use crate::rounds::train;
+use crate::rounds::{Training, train};
 
 /// A text that [`Picky`] cannot read.
 const UNREADABLE: &str = "a text that no model reads";
@@ -104,10 +104,31 @@ impl Ground {
         })
     }
 
+    fn train(
+        &self,
+        plan: &Checked,
+        pairs: &[Pair],
+        seed: u64,
+        watch: &dyn Fn(usize, usize) -> bool,
+    ) -> Result<Trained, ApiError> {
+        self.train_as_fits(plan, pairs, seed, watch, &|_| usize::MAX)
+    }
+
+    fn train_as_fits(
+        &self,
+        plan: &Checked,
+        pairs: &[Pair],
+        seed: u64,
+        watch: &dyn Fn(usize, usize) -> bool,
+        fit: &dyn Fn(&mut dyn FnMut()) -> usize,
+    ) -> Result<Trained, ApiError> {
+        let values = self.start.clone();
+        train(&self.models, Training { plan, values, pairs, seed, watch, fit })
+    }
+
     /// The documents' parts, in an order that does not depend on the draw.
     fn gradients(&self, plan: &Checked, pairs: &[Pair], seed: u64) -> Vec<Vec<u32>> {
-        let trained = train(&self.models, plan, self.start.clone(), pairs, seed, &|_, _| false)
-            .expect("it can");
+        let trained = self.train(plan, pairs, seed, &|_, _| false).expect("it can");
         assert!(trained.extras.is_empty());
         let Update::Documents(documents) = trained.update else { panic!("not by document") };
         let bits = |document: &Vec<f32>| document.iter().map(|value| value.to_bits()).collect();
@@ -167,30 +188,43 @@ fn as_many_as_the_plan_says_are_drawn_and_time_ends_it() {
     // Seeds are fixed, so this fails never or always.
     let even = |count: &i32| (0.3 * mean..2.0 * mean).contains(&f64::from(*count));
     assert!(seen.iter().all(even), "{seen:?}, of {mean}");
-    let (steps, start) = (Cell::new(0), ground.start.clone());
+    // As many as there is time for, as reckoned before the first.
+    let (plan, looked) = (ground.plan(64, true), Cell::new(0));
+    let fit = |largest: &mut dyn FnMut()| {
+        largest();
+        looked.set(looked.get() + 1);
+        2
+    };
+    let trained = ground.train_as_fits(&plan, &all, 1, &|_, total| total != 2, &fit);
+    let trained = trained.expect("both");
+    assert_eq!((trained.told.steps, looked.get()), (2, 1));
+    assert!(matches!(trained.update, Update::Documents(of) if of.len() == 2));
+    // Time that is over before all are done is no matter of how far it came.
+    let steps = Cell::new(0);
     let watch = |done, total| {
         assert_eq!(total, every.len());
         steps.set(done);
         done == 2
     };
-    let trained = train(&ground.models, &ground.plan(64, true), start, &all, 1, &watch);
-    let trained = trained.expect("what there is");
-    assert_eq!((trained.told.steps, steps.get()), (2, 2));
-    assert!(matches!(trained.update, Update::Documents(of) if of.len() == 2));
+    let trained = ground.train(&plan, &all, 1, &watch).expect("zeros");
+    assert_eq!((trained.told.steps, steps.get()), (0, 2));
+    assert!(trained.nothing.is_some_and(|why| why.contains("time")));
+    assert_eq!(trained.update, Update::Documents(vec![]));
+    let late = |done, total| done == total;
+    let trained = ground.train(&plan, &all, 1, &late).expect("all of them");
+    assert_eq!(trained.told.steps, every.len(), "the last was done in time");
 }
 
 #[test]
 fn r15_who_has_nothing_sends_zeros_and_the_public_texts_are_as_many_as_counted() {
     let ground = Ground::new();
     for (noise, pairs, over) in [(true, vec![], false), (true, pairs(&[0, 1]), true)] {
-        let start = ground.start.clone();
         let plan = ground.plan(8, noise);
-        let zeros = train(&ground.models, &plan, start, &pairs, 1, &|_, _| over).expect("zeros");
+        let zeros = ground.train(&plan, &pairs, 1, &|_, _| over).expect("zeros");
         assert_eq!(zeros.update, Update::Documents(vec![]));
         assert!(zeros.nothing.is_some() && zeros.extras.is_empty());
     }
-    let start = ground.start.clone();
-    let none = train(&ground.models, &ground.plan(8, false), start, &[], 1, &|_, _| false);
+    let none = ground.train(&ground.plan(8, false), &[], 1, &|_, _| false);
     assert_eq!(none.expect_err("nobody hides it").code, ErrorCode::NotFound);
     // What no text decides is no reason to send anything.
     let plan = bent(&ground.model, &ground.config, Start::of(&ground.start), |plan| {
@@ -199,7 +233,7 @@ fn r15_who_has_nothing_sends_zeros_and_the_public_texts_are_as_many_as_counted()
         plan.learning = Learning::by_document(8, 8, 16);
         plan.model.base = covey_crypto::Digest::sha256(b"another");
     });
-    let error = train(&ground.models, &plan, ground.start.clone(), &pairs(&[0]), 1, &|_, _| false);
+    let error = ground.train(&plan, &pairs(&[0]), 1, &|_, _| false);
     assert_eq!(error.expect_err("the model is not here").code, ErrorCode::WrongModel);
     assert_eq!(PUBLIC.len(), usize::from(PUBLIC_TEXTS));
     let words = |text: &&str| text.split_whitespace().count();

@@ -111,6 +111,16 @@ pub(in crate::rounds) fn bent(
     SignedPlan::sign(&plan, &key).expect("sound").verify(&me).expect("signed")
 }
 
+fn trained_on(
+    models: &dyn Models,
+    plan: &Checked,
+    values: Vec<f32>,
+    watch: &dyn Fn(usize, usize) -> bool,
+) -> Result<Trained, ApiError> {
+    let fit: &dyn Fn(&mut dyn FnMut()) -> usize = &|_| usize::MAX;
+    train(models, Training { plan, values, pairs: &pairs(), seed: 1, watch, fit })
+}
+
 #[test]
 fn an_update_leads_where_the_pairs_are_told_apart_better() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -122,7 +132,7 @@ fn an_update_leads_where_the_pairs_are_told_apart_better() {
     let learner = models.learner(model.id, config.clone(), &all.texts, 16).expect("fits");
     let start = learner.start();
     let plan = plan(&model, &config, Start::of(&start));
-    let trained = train(&models, &plan, start.clone(), &pairs(), 1, &|_, _| false).expect("trains");
+    let trained = trained_on(&models, &plan, start.clone(), &|_, _| false).expect("trains");
     assert!(trained.told.steps > 0 && trained.told.norm > 0.0, "{:?}", trained.told);
     let loss = |values: &[f32]| {
         let examples: Vec<_> = all.train.iter().collect();
@@ -163,7 +173,7 @@ fn r15_with_noise_what_fails_on_texts_is_zeros_and_takes_as_long() {
                 steps.set(done);
                 over
             };
-            (train(&models, &plan, values.clone(), &pairs(), 1, &watch), plan)
+            (trained_on(&models, &plan, values.clone(), &watch), plan)
         };
         let steps = std::cell::Cell::new(0);
         let (failed, _) = learn(false, &steps);
@@ -180,7 +190,7 @@ fn r15_with_noise_what_fails_on_texts_is_zeros_and_takes_as_long() {
         summed(plan, true);
         plan.model.base = Digest::sha256(b"another");
     });
-    let error = train(&models, &plan, start, &pairs(), 1, &|_, _| false);
+    let error = trained_on(&models, &plan, start, &|_, _| false);
     assert_eq!(error.expect_err("the model is not here").code, ErrorCode::WrongModel);
 }
 

@@ -21,6 +21,7 @@ use clap::{Args, ValueEnum};
 use covey_embedder::bench::Threads;
 
 use self::peers::Peers;
+pub use self::quality::FOUND;
 use self::rows::{Dated, Row};
 use self::texts::Texts;
 use crate::bench::report::{Report, earlier, today};

@@ -31,6 +31,8 @@ const BEFORE: &str = "without";
 const LORA: [usize; 2] = [150, 32];
 /// The same of the static model's map, times every pair is looked at in place of steps.
 const HEAD: [usize; 2] = [3, 256];
+/// A transformer learns from answers that it finds among so many as it is.
+pub const FOUND: usize = 100;
 /// Pairs of one document.
 const PER_DOCUMENT: usize = 16;
 
@@ -59,7 +61,6 @@ pub fn formats(folder: &Path) -> Result<Vec<Row>> {
 /// Both families, fine-tuned on the training questions of a set. Each row is handed over as it comes.
 pub fn tuned(folder: &Path, keep: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
     let set = Set::read(folder, "test")?;
-    let pairs = pairs(folder)?;
     let models = tempfile::tempdir()?;
     let store = ModelStore::open(models.path())?;
     testing::store_with_minilm().context("MiniLM cannot be fetched, see above")?;
@@ -67,7 +68,9 @@ pub fn tuned(folder: &Path, keep: &mut dyn FnMut(Row) -> Result<()>) -> Result<(
     let source = covey_embedder::PullSource::Directory(cache.join(testing::MINILM_NAME));
     store.pull(&source, &mut |_| ())?;
     for base in [BUILTIN_NAME, testing::MINILM_NAME] {
-        let before = values(&*store.load(base)?, &set)?;
+        let model = store.load(base)?;
+        let before = values(&*model, &set)?;
+        let pairs = pairs(folder, Some(&*model).filter(|_| base != BUILTIN_NAME))?;
         let label = format!("{base}, {BEFORE}");
         keep(Row::Tuning(quality(&name_of(folder), &label, &before, None)))?;
         for seed in 0..SEEDS {
@@ -113,8 +116,8 @@ fn tune(store: &ModelStore, base: &str, name: &str, pairs: &[Pair], seed: u64) -
     Ok(())
 }
 
-/// A pair for each document that a training question is answered by.
-fn pairs(folder: &Path) -> Result<Vec<Pair>> {
+/// A pair for each document that a training question is answered by; of those only that `model` finds, if there is one.
+fn pairs(folder: &Path, model: Option<&dyn Embedder>) -> Result<Vec<Pair>> {
     let set = Set::read(folder, "train")?;
     let pair = |(query, document): (&Query, &Document)| Pair {
         anchor: query.text.clone(),
@@ -122,7 +125,13 @@ fn pairs(folder: &Path) -> Result<Vec<Pair>> {
         document: document.id.clone(),
         ..Pair::default()
     };
-    let pairs: Vec<Pair> = set.answers().map(pair).collect();
+    let pairs: Vec<Pair> = match model {
+        Some(model) => {
+            let run = retrieve(model, &set, FOUND, &mut |_, _| ())?;
+            set.found_answers(&run).map(pair).collect()
+        }
+        None => set.answers().map(pair).collect(),
+    };
     ensure!(!pairs.is_empty(), "{}: no training question has an answer", folder.display());
     Ok(pairs)
 }
@@ -274,7 +283,7 @@ mod tests {
         );
         write("queries.jsonl", "{\"_id\":\"q\",\"text\":\"why\"}\n");
         write("qrels/train.tsv", "query-id\tcorpus-id\tscore\nq\td\t1\nq\te\t0\nq\tgone\t1\n");
-        let pairs = pairs(folder.path()).expect("pairs");
+        let pairs = pairs(folder.path(), None).expect("pairs");
         assert_eq!(pairs.len(), 1);
         assert_eq!((pairs[0].anchor.as_str(), pairs[0].document.as_str()), ("why", "d"));
         assert!(pairs[0].positive.contains('x'));

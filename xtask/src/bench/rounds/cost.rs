@@ -36,7 +36,7 @@ pub fn measure(
     keep: &mut dyn FnMut(Row) -> Result<()>,
 ) -> Result<()> {
     let folder = root.join("target/bench-rounds/few");
-    let topics = topics::split(data, &folder, CLIENTS)?;
+    let topics = topics::split(data, &folder, CLIENTS, None)?;
     for file in &topics.files {
         first_lines(file, PAIRS)?;
     }

@@ -75,9 +75,9 @@ fn settings(model: &str, algorithm: Algorithm) -> Settings {
 
 /// All campaigns of all models on the test questions. Each row is handed over as it comes.
 pub fn measure(root: &Path, data: &Path, keep: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
-    let topics = split(root, data)?;
-    keep(Row::Split(told(data, &topics)))?;
     for model in [BUILTIN_NAME, testing::MINILM_NAME] {
+        let topics = split(root, data, model)?;
+        keep(Row::Split(told(data, model, &topics)))?;
         for algorithm in Algorithm::ALL {
             let settings = settings(model, algorithm);
             let (base, row) = run(root, data, &topics, model, algorithm, &settings, "test")?;
@@ -92,11 +92,11 @@ pub fn measure(root: &Path, data: &Path, keep: &mut dyn FnMut(Row) -> Result<()>
 
 /// One campaign with other settings, on the development questions.
 pub fn tried(root: &Path, data: &Path, tried: &Tried) -> Result<()> {
-    let topics = split(root, data)?;
     let model = match tried.minilm {
         true => testing::MINILM_NAME,
         false => BUILTIN_NAME,
     };
+    let topics = split(root, data, model)?;
     let Settings { rounds, rank, epochs, steps, rate, proximal, clip, rule, server_rate, epsilon } =
         settings(model, tried.algorithm);
     let settings = Settings {
@@ -117,13 +117,24 @@ pub fn tried(root: &Path, data: &Path, tried: &Tried) -> Result<()> {
     Ok(())
 }
 
-fn split(root: &Path, data: &Path) -> Result<Topics> {
-    topics::split(data, &root.join("target/bench-rounds/pairs"), CLIENTS)
+/// What members learn from: a transformer from those documents only that it finds as it is, as the others are of no use to it.
+fn split(root: &Path, data: &Path, model: &str) -> Result<Topics> {
+    let found = match model {
+        BUILTIN_NAME => None,
+        name => {
+            let store =
+                testing::store_with_minilm().context("MiniLM cannot be fetched, see above")?;
+            Some(store.load(name)?)
+        }
+    };
+    let folder = root.join("target/bench-rounds/pairs").join(model);
+    topics::split(data, &folder, CLIENTS, found.as_deref())
 }
 
-fn told(data: &Path, topics: &Topics) -> Split {
+fn told(data: &Path, model: &str, topics: &Topics) -> Split {
     Split {
         set: name_of(data),
+        model: model.to_owned(),
         questions: topics.counts.iter().map(|count| count.0).collect(),
         pairs: topics.counts.iter().map(|count| count.1).collect(),
         left_out: topics.left_out,

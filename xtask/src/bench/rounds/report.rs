@@ -92,8 +92,9 @@ fn split(text: &mut String, it: &Split) {
     put(
         text,
         format_args!(
-            "\n{}: {} questions and {} pairs of the {CLIENTS} members; {} questions are left out, as other splits ask them as well.",
+            "\n{} for {}: {} questions and {} pairs of the {CLIENTS} members; {} questions are left out, as other splits ask them as well.",
             it.set,
+            it.model,
             list(&it.questions),
             list(&it.pairs),
             it.left_out

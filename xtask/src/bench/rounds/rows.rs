@@ -35,6 +35,7 @@ impl Row {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Split {
     pub set: String,
+    pub model: String,
     pub questions: Vec<usize>,
     pub pairs: Vec<usize>,
     /// Questions left out, as another split asks them too.

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use covey_crypto::Digest;
-use covey_embedder::builtin;
-use covey_embedder::eval::{Set, splits};
+use covey_embedder::eval::{Document, Query, Set, retrieve, splits};
 use covey_embedder::train::Pair;
+use covey_embedder::{Embedder, builtin};
 
+use crate::bench::embedder::FOUND;
 use crate::bench::kmeans;
 
 const SEED: u64 = 1;
@@ -30,13 +31,23 @@ pub struct Topics {
 }
 
 /// Writes a file of pairs for each of `members`: all questions of a topic with their relevant documents, at most [`OF_A_QUESTION`] of each. Topics are
-/// clusters of the built-in model's vectors of the questions, equally many in each.
-pub fn split(data: &Path, folder: &Path, members: usize) -> Result<Topics> {
+/// clusters of the built-in model's vectors of the questions, equally many in each. Of documents those only that `model` finds, if there is one.
+pub fn split(
+    data: &Path,
+    folder: &Path,
+    members: usize,
+    model: Option<&dyn Embedder>,
+) -> Result<Topics> {
     let set = Set::read(data, "train")?;
+    let run = model.map(|model| retrieve(model, &set, FOUND, &mut |_, _| ())).transpose()?;
+    let answers: Vec<(&Query, &Document)> = match &run {
+        Some(run) => set.found_answers(run).collect(),
+        None => set.answers().collect(),
+    };
     let asked = asked_elsewhere(data)?;
     let mut pairs: BTreeMap<&str, Vec<Pair>> = BTreeMap::new();
     let mut left_out = BTreeSet::new();
-    for (query, document) in set.answers() {
+    for (query, document) in answers {
         if asked.contains(&plain(&query.text)) {
             left_out.insert(query.id.as_str());
             continue;
@@ -158,7 +169,7 @@ mod tests {
         write("queries.jsonl", &queries.concat());
         write("qrels/train.tsv", "query-id\tcorpus-id\tscore\na\td\t1\nb\td\t1\ne\td\t1\n");
         write("qrels/test.tsv", "query-id\tcorpus-id\tscore\nc\td\t1\n");
-        let topics = split(folder.path(), &folder.path().join("out"), 2).expect("splits");
+        let topics = split(folder.path(), &folder.path().join("out"), 2, None).expect("splits");
         assert_eq!(topics.left_out, 1);
         assert_eq!(topics.counts, [(1, 1), (1, 1)]);
         let all: String =
