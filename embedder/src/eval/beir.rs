@@ -14,7 +14,6 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::Run;
 use super::lines::{ReadError, each_line, quoted};
 
 /// A document.
@@ -110,17 +109,6 @@ impl Set {
             grades.filter(|(_, grade)| **grade > 0).map(move |(id, _)| (query, id))
         });
         judged.filter_map(move |(query, id)| Some((query, *documents.get(id.as_str())?)))
-    }
-
-    /// The same of those documents only that `run` found for their query. A model that is good already learns from answers that it is near to; from
-    /// others, which sets with many loose judgements have, it unlearns (round-trip consistency: Dai et al., "Promptagator", 2022, section 3.2).
-    pub fn found_answers<'a>(
-        &'a self,
-        run: &Run,
-    ) -> impl Iterator<Item = (&'a Query, &'a Document)> {
-        self.answers().filter(|(query, document)| {
-            run.hits(&query.id).iter().any(|hit| hit.document == document.id)
-        })
     }
 }
 

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use covey_crypto::Digest;
-use covey_embedder::eval::{Document, Query, Set, retrieve, splits};
-use covey_embedder::train::Pair;
+use covey_embedder::eval::{Document, Near, Set, depth_of, near, retrieve, splits};
 use covey_embedder::{EmbedError, builtin};
 
 use super::{DataError, Dataset, Found, Labels, clusters, meta};
@@ -37,36 +36,33 @@ pub(super) fn load(
     let document_labels = Labels::new(of_document, meta::authors(folder, &test.documents)?);
     let numbers: BTreeMap<&str, u32> =
         test.documents.iter().map(|document| document.id.as_str()).zip(0..).collect();
-    let mut of_question: BTreeMap<&str, Vec<(&Document, &str)>> = BTreeMap::new();
-    let mut left_out = BTreeSet::new();
-    let run = found.map(|(model, depth)| retrieve(model, &train, depth, &mut |_, _| {}));
-    let run = run.transpose()?;
-    let answers: Vec<(&Query, &Document)> = match &run {
-        Some(run) => train.found_answers(run).collect(),
-        None => train.answers().collect(),
+    let answer = |(query, document)| Near { query, document, negative: None };
+    let answers: Vec<Near<'_>> = match found {
+        Some((model, most)) => {
+            near(&train, &retrieve(model, &train, depth_of(most), &mut |_, _| {})?, most)
+        }
+        None => train.answers().map(answer).collect(),
     };
-    for (query, document) in answers {
+    let mut of_question: BTreeMap<&str, Vec<&Near<'_>>> = BTreeMap::new();
+    let mut left_out = BTreeSet::new();
+    for answer in &answers {
+        let query = answer.query;
         if asked.contains(&plain(&query.text)) {
             left_out.insert(query.id.as_str());
         } else {
-            of_question.entry(&query.id).or_default().push((document, &query.text));
+            of_question.entry(&query.id).or_default().push(answer);
         }
     }
     let (mut pairs, mut documents) = (Vec::new(), Vec::new());
     for (id, mut answers) in of_question {
-        let hash = |(document, _): &(&Document, &str)| {
-            *Digest::of("covey simulation pairs", &[id.as_bytes(), document.id.as_bytes()])
-                .as_bytes()
+        let hash = |answer: &&Near<'_>| {
+            let ids = [id.as_bytes(), answer.document.id.as_bytes()];
+            *Digest::of("covey simulation pairs", &ids).as_bytes()
         };
         answers.sort_by_cached_key(hash);
-        for (document, question) in answers.into_iter().take(OF_A_QUESTION) {
-            documents.push(numbers[document.id.as_str()]);
-            pairs.push(Pair {
-                anchor: question.to_owned(),
-                positive: document.full_text(),
-                document: document.id.clone(),
-                ..Pair::default()
-            });
+        for answer in answers.into_iter().take(OF_A_QUESTION) {
+            documents.push(numbers[answer.document.id.as_str()]);
+            pairs.push(answer.pair());
         }
     }
     let pair_labels = document_labels.of(&documents);

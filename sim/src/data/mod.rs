@@ -71,8 +71,8 @@ pub enum DataError {
 }
 
 impl Dataset {
-    /// The data of a scenario: its folder's, or made up from `seed`. Of a folder's answers those only that `found` finds among so many, if there is
-    /// such a model.
+    /// The data of a scenario: its folder's, or made up from `seed`. Of a folder's answers those only that `found` finds among so many, each with a
+    /// negative, if there is such a model.
     ///
     /// # Errors
     /// If the folder is no set with splits `train` and another, or a document's vector cannot be had.

@@ -123,8 +123,8 @@ pub enum Learner {
         /// Rank of the adapter; a full map behind a static model without.
         #[serde(default)]
         rank: Option<u32>,
-        /// Of a question's answers in a folder only those that the model finds among so many as it is; 0 for all. A good model unlearns from loose
-        /// judgements.
+        /// Of a question's answers in a folder only those that the model finds among so many as it is, each with something that ranks high and is none; 0 for all,
+        /// without. A good model unlearns from loose judgements.
         #[serde(default)]
         found: u32,
     },

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use covey_embedder::adapter::{AdapterConfig, HeadConfig, LoraConfig};
-use covey_embedder::eval::{Document, Query, Set, compare, evaluate, retrieve};
+use covey_embedder::eval::{
+    Document, Near, Query, Set, compare, depth_of, evaluate, near, retrieve,
+};
 use covey_embedder::train::{Examples, Pair, PairRules, TrainOptions, Trainer};
 use covey_embedder::{BUILTIN_NAME, Embedder, ModelStore, Precision, testing};
 
@@ -28,11 +30,13 @@ const CHANCE: f64 = 0.05;
 /// What is said of a model before fine-tuning.
 const BEFORE: &str = "without";
 /// Steps of LoRA, and pairs of a step: some minutes on one core.
-const LORA: [usize; 2] = [150, 32];
+const LORA: [usize; 2] = [120, 32];
+/// Its learning rate.
+const LORA_RATE: f64 = 3e-4;
 /// The same of the static model's map, times every pair is looked at in place of steps.
 const HEAD: [usize; 2] = [3, 256];
 /// A transformer learns from answers that it finds among so many as it is.
-pub const FOUND: usize = 100;
+pub const FOUND: usize = 30;
 /// Pairs of one document.
 const PER_DOCUMENT: usize = 16;
 
@@ -96,7 +100,12 @@ fn tune(store: &ModelStore, base: &str, name: &str, pairs: &[Pair], seed: u64) -
         ),
         _ => (
             AdapterConfig::Lora(LoraConfig { seed, ..LoraConfig::default() }),
-            TrainOptions { max_steps: Some(LORA[0]), batch: LORA[1], ..TrainOptions::default() },
+            TrainOptions {
+                max_steps: Some(LORA[0]),
+                batch: LORA[1],
+                rate: LORA_RATE,
+                ..TrainOptions::default()
+            },
         ),
     };
     let learner = store.learner(base, config, &examples.texts, 128)?;
@@ -116,19 +125,15 @@ fn tune(store: &ModelStore, base: &str, name: &str, pairs: &[Pair], seed: u64) -
     Ok(())
 }
 
-/// A pair for each document that a training question is answered by; of those only that `model` finds, if there is one.
+/// A pair for each document that a training question is answered by; if there is a `model`, for those that it is near to, with a negative.
 fn pairs(folder: &Path, model: Option<&dyn Embedder>) -> Result<Vec<Pair>> {
     let set = Set::read(folder, "train")?;
-    let pair = |(query, document): (&Query, &Document)| Pair {
-        anchor: query.text.clone(),
-        positive: document.full_text(),
-        document: document.id.clone(),
-        ..Pair::default()
-    };
+    let pair =
+        |(query, document): (&Query, &Document)| Near { query, document, negative: None }.pair();
     let pairs: Vec<Pair> = match model {
         Some(model) => {
-            let run = retrieve(model, &set, FOUND, &mut |_, _| ())?;
-            set.found_answers(&run).map(pair).collect()
+            let run = retrieve(model, &set, depth_of(FOUND), &mut |_, _| ())?;
+            near(&set, &run, FOUND).iter().map(Near::pair).collect()
         }
         None => set.answers().map(pair).collect(),
     };

@@ -48,7 +48,7 @@ impl Algorithm {
 /// Settings found on the development questions.
 fn settings(model: &str, algorithm: Algorithm) -> Settings {
     let (rounds, rank, steps, rate) =
-        if model == BUILTIN_NAME { (8, None, 20, 1e-3) } else { (5, Some(8), 8, 2e-4) };
+        if model == BUILTIN_NAME { (8, None, 20, 1e-3) } else { (5, Some(8), 8, 3e-4) };
     let base = Settings {
         rounds,
         rank,

@@ -33,7 +33,8 @@ pub fn write(root: &Path, command: &str, rows: &[Dated], missing: Option<&str>) 
 const QUALITY: &str = "
 ## What rounds bring
 
-The set's training questions are split by topic: clusters of the built-in model's vectors of the questions, equally many in each. A member learns from its questions with their relevant documents, at most 16 of each question, and from nothing else. \
+The set's training questions are split by topic: clusters of the built-in model's vectors of the questions, equally many in each. A member learns from its questions with their relevant documents, at most 16 of each question, and from nothing else; where the model is a transformer, \
+from those documents only that it finds among its first thirty as it is, each with one that it ranks from sixth to fortieth and that is not judged to answer. \
 What was learnt becomes a release, and `covey eval` compares it with the base model on the test questions: nDCG@10, the mean difference over the questions with its 95% interval, and the probability of one as large by chance \
 (paired randomisation test). Settings were chosen on the development questions. Every sum is a secure one.
 ";

@@ -35,6 +35,7 @@ impl Row {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Split {
     pub set: String,
+    #[serde(default)]
     pub model: String,
     pub questions: Vec<usize>,
     pub pairs: Vec<usize>,

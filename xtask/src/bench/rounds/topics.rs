@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use covey_crypto::Digest;
-use covey_embedder::eval::{Document, Query, Set, retrieve, splits};
+use covey_embedder::eval::{Near, Set, depth_of, near, retrieve, splits};
 use covey_embedder::train::Pair;
 use covey_embedder::{Embedder, builtin};
 
@@ -31,7 +31,8 @@ pub struct Topics {
 }
 
 /// Writes a file of pairs for each of `members`: all questions of a topic with their relevant documents, at most [`OF_A_QUESTION`] of each. Topics are
-/// clusters of the built-in model's vectors of the questions, equally many in each. Of documents those only that `model` finds, if there is one.
+/// clusters of the built-in model's vectors of the questions, equally many in each. If there is a `model`, of those documents that it is near to, each with a
+/// negative.
 pub fn split(
     data: &Path,
     folder: &Path,
@@ -39,25 +40,21 @@ pub fn split(
     model: Option<&dyn Embedder>,
 ) -> Result<Topics> {
     let set = Set::read(data, "train")?;
-    let run = model.map(|model| retrieve(model, &set, FOUND, &mut |_, _| ())).transpose()?;
-    let answers: Vec<(&Query, &Document)> = match &run {
-        Some(run) => set.found_answers(run).collect(),
-        None => set.answers().collect(),
+    let pair = |(query, document)| Near { query, document, negative: None };
+    let answers: Vec<Near<'_>> = match model {
+        Some(model) => near(&set, &retrieve(model, &set, depth_of(FOUND), &mut |_, _| ())?, FOUND),
+        None => set.answers().map(pair).collect(),
     };
     let asked = asked_elsewhere(data)?;
     let mut pairs: BTreeMap<&str, Vec<Pair>> = BTreeMap::new();
     let mut left_out = BTreeSet::new();
-    for (query, document) in answers {
+    for answer in &answers {
+        let query = answer.query;
         if asked.contains(&plain(&query.text)) {
             left_out.insert(query.id.as_str());
-            continue;
+        } else {
+            pairs.entry(&query.text).or_default().push(answer.pair());
         }
-        pairs.entry(&query.text).or_default().push(Pair {
-            anchor: query.text.clone(),
-            positive: document.full_text(),
-            document: document.id.clone(),
-            ..Pair::default()
-        });
     }
     for pairs in pairs.values_mut() {
         let texts = |pair: &Pair| format!("{}\n{}", pair.anchor, pair.document);

@@ -1,0 +1,116 @@
+//! Answers that a model is near to as it is, and what it takes for answers that are none.
+//!
+//! A model that is good already unlearns from loose judgements, which large sets are full of, as it is pulled towards answers that it has no means to find. From those that it is near to, told from
+//! what it ranks beside them, it learns (round-trip consistency: Dai et al., "Promptagator", 2022, section 3.2; hard negatives: Xiong et al., "ANCE", 2021).
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use sha2::{Digest, Sha256};
+
+use super::{Document, Query, Run, Set};
+use crate::train::Pair;
+
+/// Places in a ranking that negatives are taken from: the first often answer though nobody has said so.
+const NEGATIVES: Range<usize> = 5..40;
+
+/// A query with a document that answers it and that a model is near to.
+#[derive(Clone, Copy, Debug)]
+pub struct Near<'a> {
+    /// The query.
+    pub query: &'a Query,
+    /// What answers it.
+    pub document: &'a Document,
+    /// What does not, by the judgements, and ranks high for it, if there is anything.
+    pub negative: Option<&'a Document>,
+}
+
+impl Near<'_> {
+    /// To learn from.
+    #[must_use]
+    pub fn pair(&self) -> Pair {
+        Pair {
+            anchor: self.query.text.clone(),
+            positive: self.document.full_text(),
+            negatives: self.negative.iter().map(|it| it.full_text()).collect(),
+            document: self.document.id.clone(),
+            ..Pair::default()
+        }
+    }
+}
+
+/// So deep a ranking has to be for answers that are among its first `most`.
+#[must_use]
+pub fn depth_of(most: usize) -> usize {
+    most.max(NEGATIVES.end)
+}
+
+/// Those of the set's answers that are among the first `most` of their query in `run`, in the order of [`Set::answers`]. Which of the documents that rank high
+/// becomes an answer's negative follows from both ids.
+#[must_use]
+pub fn near<'a>(set: &'a Set, run: &Run, most: usize) -> Vec<Near<'a>> {
+    let documents: HashMap<&str, &Document> =
+        set.documents.iter().map(|it| (it.id.as_str(), it)).collect();
+    let mut all = Vec::new();
+    for (query, document) in set.answers() {
+        let hits = run.hits(&query.id);
+        if !hits.iter().take(most).any(|hit| hit.document == document.id) {
+            continue;
+        }
+        let judged = set.judgements.get(&query.id);
+        let is_negative = |id: &str| judged.is_none_or(|of| of.get(id).is_none_or(|it| *it <= 0));
+        let ranked = hits.iter().take(NEGATIVES.end).skip(NEGATIVES.start);
+        let negatives: Vec<&&Document> = ranked
+            .filter(|hit| is_negative(&hit.document))
+            .filter_map(|hit| documents.get(hit.document.as_str()))
+            .collect();
+        let hash = Sha256::digest(format!("{}\n{}", query.id, document.id));
+        let drawn = u64::from_le_bytes(hash[..8].try_into().expect("eight bytes"));
+        let place = (drawn % negatives.len().max(1) as u64) as usize;
+        all.push(Near { query, document, negative: negatives.get(place).map(|it| **it) });
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Hit;
+    use super::*;
+
+    #[test]
+    fn answers_that_rank_high_come_with_what_ranks_high_and_is_none() {
+        let document = |number: usize| Document {
+            id: format!("d{number}"),
+            title: String::new(),
+            text: format!("text {number}"),
+        };
+        let query = Query { id: "q".to_owned(), text: "question".to_owned() };
+        let judged = [("d2", 1), ("d7", 1), ("d8", 0), ("d50", 1)];
+        let judged = judged.into_iter().map(|(id, grade)| (id.to_owned(), grade)).collect();
+        let set = Set {
+            queries: vec![query],
+            documents: (0..60).map(document).collect(),
+            judgements: [("q".to_owned(), judged)].into(),
+            gaps: super::super::Gaps::default(),
+        };
+        let hit = |number: usize| Hit {
+            document: format!("d{number}"),
+            score: 1.0 / (number + 1) as f32,
+        };
+        let mut run = Run::default();
+        run.insert("q", (0..60).map(hit).collect()).expect("finite");
+        let found = near(&set, &run, 30);
+        let ids: Vec<&str> = found.iter().map(|it| it.document.id.as_str()).collect();
+        assert_eq!(ids, ["d2", "d7"], "the third is too far down");
+        for it in &found {
+            let negative = it.negative.expect("there are some");
+            let place: usize = negative.id[1..].parse().expect("a number");
+            assert!(NEGATIVES.contains(&place) && place != 7, "{negative:?}");
+        }
+        assert_ne!(found[0].negative.map(|it| &it.id), found[1].negative.map(|it| &it.id));
+        // A ranking that ends before has none.
+        let mut short = Run::default();
+        short.insert("q", (0..3).map(hit).collect()).expect("finite");
+        assert!(near(&set, &short, 30).iter().all(|it| it.negative.is_none()));
+    }
+}
