@@ -39,6 +39,10 @@ impl Output {
         if self.json {
             return self.line(&json(&Event::Done { version: API_VERSION, reply })?);
         }
+        // For `code=$(covey invite lab -q)`.
+        if let (Reply::Invite { code, .. }, true) = (&reply, self.quiet) {
+            return self.line(code);
+        }
         let mut text = Vec::new();
         show::reply(&reply, &mut text, Style::of_stdout()).map_err(|error| unwritten(&error))?;
         self.write(&text)

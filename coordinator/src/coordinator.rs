@@ -78,6 +78,9 @@ pub enum CoordinatorError {
     /// There is nothing to release.
     #[error("there is no checkpoint to release yet: let a round finish first")]
     NoCheckpoint,
+    /// The current release is of all that was learnt.
+    #[error("nothing has been learnt since the last release: let a round finish first")]
+    NothingNew,
     /// Something else is about to be released.
     #[error("something else has become the next release meanwhile; look again")]
     Moved,

@@ -111,6 +111,7 @@ fn a_release_says_what_it_is_made_of() {
     world.log(release);
     assert_eq!(world.promote(false), Promote::Nothing);
     assert_eq!(world.coordinator.status().candidate, None);
+    assert!(matches!(by_hand(&world), Err(CoordinatorError::NothingNew)));
     let manifest = world.manifest(&release);
     assert_eq!((manifest.rounds, manifest.cohort, manifest.model), (1, 4, better(1)));
     assert_eq!((manifest.parent, manifest.unit), (None, Unit::Peer));

@@ -4,7 +4,7 @@ mod limits;
 mod watch;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use covey_node::api::{ApiError, Call, DEFAULT_MAX_BYTES, OptIn, StartRounds};
 use covey_privacy::ledger::Unit;
 use covey_protocol::ids::Name;
@@ -56,7 +56,7 @@ Examples: covey train opt-in lab --collections notes --epsilon 8
 /// what a sum gives away of one member has no bound. With --unit document epsilon is for any one document, that is a file,
 /// of a collection: far less noise hides that, but what rounds give away of all your documents together has no bound.
 #[derive(Debug, Args)]
-#[command(after_help = OPT_IN)]
+#[command(after_help = OPT_IN, group(ArgGroup::new("noise").required(true)))]
 pub struct OptInArgs {
     /// The group
     group: Name,
@@ -76,10 +76,10 @@ pub struct OptInArgs {
     #[arg(long, default_value = "peer", value_parser = UNITS)]
     unit: String,
     /// The most that all rounds together may give away of it
-    #[arg(long, required_unless_present = "without_noise")]
+    #[arg(long, group = "noise")]
     epsilon: Option<f64>,
     /// Take part without noise, and without a bound on what sums give away
-    #[arg(long, conflicts_with = "epsilon")]
+    #[arg(long, group = "noise")]
     without_noise: bool,
     /// The chance that they give away more
     #[arg(long, default_value_t = 1e-5)]
@@ -122,12 +122,12 @@ Examples: covey group coordinator lab ann          (by the owner: ann's node coo
 /// participants agree to; each checks it against its own limits. With --unit document a round is one step: each participant sums the gradients of its
 /// documents, each clipped by itself, and --server-rate says how far the step goes. Members take part who have opted in with the same unit.
 #[derive(Debug, Args)]
-#[command(after_help = START)]
+#[command(after_help = START, group(ArgGroup::new("noise").required(true)))]
 pub struct StartArgs {
     /// The group
     group: Name,
     /// How many rounds
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// The model to start from (by default your current one, or what that is a release of)
     #[arg(long)]
@@ -139,10 +139,10 @@ pub struct StartArgs {
     #[arg(long)]
     documents: Option<u32>,
     /// What all rounds together cost a participant, or each of its documents
-    #[arg(long, required_unless_present = "without_noise")]
+    #[arg(long, group = "noise")]
     epsilon: Option<f64>,
     /// Add no noise: sums stay secret but for themselves, and have no bound on what they give away
-    #[arg(long, conflicts_with = "epsilon")]
+    #[arg(long, group = "noise")]
     without_noise: bool,
     /// The chance that they give away more
     #[arg(long, default_value_t = 1e-5)]

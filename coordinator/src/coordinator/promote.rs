@@ -208,6 +208,9 @@ impl State {
         };
         let last = self.current(view);
         let learnt = last.is_none_or(|last| last.values != checkpoint.values);
+        if by_hand && !learnt {
+            return Err(CoordinatorError::NothingNew);
+        }
         let due = self.release_due_at(view).is_some_and(|at| now >= at);
         let wanted = by_hand || (learnt && due);
         if !wanted {

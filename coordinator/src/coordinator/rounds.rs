@@ -112,7 +112,9 @@ impl Coordinator {
             next.current = None;
             if let Some((campaign, done)) = &mut next.campaign {
                 *done += 1;
-                next.next_at = now.plus(campaign.pause_ms);
+                // After the last round there is nothing to wait for.
+                let pause = if *done < campaign.rounds { campaign.pause_ms } else { 0 };
+                next.next_at = now.plus(pause);
             }
         }
         inner.run = None;

@@ -54,7 +54,7 @@ impl<L: Link> Node<L> {
         let [current, _] = self.releases(id);
         let before = self.learning.shelf(id)?.before.ok_or_else(|| {
             let message =
-                format!("no release of {name} was adopted here, so there is nothing to go back to");
+                format!("no release of {name} is in use here that was adopted, so there is nothing to go back from");
             ApiError::new(ErrorCode::NotFound, message)
                 .hint("`covey model list` shows what is here, `covey model use` chooses")
         })?;

@@ -228,7 +228,7 @@ pub(super) fn failed(error: &CoordinatorError) -> ApiError {
         CoordinatorError::Store(_) => ErrorCode::Storage,
         CoordinatorError::Damaged | CoordinatorError::Version(_) => ErrorCode::Corrupt,
         CoordinatorError::Busy | CoordinatorError::Moved => ErrorCode::Busy,
-        CoordinatorError::NoCheckpoint => ErrorCode::NotFound,
+        CoordinatorError::NoCheckpoint | CoordinatorError::NothingNew => ErrorCode::NotFound,
         CoordinatorError::Campaign(_)
         | CoordinatorError::Values { .. }
         | CoordinatorError::FirstRound { .. }

@@ -52,6 +52,10 @@ pub(super) fn campaign(
     call: &StartRounds,
     members: u32,
 ) -> Result<Campaign, ApiError> {
+    if call.rounds == 0 {
+        let message = "there are no rounds to begin";
+        return Err(ApiError::new(ErrorCode::Usage, message).hint("take --rounds of 1 or more"));
+    }
     let documents = match (call.unit, call.documents) {
         (Unit::Peer, Some(_)) => {
             let message = "documents are counted only where each is protected by itself";

@@ -73,6 +73,10 @@ impl OptIn {
             |error: covey_privacy::OutOfRange| ApiError::new(ErrorCode::Usage, error.to_string());
         let a_round = self.round_epsilon.or(self.epsilon);
         let max_epsilon = a_round.map(Epsilon::new).transpose().map_err(usage)?;
+        if self.epsilon == Some(0.0) || self.round_epsilon == Some(0.0) {
+            let message = "with an epsilon of 0 no part is ever taken; to take no part: `covey train opt-out`";
+            return Err(ApiError::new(ErrorCode::Usage, message));
+        }
         if self.min_honest < 2 || self.collusion_permille >= 500 {
             let message = "an update is summed with at least one other honest member's, and fewer than half may collude";
             return Err(ApiError::new(ErrorCode::Usage, message));

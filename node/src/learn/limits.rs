@@ -126,9 +126,18 @@ fn check_budget(
                 "{account} took part in rounds without noise, or that protect single documents, of which there is no bound on what they gave away of it, \
                  so no budget holds for it"
             );
-            return Err(ApiError::new(ErrorCode::Forbidden, message).hint(
-                "go on without noise (--without-noise) or by document (--unit document), or learn on a node of its own",
-            ));
+            let documents = |it: &Standing| {
+                let by_document =
+                    matches!(it.account, Account::Collection { unit: Unit::Document, .. });
+                by_document && it.spent == Charge::EVERYTHING
+            };
+            // Where documents have no bound either, that is no way on.
+            let hint = if standings.iter().any(documents) {
+                "go on without noise (--without-noise), or learn on a node of its own"
+            } else {
+                "go on without noise (--without-noise) or by document (--unit document), or learn on a node of its own"
+            };
+            return Err(ApiError::new(ErrorCode::Forbidden, message).hint(hint));
         }
         if let Some(before) = standing.budget.filter(|it| !raises && it.limit() < budget.limit()) {
             let Budget { epsilon, delta, .. } = before;

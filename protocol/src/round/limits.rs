@@ -105,7 +105,9 @@ impl Limits {
         let honest = sum.fewest_honest().map_err(|_| Check::Shape)?;
         if self.demands.check(sum).is_err() || honest < self.demands.min_honest {
             let detail = format!(
-                "{honest} honest members at least, {} in a thousand colluding; this node wants {} and {}",
+                "a sum of {} is sure to hold {honest} honest members, with {} in a thousand colluding; this node wants {} and {}: \
+                 either a larger smallest cohort (train start --min-cohort), or fewer (train limits --min-honest)",
+                sum.min_cohort,
                 sum.bounds.collusion_permille,
                 self.demands.min_honest,
                 self.demands.collusion_permille,
