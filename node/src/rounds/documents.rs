@@ -35,13 +35,12 @@ pub(super) fn learn(models: &dyn Models, training: &Training<'_>) -> Result<Trai
     let together = learner(&examples.texts).ok();
     let each = together.as_deref().and_then(|learner| documents(learner, &examples, &public));
     let largest = Largest::new(learning.batch.into(), tokens);
-    let spare = learner(&largest.0.texts)?;
     let most = fit(&mut || {
-        // One that has to have a learner of its own takes longer.
-        let own = if each.is_none() { learner(&largest.0.texts).ok() } else { None };
-        largest.look(own.as_deref().unwrap_or(&*spare), values);
+        // With a learner of its own, which each has where a text of one cannot be read: that must not decide how many others there are.
+        if let Ok(own) = learner(&largest.0.texts) {
+            largest.look(&*own, values);
+        }
     });
-    drop(spare);
     let drawn = draw(all.len(), most.min(learning.documents as usize), *seed);
     let late = || {
         let message = "the time to train was over before the documents were done";
