@@ -8,13 +8,14 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use super::{Document, Query, Run, Set};
+use super::{Document, Query, RetrieveError, Run, Set, retrieve};
+use crate::Embedder;
 use crate::train::Pair;
 
 /// Places in a ranking that negatives are taken from: the first often answer though nobody has said so.
 const NEGATIVES: Range<usize> = 5..40;
 
-/// A query with a document that answers it and that a model is near to.
+/// A query with a document that answers it.
 #[derive(Clone, Copy, Debug)]
 pub struct Near<'a> {
     /// The query.
@@ -39,16 +40,25 @@ impl Near<'_> {
     }
 }
 
-/// So deep a ranking has to be for answers that are among its first `most`.
-#[must_use]
-pub fn depth_of(most: usize) -> usize {
-    most.max(NEGATIVES.end)
+/// What there is to learn from a set: all its answers, or with a model those that it finds among so many as it is, each with a negative.
+///
+/// # Errors
+/// If the model cannot rank the set's documents.
+pub fn answers<'a>(
+    set: &'a Set,
+    found: Option<(&dyn Embedder, usize)>,
+) -> Result<Vec<Near<'a>>, RetrieveError> {
+    let Some((model, most)) = found else {
+        let all = set.answers();
+        return Ok(all.map(|(query, document)| Near { query, document, negative: None }).collect());
+    };
+    let run = retrieve(model, set, most.max(NEGATIVES.end), &mut |_, _| ())?;
+    Ok(near(set, &run, most))
 }
 
 /// Those of the set's answers that are among the first `most` of their query in `run`, in the order of [`Set::answers`]. Which of the documents that rank high
 /// becomes an answer's negative follows from both ids.
-#[must_use]
-pub fn near<'a>(set: &'a Set, run: &Run, most: usize) -> Vec<Near<'a>> {
+fn near<'a>(set: &'a Set, run: &Run, most: usize) -> Vec<Near<'a>> {
     let documents: HashMap<&str, &Document> =
         set.documents.iter().map(|it| (it.id.as_str(), it)).collect();
     let mut all = Vec::new();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use covey_crypto::Digest;
 use covey_embedder::train::Pair;
-use covey_privacy::ledger::CollectionKey;
+use covey_privacy::ledger::{CollectionKey, Unit};
 use covey_protocol::ids::Name;
 
 use super::Collections;
@@ -38,39 +38,20 @@ impl Collections {
         Ok(file)
     }
 
-    /// The pairs of `collections`, none if there are none, and those in `files`.
+    /// The pairs of `collections`, none if there are none, and those in `files`. For the unit `Document` each document counts by itself, whatever the others are:
+    /// a file is one, and in a file of pairs what its pairs name.
+    ///
+    /// # Errors
+    /// Also if pairs of a file name no document, where they have to.
     pub(crate) fn pairs_of(
         &self,
         collections: &[Name],
         files: &[PathBuf],
         opened: &[OpenedInfo],
+        unit: Unit,
         cancel: &CancelFlag,
     ) -> Result<Vec<Pair>, ApiError> {
-        self.all_pairs(collections, files, opened, false, cancel)
-    }
-
-    /// The same where each document is to count by itself, whatever the others are: a file is one, and in a file of pairs what its pairs name.
-    ///
-    /// # Errors
-    /// Also if pairs of a file name no document.
-    pub(crate) fn pairs_by_document(
-        &self,
-        collections: &[Name],
-        files: &[PathBuf],
-        opened: &[OpenedInfo],
-        cancel: &CancelFlag,
-    ) -> Result<Vec<Pair>, ApiError> {
-        self.all_pairs(collections, files, opened, true, cancel)
-    }
-
-    fn all_pairs(
-        &self,
-        collections: &[Name],
-        files: &[PathBuf],
-        opened: &[OpenedInfo],
-        by_document: bool,
-        cancel: &CancelFlag,
-    ) -> Result<Vec<Pair>, ApiError> {
+        let by_document = unit == Unit::Document;
         let mut pairs = match collections {
             [] => Vec::new(),
             some => self.pairs(some, opened, by_document, cancel)?,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use covey_crypto::Digest;
 use covey_embedder::adapter::AdapterConfig;
 use covey_net::Link;
+use covey_privacy::ledger::Unit;
 use covey_protocol::group::{CurrentRelease, Log};
 use covey_protocol::ids::{GroupId, ModelId, Name};
 use covey_protocol::limits::MAX_RELEASES;
@@ -147,7 +148,8 @@ impl<L: Link> Node<L> {
         let (collections, models) = (self.collections.clone(), self.models.clone());
         let opened = self.opened.list()?;
         let comparing = move || {
-            let pairs = collections.pairs_of(&names, &files, &opened, &CancelFlag::new())?;
+            let pairs =
+                collections.pairs_of(&names, &files, &opened, Unit::Peer, &CancelFlag::new())?;
             let compared = Compared { base, adapter, before, after };
             let mut pass = || {
                 collections.let_searches_pass(|| false);

@@ -65,10 +65,8 @@ impl<L: Link> Node<L> {
             };
             let pace = RefCell::new(Pace::new(&env, &schedule));
             let OptIn { collections: names, pairs: files, .. } = &sources;
-            let pairs = match plan.plan().learning.documents {
-                0 => collections.pairs_of(names, files, &opened, &stop)?,
-                _ => collections.pairs_by_document(names, files, &opened, &stop)?,
-            };
+            let unit = plan.plan().contribution.unit;
+            let pairs = collections.pairs_of(names, files, &opened, unit, &stop)?;
             let ended = || stop.is_cancelled() || env.now().0 >= end;
             let tell = |waits: Option<Waits>| match waits {
                 Some(waits) => learning.set_doing(group, &waits.to_string()),

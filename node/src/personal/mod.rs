@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use covey_embedder::adapter::QueryAdapter;
 use covey_net::Link;
+use covey_privacy::ledger::Unit;
 use covey_protocol::ids::ModelId;
 
 use crate::api::{
@@ -193,7 +194,8 @@ impl<L: Link> Node<L> {
                 ([], []) => node.collections.names(),
                 (some, _) => some.to_vec(),
             };
-            let pairs = node.collections.pairs_of(&names, &from.pairs, &opened, &cancel)?;
+            let pairs =
+                node.collections.pairs_of(&names, &from.pairs, &opened, Unit::Peer, &cancel)?;
             let watch: train::Watch<'_> = &mut |at| {
                 cancel.check()?;
                 node.collections.let_searches_pass(|| cancel.is_cancelled());

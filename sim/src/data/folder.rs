@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use covey_crypto::Digest;
-use covey_embedder::eval::{Document, Near, Set, depth_of, near, retrieve, splits};
+use covey_embedder::eval::{Document, Near, Set, answers, splits};
 use covey_embedder::{EmbedError, builtin};
 
 use super::{DataError, Dataset, Found, Labels, clusters, meta};
@@ -36,13 +36,7 @@ pub(super) fn load(
     let document_labels = Labels::new(of_document, meta::authors(folder, &test.documents)?);
     let numbers: BTreeMap<&str, u32> =
         test.documents.iter().map(|document| document.id.as_str()).zip(0..).collect();
-    let answer = |(query, document)| Near { query, document, negative: None };
-    let answers: Vec<Near<'_>> = match found {
-        Some((model, most)) => {
-            near(&train, &retrieve(model, &train, depth_of(most), &mut |_, _| {})?, most)
-        }
-        None => train.answers().map(answer).collect(),
-    };
+    let answers = answers(&train, found)?;
     let mut of_question: BTreeMap<&str, Vec<&Near<'_>>> = BTreeMap::new();
     let mut left_out = BTreeSet::new();
     for answer in &answers {

@@ -6,9 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use covey_embedder::adapter::{AdapterConfig, HeadConfig, LoraConfig};
-use covey_embedder::eval::{
-    Document, Near, Query, Set, compare, depth_of, evaluate, near, retrieve,
-};
+use covey_embedder::eval::{Near, Set, answers, compare, evaluate, retrieve};
 use covey_embedder::train::{Examples, Pair, PairRules, TrainOptions, Trainer};
 use covey_embedder::{BUILTIN_NAME, Embedder, ModelStore, Precision, testing};
 
@@ -128,15 +126,8 @@ fn tune(store: &ModelStore, base: &str, name: &str, pairs: &[Pair], seed: u64) -
 /// A pair for each document that a training question is answered by; if there is a `model`, for those that it is near to, with a negative.
 fn pairs(folder: &Path, model: Option<&dyn Embedder>) -> Result<Vec<Pair>> {
     let set = Set::read(folder, "train")?;
-    let pair =
-        |(query, document): (&Query, &Document)| Near { query, document, negative: None }.pair();
-    let pairs: Vec<Pair> = match model {
-        Some(model) => {
-            let run = retrieve(model, &set, depth_of(FOUND), &mut |_, _| ())?;
-            near(&set, &run, FOUND).iter().map(Near::pair).collect()
-        }
-        None => set.answers().map(pair).collect(),
-    };
+    let answers = answers(&set, model.map(|model| (model, FOUND)))?;
+    let pairs: Vec<Pair> = answers.iter().map(Near::pair).collect();
     ensure!(!pairs.is_empty(), "{}: no training question has an answer", folder.display());
     Ok(pairs)
 }

@@ -35,7 +35,6 @@ impl Row {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Split {
     pub set: String,
-    #[serde(default)]
     pub model: String,
     pub questions: Vec<usize>,
     pub pairs: Vec<usize>,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use covey_crypto::Digest;
-use covey_embedder::eval::{Near, Set, depth_of, near, retrieve, splits};
+use covey_embedder::eval::{Set, answers, splits};
 use covey_embedder::train::Pair;
 use covey_embedder::{Embedder, builtin};
 
@@ -40,11 +40,7 @@ pub fn split(
     model: Option<&dyn Embedder>,
 ) -> Result<Topics> {
     let set = Set::read(data, "train")?;
-    let pair = |(query, document)| Near { query, document, negative: None };
-    let answers: Vec<Near<'_>> = match model {
-        Some(model) => near(&set, &retrieve(model, &set, depth_of(FOUND), &mut |_, _| ())?, FOUND),
-        None => set.answers().map(pair).collect(),
-    };
+    let answers = answers(&set, model.map(|model| (model, FOUND)))?;
     let asked = asked_elsewhere(data)?;
     let mut pairs: BTreeMap<&str, Vec<Pair>> = BTreeMap::new();
     let mut left_out = BTreeSet::new();
