@@ -195,9 +195,7 @@ fn search(
         last = Instant::now();
         (tell.borrow_mut())(Happened::Measured(Box::new(Metric::Search(metric)), took))
     };
-    let running =
-        async { searching::search(scenario, seed, models, cancel, &mut made, &mut hour).await };
-    crate::run(running).map_err(|error| SimError::bad(&error))?
+    searching::search(scenario, seed, &models, cancel, &mut made, &mut hour)
 }
 
 #[cfg(test)]

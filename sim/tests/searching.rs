@@ -3,22 +3,19 @@
 use std::sync::Arc;
 
 use covey_node::cancel::CancelFlag;
-use covey_node::models::OneModel;
+use covey_node::models::{Models, OneModel};
 use covey_sim::metrics::SearchMetric;
 use covey_sim::scenario::{Adversary, Attack, Scenario, Search};
 use covey_sim::searching::search;
 
 fn ran(scenario: &Scenario, seed: u64) -> Vec<SearchMetric> {
-    let (scenario, mut hours) = (scenario.clone(), Vec::new());
-    let models = Arc::new(OneModel::builtin().expect("loads"));
-    let running = async {
-        let tell = &mut |metric| {
-            hours.push(metric);
-            Ok(())
-        };
-        search(&scenario, seed, models, &CancelFlag::new(), &mut |_, _| {}, tell).await
+    let mut hours = Vec::new();
+    let models: Arc<dyn Models> = Arc::new(OneModel::builtin().expect("loads"));
+    let tell = &mut |metric| {
+        hours.push(metric);
+        Ok(())
     };
-    covey_sim::run(running).expect("a runtime").expect("it runs");
+    search(scenario, seed, &models, &CancelFlag::new(), &mut |_, _| {}, tell).expect("it runs");
     hours
 }
 
@@ -39,6 +36,24 @@ fn with_everybody_there_everything_is_found_and_the_same_seed_gives_the_same() {
     }
     assert_eq!(hours, ran(&scenario, 3));
     assert_ne!(hours, ran(&scenario, 4));
+}
+
+/// More than one district, which are lived through at the same time.
+#[test]
+fn a_town_of_several_districts_comes_to_the_same_whoever_is_first_and_tells_each_hour_once() {
+    let mut scenario = scenario(1_006, 2);
+    scenario.search.passages = 1;
+    scenario.search.per_hour = 0.1;
+    scenario.adversaries = vec![Adversary { attack: Attack::Flood, share: 0.05, strength: 9.0 }];
+    let hours = ran(&scenario, 5);
+    assert_eq!(hours.iter().map(|it| it.hour).collect::<Vec<_>>(), [1, 2]);
+    for hour in &hours {
+        // Each asks the only other one.
+        assert!(hour.questions > 50 && hour.asked == hour.questions, "{hour:?}");
+        assert_eq!((hour.answered, hour.recall), (hour.asked, Some(1.0)), "{hour:?}");
+        assert!(hour.harvested.is_some(), "{hour:?}");
+    }
+    assert_eq!(hours, ran(&scenario, 5));
 }
 
 #[test]

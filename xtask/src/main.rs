@@ -4,7 +4,9 @@
 mod bench;
 mod gpu;
 mod model;
+mod ray;
 mod tidy;
+mod venv;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -27,6 +29,8 @@ enum Chore {
     Tidy,
     /// Build with the backends for graphics cards, and compare the card that is here with the processor.
     Gpu(gpu::Options),
+    /// Kill one of two workers of a Ray cluster during a sweep, and compare what comes of it with the same without Ray.
+    Ray,
     /// Measure something and write docs/benchmarks/NAME.json and NAME.md.
     #[command(subcommand)]
     Bench(Bench),
@@ -61,6 +65,7 @@ fn main() -> Result<()> {
         Chore::Model(options) => model::run(&options, &root()),
         Chore::Ci => ci(),
         Chore::Gpu(options) => gpu::run(&options, &root()),
+        Chore::Ray => ray::run(&root()),
         Chore::Tidy => tidy::report(&root()),
         Chore::Bench(Bench::Adopt(options)) => bench::adopt::run(&options, &root()),
         Chore::Bench(Bench::Embedder(options)) => bench::embedder::run(&options, &root()),

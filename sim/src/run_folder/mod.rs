@@ -7,6 +7,8 @@ mod error;
 mod events;
 pub(crate) mod lines;
 mod outputs;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod run;
 mod tables;
 #[cfg(test)]
@@ -40,11 +42,25 @@ const SUMMARY: &str = "summary.json";
 const TIMING: &str = "timing.json";
 const ROUNDS_TABLE: &str = "rounds.csv";
 const SEARCHES_TABLE: &str = "searches.csv";
+/// The same tables, where Covey was built to write them.
+const ROUNDS_PARQUET: &str = "rounds.parquet";
+const SEARCHES_PARQUET: &str = "searches.parquet";
 const REPORT: &str = "report.html";
 const TENSORBOARD: &str = "tensorboard";
 /// All that a run writes, but for the folder with TensorBoard's files.
-const FILES: [&str; 9] =
-    [VERSIONS, SCENARIO, METRICS, EVENTS, SUMMARY, TIMING, ROUNDS_TABLE, SEARCHES_TABLE, REPORT];
+const FILES: [&str; 11] = [
+    VERSIONS,
+    SCENARIO,
+    METRICS,
+    EVENTS,
+    SUMMARY,
+    TIMING,
+    ROUNDS_TABLE,
+    SEARCHES_TABLE,
+    ROUNDS_PARQUET,
+    SEARCHES_PARQUET,
+    REPORT,
+];
 
 /// What is behind the name of a file while it is written.
 const PART: &str = ".part";

@@ -1,11 +1,12 @@
 //! All that is made of what was measured.
 
 use std::fs;
-use std::path::Path;
 
 use super::error::{FolderError, io};
 use super::run::Run;
-use super::{REPORT, ROUNDS_TABLE, SEARCHES_TABLE, SUMMARY, TENSORBOARD, tables};
+use super::tables::{self, Table};
+use super::{REPORT, SUMMARY, TENSORBOARD};
+use super::{ROUNDS_PARQUET, ROUNDS_TABLE, SEARCHES_PARQUET, SEARCHES_TABLE};
 use super::{remove, remove_tree, write, write_json};
 use crate::report::{Measured, Summary, page, tensorboard};
 
@@ -16,8 +17,8 @@ use crate::report::{Measured, Summary, page, tensorboard};
 pub fn write_outputs(run: &Run, complete: bool) -> Result<Summary, FolderError> {
     let measured = Measured::of(&run.metrics);
     let summary = Summary::of(&run.scenario, &measured, complete);
-    table(&run.path.join(ROUNDS_TABLE), tables::rounds(&measured))?;
-    table(&run.path.join(SEARCHES_TABLE), tables::searches(&measured))?;
+    table(run, tables::rounds(&measured), [ROUNDS_TABLE, ROUNDS_PARQUET])?;
+    table(run, tables::searches(&measured), [SEARCHES_TABLE, SEARCHES_PARQUET])?;
     let folder = run.path.join(TENSORBOARD);
     remove_tree(&folder)?;
     for (seed, bytes) in tensorboard::files(&measured) {
@@ -30,10 +31,20 @@ pub fn write_outputs(run: &Run, complete: bool) -> Result<Summary, FolderError> 
     Ok(summary)
 }
 
-/// A table, or no file where it would be empty.
-fn table(path: &Path, table: Option<Vec<u8>>) -> Result<(), FolderError> {
-    match table {
-        Some(bytes) => write(path, &bytes),
-        None => remove(path),
+/// A table as a file for each kind there is, or no file where it would be empty.
+fn table(run: &Run, table: Option<Table>, files: [&str; 2]) -> Result<(), FolderError> {
+    let [csv, parquet] = files.map(|file| run.path.join(file));
+    let Some(table) = table else {
+        return remove(&csv).and_then(|()| remove(&parquet));
+    };
+    write(&csv, &table.csv())?;
+    #[cfg(feature = "parquet")]
+    {
+        let bytes = super::parquet::bytes(&table);
+        let failed = |error| io("write", &parquet)(std::io::Error::other(error));
+        write(&parquet, &bytes.map_err(failed)?)
     }
+    // One of a run that was begun by a Covey that writes them would be of less.
+    #[cfg(not(feature = "parquet"))]
+    remove(&parquet)
 }

@@ -12,7 +12,6 @@ use tokio::time::{Instant, sleep_until};
 use super::tally::Tally;
 use super::town::{Role, Town};
 use crate::SimError;
-use crate::metrics::SearchMetric;
 use crate::scenario::Scenario;
 use crate::seed::{Draw, derive};
 
@@ -38,17 +37,16 @@ pub(super) struct Came {
 pub(super) async fn pass(
     town: &mut Town,
     scenario: &Scenario,
-    seed: u64,
     hour: u32,
-) -> Result<SearchMetric, SimError> {
+) -> Result<Tally, SimError> {
     town.churn(scenario, hour).await?;
     be_away(town, scenario, hour);
     let before = town.world.transcript().bytes;
     let begun = Instant::now();
     // What was harvested stays from hour to hour.
-    let mut tally = Tally::with(std::mem::take(&mut town.harvest));
+    let mut harvest = std::mem::take(&mut town.harvest);
     let here = &*town;
-    let mut metric = SearchMetric { seed, hour, ..SearchMetric::default() };
+    let mut tally = Tally::default();
     let mut running = FuturesUnordered::new();
     for asked in questions(here, scenario, hour) {
         let at = begun + asked.at;
@@ -56,21 +54,20 @@ pub(super) async fn pass(
         loop {
             tokio::select! {
                 biased;
-                Some(came) = running.next() => tally.count(here, &came, &mut metric)?,
+                Some(came) = running.next() => tally.count(here, &came, &mut harvest)?,
                 () = sleep_until(at) => break,
             }
         }
         running.push(ask(here, asked));
     }
     while let Some(came) = running.next().await {
-        tally.count(here, &came, &mut metric)?;
+        tally.count(here, &came, &mut harvest)?;
     }
     drop(running);
     sleep_until(begun + Duration::from_secs(3_600)).await;
-    town.harvest = tally.finish(here, &mut metric);
-    metric.at_s = 3_600.0 * f64::from(hour);
-    metric.bytes = town.world.transcript().bytes - before;
-    Ok(metric)
+    tally.end(here, &harvest, here.world.transcript().bytes - before);
+    town.harvest = harvest;
+    Ok(tally)
 }
 
 /// Takes down who is away in that hour, and brings others up. A group's owner is always there: nobody could come or go without it.

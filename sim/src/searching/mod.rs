@@ -1,14 +1,18 @@
 //! Peers in groups that ask each other, hour by hour, while members come and go: nodes with all that they have, over the in-memory network.
 //!
-//! [`search`] is the thing to start from. What is to be found is known, as passages are made up, so that what is missed shows.
+//! [`search`] is the thing to start from. Groups have nothing to do with each other, so a town is lived through in districts, each a world of its own. What is to be found is known, as passages are made up, so that what is missed shows.
 
+mod district;
 mod forger;
 mod hour;
 mod tally;
 mod town;
 mod truth;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use covey_net::memory::NetworkConfig;
 use covey_node::cancel::CancelFlag;
@@ -17,6 +21,8 @@ use covey_node::models::Models;
 use crate::metrics::SearchMetric;
 use crate::scenario::Scenario;
 use crate::{SimError, World};
+use district::District;
+use tally::Tally;
 use town::Town;
 
 /// Hears of each hour when it is over, and may end the run.
@@ -25,25 +31,113 @@ pub type Tell<'a> = &'a mut dyn FnMut(SearchMetric) -> Result<(), SimError>;
 /// What a group's making hears: groups made, and groups in all.
 pub type Made<'a> = &'a mut dyn FnMut(usize, usize);
 
-/// Runs a scenario's hours with one seed, with these models at every node. `cancel` ends it between two hours or groups.
+/// What is heard of districts that nobody has got round to hearing.
+const MOST_UNHEARD: usize = 64;
+
+/// What comes of a district.
+enum News {
+    /// A group is made.
+    Made,
+    /// It has passed an hour.
+    Passed(usize, u32, Tally),
+    /// It does not go on.
+    Failed(SimError),
+}
+
+/// Runs a scenario's hours with one seed, with these models at every node: district by district, as many at a time as there are processors. An hour
+/// is told when all districts have passed it. `cancel` ends it between two hours or groups.
 ///
 /// # Errors
 /// If a node fails where it should not, or `tell` does.
-pub async fn search(
+pub fn search(
     scenario: &Scenario,
     seed: u64,
-    models: Arc<dyn Models>,
+    models: &Arc<dyn Models>,
     cancel: &CancelFlag,
     made: Made<'_>,
     tell: Tell<'_>,
 ) -> Result<(), SimError> {
-    let network = network(scenario, seed)?;
-    let world = World::with_models(seed, network, models.clone());
-    let mut town = Town::found(world, scenario, seed, &models, cancel, made).await?;
-    for hour in 1..=scenario.search.hours {
-        crate::training::cancelled(cancel)?;
-        let metric = hour::pass(&mut town, scenario, seed, hour).await?;
-        tell(metric)?;
+    let districts = District::all(scenario, seed);
+    let (next, threads) = (AtomicUsize::new(0), rayon::current_num_threads());
+    std::thread::scope(|scope| {
+        let (send, heard) = sync_channel(MOST_UNHEARD);
+        for _ in 0..threads.min(districts.len()) {
+            let (send, next, districts) = (send.clone(), &next, &districts);
+            scope.spawn(move || {
+                while let Some(district) = districts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(error) = live(district, scenario, models, cancel, &send) {
+                        // Nobody hears of it who has ended for another reason.
+                        let _ = send.send(News::Failed(error));
+                        return;
+                    }
+                }
+            });
+        }
+        drop(send);
+        hear(&districts, seed, &heard, made, tell)
+    })
+}
+
+/// A district from its founding to its last hour, on this thread.
+fn live(
+    district: &District,
+    scenario: &Scenario,
+    models: &Arc<dyn Models>,
+    cancel: &CancelFlag,
+    send: &SyncSender<News>,
+) -> Result<(), SimError> {
+    let say = |news| send.send(news).map_err(|_| SimError::Cancelled);
+    let living = async {
+        let world = World::with_models(
+            district.seed,
+            network(scenario, district.seed)?,
+            Arc::clone(models),
+        );
+        let mut town = Town::new(world, district, scenario, models);
+        for _ in &district.groups {
+            crate::training::cancelled(cancel)?;
+            town.add_group(scenario, district).await?;
+            say(News::Made)?;
+        }
+        for hour in 1..=scenario.search.hours {
+            crate::training::cancelled(cancel)?;
+            let tally = hour::pass(&mut town, scenario, hour).await?;
+            say(News::Passed(district.number, hour, tally))?;
+        }
+        Ok(())
+    };
+    crate::run(living).map_err(|error| SimError::bad(&error))?
+}
+
+/// Puts together what districts say, until all have ended or one fails.
+fn hear(
+    districts: &[District],
+    seed: u64,
+    heard: &Receiver<News>,
+    made: Made<'_>,
+    tell: Tell<'_>,
+) -> Result<(), SimError> {
+    let all: usize = districts.iter().map(|district| district.groups.len()).sum();
+    let mut groups = 0;
+    // In the order of districts, so that sums do not depend on who was first.
+    let mut passing: BTreeMap<u32, BTreeMap<usize, Tally>> = BTreeMap::new();
+    made(groups, all);
+    for news in heard {
+        match news {
+            News::Made => {
+                groups += 1;
+                made(groups, all);
+            }
+            News::Passed(district, hour, tally) => {
+                let passed = passing.entry(hour).or_default();
+                passed.insert(district, tally);
+                if passed.len() == districts.len() {
+                    let passed = passing.remove(&hour).unwrap_or_default().into_values();
+                    tell(passed.fold(Tally::default(), Tally::and).told(seed, hour))?;
+                }
+            }
+            News::Failed(error) => return Err(error),
+        }
     }
     Ok(())
 }

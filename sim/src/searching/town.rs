@@ -5,24 +5,20 @@ use std::sync::Arc;
 
 use covey_net::memory::MemoryLink;
 use covey_node::api::{Call, Reveal};
-use covey_node::cancel::CancelFlag;
 use covey_node::models::Models;
 use covey_protocol::ids::Name;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use tokio::task::JoinHandle;
 
-use super::Made;
+use super::district::District;
 use super::forger;
 use super::tally::Harvest;
 use super::truth::Truth;
 use crate::data::MadeUp;
-use crate::scenario::{Attack, Scenario};
+use crate::scenario::Scenario;
 use crate::seed::{Draw, derive};
 use crate::{SimError, World};
-
-/// Groups whose questions are compared with what there is to find.
-const COMPARED: usize = 200;
 
 /// One group: its peers by their numbers, the owner first.
 pub(super) struct Group {
@@ -41,7 +37,7 @@ pub(super) enum Role {
     Flooder(f64),
 }
 
-/// All groups.
+/// A district's groups.
 pub(super) struct Town {
     pub(super) world: World,
     pub(super) groups: Vec<Group>,
@@ -59,49 +55,38 @@ pub(super) struct Town {
 }
 
 impl Town {
-    /// Founds the groups: members join by invites and share what they have.
-    pub(super) async fn found(
+    /// A district without its groups.
+    pub(super) fn new(
         world: World,
+        district: &District,
         scenario: &Scenario,
-        seed: u64,
         models: &Arc<dyn Models>,
-        cancel: &CancelFlag,
-        made: Made<'_>,
-    ) -> Result<Self, SimError> {
-        let made_up = MadeUp::new(scenario.data.topics, seed);
-        let mut town = Self {
+    ) -> Self {
+        Self {
             world,
             groups: Vec::new(),
-            made_up,
-            seed,
+            made_up: MadeUp::new(scenario.data.topics, district.seed),
+            seed: district.seed,
             models: Arc::clone(models),
-            roles: roles(scenario, seed),
+            roles: district.roles.clone(),
             harvest: Harvest::new(),
             forging: Vec::new(),
             born: 0,
-        };
-        let (peers, size) = (scenario.peers as usize, group_size(scenario));
-        let count = peers.div_ceil(size);
-        for group in 0..count {
-            crate::training::cancelled(cancel)?;
-            made(group, count);
-            let members = size.min(peers - group * size);
-            town.add_group(scenario, group, members).await?;
         }
-        made(count, count);
-        Ok(town)
     }
 
-    async fn add_group(
+    /// Founds the next group: members join by invites and share what they have.
+    pub(super) async fn add_group(
         &mut self,
         scenario: &Scenario,
-        number: usize,
-        members: usize,
+        district: &District,
     ) -> Result<(), SimError> {
         let name: Name = "town".parse()?;
-        let truth = (number < COMPARED).then(|| Truth::new(Arc::clone(&self.models)));
+        let number = self.groups.len();
+        let is_compared = number < district.compared;
+        let truth = is_compared.then(|| Truth::new(Arc::clone(&self.models)));
         self.groups.push(Group { name: name.clone(), peers: Vec::new(), truth });
-        for place in 0..members {
+        for place in 0..district.groups[number] {
             let peer = self.add_peer()?;
             if place == 0 {
                 let create = Call::GroupCreate { group: name.clone(), member: None };
@@ -194,79 +179,5 @@ impl Town {
             }
         }
         Ok(())
-    }
-}
-
-/// Peers of a group; the last may have fewer.
-fn group_size(scenario: &Scenario) -> usize {
-    scenario.search.group.max(2) as usize
-}
-
-/// Who does harm, by the numbers that founding the groups gives: so many of the whole town, in whichever groups. Never an owner: without it nobody joins.
-fn roles(scenario: &Scenario, seed: u64) -> BTreeMap<usize, Role> {
-    let (peers, size) = (scenario.peers as usize, group_size(scenario));
-    let mut roles = Vec::new();
-    for adversary in &scenario.adversaries {
-        let role = match adversary.attack {
-            Attack::ForgeScores => Role::Forger(adversary.strength),
-            Attack::Flood => Role::Flooder(adversary.strength),
-            Attack::Scale
-            | Attack::SignFlip
-            | Attack::Garbage
-            | Attack::Poison
-            | Attack::Collude => continue,
-        };
-        let count = (adversary.share * peers as f64).round() as usize;
-        roles.extend(std::iter::repeat_n(role, count));
-    }
-    let members: Vec<usize> = (0..peers).filter(|peer| !peer.is_multiple_of(size)).collect();
-    let mut draw = Draw::new(seed, "bad members", 0, 0);
-    let mut bad = draw.some(roles.len(), members.len());
-    // They come in the order of their numbers, and kinds are not to be neighbours.
-    for last in (1..bad.len()).rev() {
-        bad.swap(last, draw.below(last + 1));
-    }
-    bad.into_iter().map(|place| members[place]).zip(roles).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::scenario::{Adversary, Search};
-
-    #[test]
-    fn so_many_of_the_town_do_harm_in_whichever_groups_and_no_owner() {
-        let of = |attack, share, strength| Adversary { attack, share, strength };
-        let scenario = Scenario {
-            peers: 200,
-            search: Search { group: 10, ..Search::default() },
-            // A twentieth of each group would be rounded to one in all of them or none.
-            adversaries: vec![
-                of(Attack::ForgeScores, 0.03, 0.9),
-                of(Attack::Flood, 0.02, 20.0),
-                of(Attack::Flood, 0.01, 5.0),
-                of(Attack::Scale, 0.1, 2.0),
-            ],
-            ..Scenario::default()
-        };
-        let roles = roles(&scenario, 3);
-        assert!(roles.keys().all(|peer| *peer < 200 && peer % 10 != 0), "{roles:?}");
-        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
-        for role in roles.values() {
-            let name = match role {
-                Role::Forger(score) => format!("forger {score}"),
-                Role::Flooder(more) => format!("flooder {more}"),
-            };
-            *counts.entry(name).or_insert(0) += 1;
-        }
-        let expected = [("flooder 20", 4), ("flooder 5", 2), ("forger 0.9", 6)];
-        let expected = expected.map(|(name, count)| (name.to_owned(), count));
-        assert_eq!(counts, BTreeMap::from(expected));
-        let forgers: Vec<usize> = roles
-            .iter()
-            .filter(|(_, role)| matches!(role, Role::Forger(_)))
-            .map(|(peer, _)| *peer)
-            .collect();
-        assert!(forgers.iter().any(|peer| *peer > 100), "not all in the first groups: {forgers:?}");
     }
 }

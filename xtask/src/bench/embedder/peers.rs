@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::talk::Talk;
 use super::texts::{BATCH, Texts};
-use crate::bench::index::venv;
+use crate::venv;
 
 /// Where the engine's name says that it is the one others are compared with.
 pub const REFERENCE: &str = "onnxruntime f32";

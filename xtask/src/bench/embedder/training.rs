@@ -21,8 +21,8 @@ use super::Bench;
 use super::rows::{OURS, Peft, Row, Training};
 use super::talk::Talk;
 use crate::bench::index::meter::{cpu, memory};
-use crate::bench::index::venv;
 use crate::bench::report::Goal;
+use crate::venv;
 
 const SCRIPT: &str = "torch_peer.py";
 const TORCH: &str = "torch";

@@ -15,7 +15,6 @@ mod report;
 mod rows;
 mod sets;
 mod steps;
-pub(super) mod venv;
 
 use std::path::{Path, PathBuf};
 

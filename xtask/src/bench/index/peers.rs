@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::rows::Row;
 use super::sets::Set;
-use super::venv::{self, Venv};
+use crate::venv::{self, Venv};
 
 /// Name of an environment, its requirements, and the peers measured in it.
 type Group = (&'static str, &'static str, &'static [&'static str]);

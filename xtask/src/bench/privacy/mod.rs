@@ -20,7 +20,7 @@ use serde_json::json;
 
 use self::rows::{Accounting, Noise, Row};
 use super::index::meter::cpu;
-use super::index::venv;
+use crate::venv;
 
 /// Sampling rate, noise multiplier, rounds and delta of what is accounted for.
 const CASES: [(f64, f64, u32, f64); 12] = [

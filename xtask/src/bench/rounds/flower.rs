@@ -16,7 +16,7 @@ use super::cost::{BATCH, RANK, RATE, median};
 use super::processes::Watch;
 use super::proxy::Counted;
 use super::rows::{Cost, RoundCost};
-use crate::bench::index::venv;
+use crate::venv;
 
 const STARTING: Duration = Duration::from_secs(180);
 const LONGEST: Duration = Duration::from_secs(3_600);

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::rows::Round;
-use crate::bench::index::venv;
+use crate::venv;
 
 /// The python that has it.
 pub struct Flower(PathBuf);

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::{Part, Row, VALUES};
-use crate::bench::index::venv;
+use crate::venv;
 
 /// An environment with Flower and Ray in it.
 pub struct Flower {
