@@ -29,7 +29,7 @@ use std::future::Future;
 
 pub use corpus::{Topic, document};
 pub use hour::{Hour, HourReport};
-pub use run::{Happened, learner, run_scenario};
+pub use run::{Begin, Happened, learner, run_scenario};
 pub use usage::usage;
 pub use world::{Peer, SimError, World};
 

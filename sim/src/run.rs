@@ -1,7 +1,7 @@
 //! A scenario's repeats, one after another: data, rounds and hours of questions.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use covey_node::cancel::CancelFlag;
 use covey_node::models::{Models, OneModel};
@@ -10,6 +10,7 @@ use crate::data::{Dataset, Found, Labels, deal};
 use crate::learner::{Base, EmbedderTask, Learns, Part, Surrogate};
 use crate::metrics::{Event, Metric, RoundMetric};
 use crate::scenario::{Attack, Coordinator, Learner, Scenario};
+use crate::training::Checkpoint;
 use crate::{SimError, searching, training};
 
 /// What a run tells while it goes on.
@@ -21,28 +22,43 @@ pub enum Happened {
     Measured(Box<Metric>, f64),
     /// Something befell a peer.
     Event(Event),
+    /// From here rounds can go on.
+    Reached(Box<Checkpoint>),
 }
+
+/// Where a run begins.
+#[derive(Debug)]
+pub struct Begin {
+    /// With this repeat.
+    pub seed: u64,
+    /// And in it after this, if it is of that.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// How often it is told from where rounds can go on.
+const REACHED_EVERY: Duration = Duration::from_secs(1);
 
 /// Hears of what happens, and may end the run.
 pub type Tell<'a> = &'a mut dyn FnMut(Happened) -> Result<(), SimError>;
 
-/// Runs a scenario from the repeat with seed `from` on, or from the first. Raising `cancel` ends it early.
+/// Runs a scenario from its beginning or from a later point on. Raising `cancel` ends it early.
 ///
 /// # Errors
 /// If data or model cannot be had, no sound plan comes of the scenario, or `tell` fails.
 pub fn run_scenario(
     scenario: &Scenario,
-    from: Option<u64>,
+    from: Option<Begin>,
     cancel: &CancelFlag,
     tell: Tell<'_>,
 ) -> Result<(), SimError> {
     let first = scenario.seed;
     let seeds = (0..u64::from(scenario.repeats.max(1))).map(|repeat| first.wrapping_add(repeat));
-    let start = from.unwrap_or(first);
+    let begin = Begin { seed: first, checkpoint: None };
+    let Begin { seed: start, mut checkpoint } = from.unwrap_or(begin);
     for seed in seeds.skip_while(|seed| *seed != start) {
         training::cancelled(cancel)?;
         if scenario.training.rounds > 0 {
-            learn(scenario, seed, cancel, tell)?;
+            learn(scenario, seed, checkpoint.take(), cancel, tell)?;
         }
         if scenario.search.hours > 0 {
             search(scenario, seed, cancel, tell)?;
@@ -54,22 +70,30 @@ pub fn run_scenario(
 fn learn(
     scenario: &Scenario,
     seed: u64,
+    from: Option<Checkpoint>,
     cancel: &CancelFlag,
     tell: Tell<'_>,
 ) -> Result<(), SimError> {
     let task = learner(scenario, seed)?;
     let honest = reference(scenario, seed, cancel)?;
     let tell = std::cell::RefCell::new(tell);
-    let mut last = Instant::now();
+    let (mut last, mut reached) = (Instant::now(), Instant::now());
     let mut note = |event| (tell.borrow_mut())(Happened::Event(event));
-    let mut told = |mut metric: RoundMetric| {
+    let mut told = |mut metric: RoundMetric, at: Option<&Checkpoint>| {
         metric.attack = attacked(&honest, &metric);
         let took = last.elapsed().as_secs_f64();
         last = Instant::now();
-        (tell.borrow_mut())(Happened::Measured(Box::new(Metric::Round(metric)), took))
+        (tell.borrow_mut())(Happened::Measured(Box::new(Metric::Round(metric)), took))?;
+        match at {
+            Some(at) if reached.elapsed() >= REACHED_EVERY => {
+                reached = Instant::now();
+                (tell.borrow_mut())(Happened::Reached(Box::new(at.clone())))
+            }
+            Some(_) | None => Ok(()),
+        }
     };
     let running =
-        async { training::train(scenario, seed, task, cancel, &mut note, &mut told).await };
+        async { training::train(scenario, seed, task, from, cancel, &mut note, &mut told).await };
     crate::run(running).map_err(|error| SimError::bad(&error))?
 }
 
@@ -92,13 +116,13 @@ fn reference(
     let task = learner(&honest, seed)?;
     honest.sum.secure &= !training::is_same_in_the_clear(&honest, seed, &*task);
     let mut quality = Vec::new();
-    let mut keep = |metric: RoundMetric| {
+    let mut keep = |metric: RoundMetric, _: Option<&Checkpoint>| {
         quality.push(metric.quality);
         Ok(())
     };
     let mut note = |_| Ok(());
     let running =
-        async { training::train(&honest, seed, task, cancel, &mut note, &mut keep).await };
+        async { training::train(&honest, seed, task, None, cancel, &mut note, &mut keep).await };
     crate::run(running).map_err(|error| SimError::bad(&error))??;
     Ok(quality)
 }
@@ -185,15 +209,13 @@ fn search(
 ) -> Result<(), SimError> {
     let models: Arc<dyn Models> = Arc::new(OneModel::builtin().map_err(SimError::Model)?);
     let tell = std::cell::RefCell::new(tell);
-    let mut last = Instant::now();
     let mut made = |groups, all| {
         // Who only watches does not end a run here: it is asked again after the hour.
         let _ = (tell.borrow_mut())(Happened::Groups(groups, all));
     };
-    let mut hour = |metric| {
-        let took = last.elapsed().as_secs_f64();
-        last = Instant::now();
-        (tell.borrow_mut())(Happened::Measured(Box::new(Metric::Search(metric)), took))
+    let mut hour = |metric, took: Duration| {
+        let measured = Box::new(Metric::Search(metric));
+        (tell.borrow_mut())(Happened::Measured(measured, took.as_secs_f64()))
     };
     searching::search(scenario, seed, &models, cancel, &mut made, &mut hour)
 }

@@ -10,7 +10,7 @@ use covey_sim::SimError;
 use covey_sim::learner::{Judged, Learns, Surrogate};
 use covey_sim::metrics::{Event, RoundMetric};
 use covey_sim::scenario::{Algorithm, Scenario, Sum, Training};
-use covey_sim::training::train;
+use covey_sim::training::{Checkpoint, train};
 
 /// A task in which these peers never come to anything.
 struct Fails(Surrogate, Vec<usize>);
@@ -84,12 +84,12 @@ fn ran(scenario: &Scenario, task: &Arc<dyn Learns>) -> (Vec<RoundMetric>, Vec<Ev
         events.push(event);
         Ok(())
     };
-    let tell = &mut |metric| {
+    let tell = &mut |metric, _: Option<&Checkpoint>| {
         rounds.push(metric);
         Ok(())
     };
     let running =
-        async { train(scenario, 3, Arc::clone(task), &CancelFlag::new(), note, tell).await };
+        async { train(scenario, 3, Arc::clone(task), None, &CancelFlag::new(), note, tell).await };
     covey_sim::run(running).expect("a runtime").expect("it runs to its end");
     (rounds, events)
 }

@@ -7,7 +7,7 @@ use covey_node::cancel::CancelFlag;
 use covey_sim::learner::{Learns, Surrogate};
 use covey_sim::metrics::{Event, RoundMetric};
 use covey_sim::scenario::{Adversary, Attack, Coordinator, Lies, Scenario, ready};
-use covey_sim::training::train;
+use covey_sim::training::{Checkpoint, train};
 
 fn ran(scenario: &Scenario) -> (Vec<RoundMetric>, Vec<Event>) {
     let topics = vec![vec![20; 3]; scenario.peers as usize];
@@ -17,11 +17,11 @@ fn ran(scenario: &Scenario) -> (Vec<RoundMetric>, Vec<Event>) {
         events.push(event);
         Ok(())
     };
-    let tell = &mut |metric| {
+    let tell = &mut |metric, _: Option<&Checkpoint>| {
         rounds.push(metric);
         Ok(())
     };
-    let running = async { train(scenario, 3, task, &CancelFlag::new(), note, tell).await };
+    let running = async { train(scenario, 3, task, None, &CancelFlag::new(), note, tell).await };
     covey_sim::run(running).expect("a runtime").expect("it runs");
     (rounds, events)
 }

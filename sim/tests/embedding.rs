@@ -8,7 +8,7 @@ use covey_sim::learner;
 use covey_sim::learner::Learns;
 use covey_sim::metrics::RoundMetric;
 use covey_sim::scenario::{Algorithm, Learner, Scenario};
-use covey_sim::training::train;
+use covey_sim::training::{Checkpoint, train};
 
 fn scenario() -> Scenario {
     let mut scenario = Scenario { peers: 4, ..Scenario::default() };
@@ -28,12 +28,13 @@ fn documents_are_learnt_from_one_by_one() {
     let mut ran = |secure| {
         scenario.sum.secure = secure;
         let mut rounds = Vec::new();
-        let tell = &mut |metric| {
+        let tell = &mut |metric, _: Option<&Checkpoint>| {
             rounds.push(metric);
             Ok(())
         };
         let (cancel, task) = (CancelFlag::new(), Arc::clone(&task));
-        let running = async { train(&scenario, 1, task, &cancel, &mut |_| Ok(()), tell).await };
+        let running =
+            async { train(&scenario, 1, task, None, &cancel, &mut |_| Ok(()), tell).await };
         covey_sim::run(running).expect("a runtime").expect("it runs");
         for metric in &rounds {
             // By what each holds out, and none is served worse than that.
@@ -55,12 +56,12 @@ fn local(task: &Arc<dyn Learns>) -> Vec<RoundMetric> {
     let mut scenario = scenario();
     scenario.training.algorithm = Algorithm::Local;
     let mut rounds = Vec::new();
-    let tell = &mut |metric| {
+    let tell = &mut |metric, _: Option<&Checkpoint>| {
         rounds.push(metric);
         Ok(())
     };
     let (cancel, task) = (CancelFlag::new(), Arc::clone(task));
-    let running = async { train(&scenario, 1, task, &cancel, &mut |_| Ok(()), tell).await };
+    let running = async { train(&scenario, 1, task, None, &cancel, &mut |_| Ok(()), tell).await };
     covey_sim::run(running).expect("a runtime").expect("it runs");
     rounds
 }

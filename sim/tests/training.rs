@@ -10,7 +10,7 @@ use covey_sim::scenario::{
     Adversary, Algorithm, Attack, Availability, Network, Privacy, Scenario, Sum, Topology, Training,
 };
 use covey_sim::seed::Draw;
-use covey_sim::training::train;
+use covey_sim::training::{Checkpoint, train};
 
 /// A small scenario that names all it rests on.
 fn scenario(peers: u32) -> Scenario {
@@ -56,12 +56,13 @@ fn task(peers: u32, heterogeneity: f64) -> Arc<dyn Learns> {
 fn ran(scenario: &Scenario, seed: u64, task: &Arc<dyn Learns>) -> Vec<RoundMetric> {
     let (scenario, task) = (scenario.clone(), Arc::clone(task));
     let mut rounds = Vec::new();
-    let tell = &mut |metric| {
+    let tell = &mut |metric, _: Option<&Checkpoint>| {
         rounds.push(metric);
         Ok(())
     };
-    let running =
-        async { train(&scenario, seed, task, &CancelFlag::new(), &mut |_| Ok(()), tell).await };
+    let running = async {
+        train(&scenario, seed, task, None, &CancelFlag::new(), &mut |_| Ok(()), tell).await
+    };
     covey_sim::run(running).expect("a runtime").expect("it runs");
     assert!(rounds.iter().enumerate().all(|(place, metric)| metric.round as usize == place));
     rounds
@@ -98,6 +99,56 @@ fn secure_sums_and_sums_in_the_clear_are_the_same_to_the_bit() {
         assert_eq!(secure[3].survivors, peers);
         assert!(secure[3].up_bytes > u64::from(peers) * 4 * 300, "vectors went over the network");
     }
+}
+
+#[test]
+fn rounds_that_go_on_from_a_checkpoint_are_those_that_follow_without_one() {
+    let mut scenario = scenario(12);
+    scenario.sum.secure = false;
+    scenario.training.rounds = 5;
+    scenario.training.cohort = 9;
+    scenario.availability.away = 0.2;
+    scenario.availability.stragglers = 0.3;
+    scenario.availability.dropout.upload = 0.1;
+    scenario.sum.dropout = 0.3;
+    let task = task(12, 0.5);
+    let of = |scenario: &Scenario, from: Option<Checkpoint>| {
+        let (mut rounds, mut checkpoints) = (Vec::new(), Vec::new());
+        let tell = &mut |metric: RoundMetric, at: Option<&Checkpoint>| {
+            rounds.push(metric);
+            checkpoints.extend(at.cloned());
+            Ok(())
+        };
+        let (task, cancel) = (Arc::clone(&task), CancelFlag::new());
+        let running =
+            async { train(scenario, 3, task, from, &cancel, &mut |_| Ok(()), tell).await };
+        covey_sim::run(running).expect("a runtime").expect("it runs");
+        (rounds, checkpoints)
+    };
+    let noise = Some(0.4);
+    for (algorithm, noise) in [
+        (Algorithm::Average, None),
+        (Algorithm::Average, noise),
+        (Algorithm::Adam, None),
+        (Algorithm::Momentum, noise),
+        (Algorithm::Central, None),
+    ] {
+        (scenario.training.algorithm, scenario.privacy.noise) = (algorithm, noise);
+        let (straight, checkpoints) = of(&scenario, None);
+        assert_eq!((straight.len(), checkpoints.len()), (6, 6), "{algorithm:?}");
+        for (done, checkpoint) in checkpoints.into_iter().enumerate() {
+            assert_eq!(checkpoint.round as usize, done);
+            let (rest, _) = of(&scenario, Some(checkpoint));
+            assert_eq!(rest, straight[done + 1..], "{algorithm:?}, noise {noise:?}, after {done}");
+        }
+    }
+    // One that is of something else is none.
+    let (straight, checkpoints) = of(&scenario, None);
+    let mut others = checkpoints[2].clone();
+    others.values.pop();
+    assert_eq!(of(&scenario, Some(others)).0, straight);
+    let others = Checkpoint { seed: 4, ..checkpoints[2].clone() };
+    assert_eq!(of(&scenario, Some(others)).0, straight);
 }
 
 /// Where each document is hidden by itself, all of a peer's count, so there is far more to hear beside the same noise.

@@ -96,6 +96,30 @@ fn a_run_is_the_same_each_time_even_if_it_was_killed_or_interrupted() {
 }
 
 #[test]
+fn a_run_in_the_clear_that_was_killed_goes_on_in_the_middle_of_a_repeat() {
+    let ada = Person::without_node("ada");
+    let [whole, killed] = ["whole", "killed"].map(|name| ada.dir().join(name));
+    let set = ["peers=100", "sum.secure=false", "training.rounds=60", "learner.values=3000"];
+    run(&ada, &whole, &set);
+    let mut command = ada.command();
+    command.args(["--quiet", "sim", "run", "dropouts", "--out", text(&killed)]);
+    set.iter().for_each(|set| {
+        command.args(["--set", set]);
+    });
+    // It is told once a second from where it can go on.
+    let mut child = started(command, &killed.join("checkpoint"), 1);
+    child.kill().expect("it can be killed");
+    child.wait().expect("it ends");
+    let mut again = vec!["sim", "run", "dropouts", "--out", text(&killed)];
+    set.iter().for_each(|set| again.extend(["--set", set]));
+    let said = ada.run(&again).stderr;
+    assert!(said.contains("done again from its round "), "{said}");
+    same(&whole, &killed);
+    let left = ["whole", "killed"].map(|name| ada.dir().join(name).join("checkpoint").exists());
+    assert_eq!(left, [false, false]);
+}
+
+#[test]
 fn a_sweep_runs_all_trials_and_goes_on_with_those_that_are_missing() {
     let ada = Person::without_node("ada");
     let out = ada.dir().join("sweep");

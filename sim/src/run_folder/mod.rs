@@ -3,6 +3,7 @@
 //! [`RunFolder`] writes it, a line at a time, so that what was measured is there whenever a run ends; [`Run`] reads it back. Everything but
 //! `timing.json` is the same each time that the same scenario runs on the same kind of machine.
 
+mod checkpoint;
 mod error;
 mod events;
 pub(crate) mod lines;
@@ -33,6 +34,7 @@ pub use versions::{FORMAT, Versions};
 
 use crate::metrics::{Event, Metric, Timing};
 use crate::report::Summary;
+use crate::training::Checkpoint;
 
 const SCENARIO: &str = "scenario.toml";
 const VERSIONS: &str = "versions.json";
@@ -46,9 +48,10 @@ const SEARCHES_TABLE: &str = "searches.csv";
 const ROUNDS_PARQUET: &str = "rounds.parquet";
 const SEARCHES_PARQUET: &str = "searches.parquet";
 const REPORT: &str = "report.html";
+const CHECKPOINT: &str = "checkpoint";
 const TENSORBOARD: &str = "tensorboard";
 /// All that a run writes, but for the folder with TensorBoard's files.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     VERSIONS,
     SCENARIO,
     METRICS,
@@ -60,6 +63,7 @@ const FILES: [&str; 11] = [
     ROUNDS_PARQUET,
     SEARCHES_PARQUET,
     REPORT,
+    CHECKPOINT,
 ];
 
 /// What is behind the name of a file while it is written.
@@ -168,6 +172,14 @@ impl RunFolder {
         self.metrics.write_all(&line).map_err(io("write", &path))
     }
 
+    /// Writes down from where rounds can go on.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    pub fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), FolderError> {
+        checkpoint::save(&self.path, checkpoint)
+    }
+
     /// Writes down what happened. After [`MAX_EVENTS`] of them the file only says how many more there were.
     ///
     /// # Errors
@@ -200,6 +212,9 @@ impl RunFolder {
             None => timing,
         };
         write_json(&timing_path, &timing)?;
+        if complete {
+            remove(&self.path.join(CHECKPOINT))?;
+        }
         // Read back, so that numbers are those of the file, whether or not the run was interrupted.
         write_outputs(&Run::open(&self.path)?, complete)
     }

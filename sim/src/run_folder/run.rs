@@ -8,10 +8,11 @@ use serde::de::DeserializeOwned;
 
 use super::error::{FolderError, io};
 use super::versions::{FORMAT, Versions};
-use super::{METRICS, SCENARIO, SUMMARY, VERSIONS, lines};
+use super::{METRICS, SCENARIO, SUMMARY, VERSIONS, checkpoint, lines};
 use crate::metrics::{Metric, Timing};
 use crate::report::Summary;
 use crate::scenario::Scenario;
+use crate::training::Checkpoint;
 
 /// Largest scenario, summary or record of versions that is read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -91,6 +92,11 @@ impl Run {
         seeds
             .map(|seed| self.after_last(seed))
             .find(|next| (rounds > 0 && next.round <= rounds) || next.hour <= hours)
+    }
+
+    /// From where the rounds of the repeat that comes next can go on, if that is known.
+    pub fn checkpoint(&self, next: Next) -> Option<Checkpoint> {
+        checkpoint::load(&self.path, next)
     }
 
     fn after_last(&self, seed: u64) -> Next {

@@ -3,6 +3,8 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use covey_privacy::ledger::Charge;
+
 use super::events::EventLog;
 use super::*;
 use crate::metrics::{RoundMetric, SearchMetric};
@@ -150,6 +152,41 @@ fn a_run_that_was_killed_and_continued_is_like_one_that_was_not() {
         writer.finish(Timing::default()).expect("is finished");
         assert!(contents(&broken) == contents(&straight), "differs after {kept} lines");
     }
+}
+
+#[test]
+fn rounds_go_on_from_a_checkpoint_if_it_is_whole_and_of_what_is_written_down() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut writer =
+        RunFolder::create(folder.path(), SCENARIO_TEXT, &versions()).expect("is created");
+    let checkpoint = Checkpoint {
+        seed: 7,
+        round: 1,
+        values: vec![0.5, -1.5],
+        memory: vec![],
+        spent: vec![Charge::from_units(3)],
+    };
+    writer.checkpoint(&checkpoint).expect("is written");
+    let run = Run::open(folder.path()).expect("a run");
+    let at = |seed, round| run.checkpoint(Next { seed, round, hour: 1 });
+    assert_eq!(at(7, 2), Some(checkpoint.clone()));
+    assert_eq!(at(7, 9), Some(checkpoint.clone()), "rounds between are done again");
+    assert_eq!(at(7, 1), None, "round 1 is not written down");
+    assert_eq!(at(8, 2), None, "another repeat");
+    let path = folder.path().join(CHECKPOINT);
+    let whole = fs::read(&path).expect("reads");
+    for place in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 1;
+        fs::write(&path, &bytes).expect("writes");
+        assert_eq!(at(7, 2), None, "byte {place} is another");
+        fs::write(&path, &whole[..place]).expect("writes");
+        assert_eq!(at(7, 2), None, "cut off after {place}");
+    }
+    fs::write(&path, &whole).expect("writes");
+    assert_eq!(at(7, 2), Some(checkpoint));
+    writer.finish(Timing::default()).expect("is finished");
+    assert!(!path.exists(), "nothing goes on");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 
 use covey_net::memory::NetworkConfig;
 use covey_node::cancel::CancelFlag;
@@ -25,8 +26,8 @@ use district::District;
 use tally::Tally;
 use town::Town;
 
-/// Hears of each hour when it is over, and may end the run.
-pub type Tell<'a> = &'a mut dyn FnMut(SearchMetric) -> Result<(), SimError>;
+/// Hears of each hour when it is over, and of how long the machine took for it; may end the run.
+pub type Tell<'a> = &'a mut dyn FnMut(SearchMetric, Duration) -> Result<(), SimError>;
 
 /// What a group's making hears: groups made, and groups in all.
 pub type Made<'a> = &'a mut dyn FnMut(usize, usize);
@@ -38,8 +39,8 @@ const MOST_UNHEARD: usize = 64;
 enum News {
     /// A group is made.
     Made,
-    /// It has passed an hour.
-    Passed(usize, u32, Tally),
+    /// It has passed an hour, for which its thread took so long.
+    Passed { district: usize, hour: u32, tally: Tally, took: Duration },
     /// It does not go on.
     Failed(SimError),
 }
@@ -58,10 +59,11 @@ pub fn search(
     tell: Tell<'_>,
 ) -> Result<(), SimError> {
     let districts = District::all(scenario, seed);
-    let (next, threads) = (AtomicUsize::new(0), rayon::current_num_threads());
+    let next = AtomicUsize::new(0);
+    let threads = rayon::current_num_threads().min(districts.len());
     std::thread::scope(|scope| {
         let (send, heard) = sync_channel(MOST_UNHEARD);
-        for _ in 0..threads.min(districts.len()) {
+        for _ in 0..threads {
             let (send, next, districts) = (send.clone(), &next, &districts);
             scope.spawn(move || {
                 while let Some(district) = districts.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -74,7 +76,7 @@ pub fn search(
             });
         }
         drop(send);
-        hear(&districts, seed, &heard, made, tell)
+        hear((&districts, threads), seed, &heard, made, tell)
     })
 }
 
@@ -101,8 +103,10 @@ fn live(
         }
         for hour in 1..=scenario.search.hours {
             crate::training::cancelled(cancel)?;
+            let begun = Instant::now();
             let tally = hour::pass(&mut town, scenario, hour).await?;
-            say(News::Passed(district.number, hour, tally))?;
+            let took = begun.elapsed();
+            say(News::Passed { district: district.number, hour, tally, took })?;
         }
         Ok(())
     };
@@ -111,7 +115,7 @@ fn live(
 
 /// Puts together what districts say, until all have ended or one fails.
 fn hear(
-    districts: &[District],
+    (districts, threads): (&[District], usize),
     seed: u64,
     heard: &Receiver<News>,
     made: Made<'_>,
@@ -120,7 +124,7 @@ fn hear(
     let all: usize = districts.iter().map(|district| district.groups.len()).sum();
     let mut groups = 0;
     // In the order of districts, so that sums do not depend on who was first.
-    let mut passing: BTreeMap<u32, BTreeMap<usize, Tally>> = BTreeMap::new();
+    let mut passing: BTreeMap<u32, BTreeMap<usize, (Tally, Duration)>> = BTreeMap::new();
     made(groups, all);
     for news in heard {
         match news {
@@ -128,12 +132,17 @@ fn hear(
                 groups += 1;
                 made(groups, all);
             }
-            News::Passed(district, hour, tally) => {
+            News::Passed { district, hour, tally, took } => {
                 let passed = passing.entry(hour).or_default();
-                passed.insert(district, tally);
+                passed.insert(district, (tally, took));
                 if passed.len() == districts.len() {
-                    let passed = passing.remove(&hour).unwrap_or_default().into_values();
-                    tell(passed.fold(Tally::default(), Tally::and).told(seed, hour))?;
+                    let passed = passing.remove(&hour).unwrap_or_default();
+                    let (tally, took) = passed.into_values().fold(
+                        (Tally::default(), Duration::ZERO),
+                        |(tally, took), (more, longer)| (tally.and(more), took + longer),
+                    );
+                    // Threads go through districts side by side.
+                    tell(tally.told(seed, hour), took / threads.max(1) as u32)?;
                 }
             }
             News::Failed(error) => return Err(error),

@@ -8,7 +8,9 @@ use covey_protocol::round::Checked;
 use covey_protocol::secagg::{Bounds, Parameters, Topology};
 use rayon::prelude::*;
 
-use super::{ABSENT, Note, Tell, campaign, cancelled, clear, event, judge, judges, keys, view};
+use super::{
+    ABSENT, Checkpoint, Note, Tell, campaign, cancelled, clear, event, judge, judges, keys, view,
+};
 use crate::SimError;
 use crate::learner::{Judged, Learns, worst_decile};
 use crate::metrics::RoundMetric;
@@ -55,7 +57,7 @@ pub(super) fn local(
         for (peer, why) in &of.failed {
             note(event((seed, round, 0.0), *peer, ABSENT, ("why", why.clone())))?;
         }
-        tell(of.told(seed, round))?;
+        tell(of.told(seed, round), None)?;
     }
     Ok(())
 }
@@ -100,25 +102,28 @@ pub(super) fn central(
     scenario: &Scenario,
     seed: u64,
     learner: &Arc<dyn Learns>,
+    from: Option<Checkpoint>,
     cancel: &CancelFlag,
     tell: Tell<'_>,
 ) -> Result<(), SimError> {
     let plan = plan(scenario, seed, &**learner)?;
     let pooled = learner.pooled();
-    let mut values = learner.start();
-    for round in 0..=scenario.training.rounds {
+    let first = from.as_ref().map_or(0, |from| from.round + 1);
+    let mut at = from.unwrap_or_else(|| Checkpoint::start(seed, &**learner));
+    for round in first..=scenario.training.rounds {
         cancelled(cancel)?;
         let mut metric = RoundMetric { seed, round, ..RoundMetric::default() };
         if round > 0 {
-            match step(&*pooled, 0, &plan, &mut values, seed, round) {
+            match step(&*pooled, 0, &plan, &mut at.values, seed, round) {
                 Ok(()) => metric.cohort = 1,
                 Err(error) => metric.failed = Some(error.to_string()),
             }
         }
         if judges(scenario, round) {
-            judge(&mut metric, learner.judge(&values)?);
+            judge(&mut metric, learner.judge(&at.values)?);
         }
-        tell(metric)?;
+        at.round = round;
+        tell(metric, Some(&at))?;
     }
     Ok(())
 }

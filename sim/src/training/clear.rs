@@ -16,7 +16,9 @@ use rayon::prelude::*;
 
 use super::fate::{Fate, Leaves, Nature};
 use super::party::{Ground, NO_TIME, noise, time_to_train, trained};
-use super::{ABSENT, GAVE_UP, Note, Tell, adversary, campaign, cancelled, drawn, epsilon};
+use super::{
+    ABSENT, Checkpoint, GAVE_UP, Note, Tell, adversary, campaign, cancelled, drawn, epsilon,
+};
 use super::{event, hours_since, judge, judges, keys, measured, view};
 use crate::SimError;
 use crate::learner::{Learns, most_steps};
@@ -27,6 +29,7 @@ pub(super) fn train(
     scenario: &Scenario,
     seed: u64,
     learner: &Arc<dyn Learns>,
+    from: Option<Checkpoint>,
     cancel: &CancelFlag,
     note: Note<'_>,
     tell: Tell<'_>,
@@ -37,44 +40,50 @@ pub(super) fn train(
     let campaign = campaign::one_round(scenario, &**learner, &view, now)?;
     let natures = Nature::of_all(scenario, seed, learner.peers());
     let ground = Ground::of(scenario, seed, learner, &view)?;
-    let (mut values, mut memory) = (learner.start(), Vec::new());
-    let mut metric = RoundMetric { seed, ..RoundMetric::default() };
-    judge(&mut metric, learner.judge(&values)?);
-    tell(metric)?;
-    // What each peer's ledger would have been charged.
-    let mut spent = vec![Charge::NONE; learner.peers()];
-    for round in 1..=scenario.training.rounds {
+    let mut at = match from {
+        Some(from) => from,
+        None => {
+            let start = Checkpoint::start(seed, &**learner);
+            let mut metric = RoundMetric { seed, ..RoundMetric::default() };
+            judge(&mut metric, learner.judge(&start.values)?);
+            tell(metric, Some(&start))?;
+            start
+        }
+    };
+    // Nothing but rounds passes the time, and each takes as long as it may.
+    now = now.plus(campaign.window_ms.saturating_mul(at.round.into()));
+    for round in at.round + 1..=scenario.training.rounds {
         cancelled(cancel)?;
         let fates = drawn(scenario, seed, &natures, round, hours_since(now));
-        let plan = plan(&campaign, &view, &coordinator, round, &values, now)?;
-        // As long as a round may take; nothing else passes the time.
+        let plan = plan(&campaign, &view, &coordinator, round, &at.values, now)?;
         now = now.plus(campaign.window_ms);
         let at_s = 3_600.0 * hours_since(now);
         let mut metric = RoundMetric { seed, round, at_s, attempts: 1, ..RoundMetric::default() };
-        let passed = pass(&ground, &plan, &fates, round, (&values, &memory));
+        let passed = pass(&ground, &plan, &fates, round, &at);
         for (peer, what, why) in passed.absent {
             note(event((seed, round, at_s), peer, what, ("why", why)))?;
         }
         metric.cohort = passed.cohort;
         if let Some(cost) = plan.cost() {
             for peer in passed.masked {
-                spent[peer] = spent[peer].and(Charge::of(cost));
+                at.spent[peer] = at.spent[peer].and(Charge::of(cost));
             }
-            let most = spent.iter().max().copied().unwrap_or_default();
+            let most = at.spent.iter().max().copied().unwrap_or_default();
             metric.epsilon = epsilon(most.rho(), campaign.contribution.delta);
         }
         match passed.came {
             Ok(learnt) => {
                 metric.survivors = passed.survivors;
                 measured(&mut metric, learnt.norm, &learnt.measured);
-                (values, memory) = (learnt.values, learnt.memory);
+                (at.values, at.memory) = (learnt.values, learnt.memory);
             }
             Err(why) => metric.failed = Some(why),
         }
         if judges(scenario, round) {
-            judge(&mut metric, learner.judge(&values)?);
+            judge(&mut metric, learner.judge(&at.values)?);
         }
-        tell(metric)?;
+        at.round = round;
+        tell(metric, Some(&at))?;
     }
     Ok(())
 }
@@ -108,13 +117,13 @@ struct Passed {
     came: Result<Learnt, String>,
 }
 
-/// One round with these participants, by their numbers. Of those who leave, who would have been in the sum is.
+/// One round with these participants, by their numbers, after an earlier one. Of those who leave, who would have been in the sum is.
 fn pass(
     ground: &Ground,
     plan: &Checked,
     fates: &[(usize, Fate)],
     round: u32,
-    (values, memory): (&[f32], &[f32]),
+    Checkpoint { values, memory, .. }: &Checkpoint,
 ) -> Passed {
     let part = |(peer, fate): &(usize, Fate)| part(ground, plan, (*peer, fate), round, values);
     // Sums of words are the same in any order.
@@ -131,7 +140,7 @@ fn pass(
         if left < needed {
             return Err(format!("{left} are left of the {needed} that are needed"));
         }
-        let learnt = Learnt::of(plan, sum, survivors, values.to_vec(), memory.to_vec());
+        let learnt = Learnt::of(plan, sum, survivors, values.clone(), memory.clone());
         learnt.map_err(|error| error.to_string())
     };
     let came = learnt();

@@ -7,6 +7,7 @@ mod access;
 mod adversary;
 mod alone;
 mod campaign;
+mod checkpoint;
 mod clear;
 mod fate;
 mod host;
@@ -33,18 +34,19 @@ use crate::metrics::{Event, RoundMetric};
 use crate::scenario::{Algorithm, Scenario};
 use crate::seed::{Draw, derive};
 pub(crate) use campaign::{is_sparse, parameters};
+pub use checkpoint::Checkpoint;
 pub(crate) use fate::adversaries;
 use fate::{Fate, Nature};
 pub(crate) use plot::FIRST_REPLAYED;
 pub(crate) use same::is_same_in_the_clear;
 
-/// Hears of each round when it is over, and may end the run.
-pub type Tell<'a> = &'a mut dyn FnMut(RoundMetric) -> Result<(), SimError>;
+/// Hears of each round when it is over, and where the next one goes on if that can be said; may end the run.
+pub type Tell<'a> = &'a mut dyn FnMut(RoundMetric, Option<&Checkpoint>) -> Result<(), SimError>;
 
 /// Hears of what befell a peer.
 pub type Note<'a> = &'a mut dyn FnMut(Event) -> Result<(), SimError>;
 
-/// Runs a scenario's rounds with one seed. `cancel` ends it between two rounds.
+/// Runs a scenario's rounds with one seed, those after a checkpoint if it is one of theirs. `cancel` ends it between two rounds.
 ///
 /// # Errors
 /// If the scenario gives no sound plan, a task fails, or `tell` does. A round that fails is a result, not an error.
@@ -52,13 +54,15 @@ pub async fn train(
     scenario: &Scenario,
     seed: u64,
     learner: Arc<dyn Learns>,
+    from: Option<Checkpoint>,
     cancel: &CancelFlag,
     note: Note<'_>,
     tell: Tell<'_>,
 ) -> Result<(), SimError> {
+    let from = from.filter(|from| from.fits(seed, &*learner));
     match scenario.training.algorithm {
         Algorithm::Local => alone::local(scenario, seed, &learner, cancel, note, tell),
-        Algorithm::Central => alone::central(scenario, seed, &learner, cancel, tell),
+        Algorithm::Central => alone::central(scenario, seed, &learner, from, cancel, tell),
         Algorithm::Average
         | Algorithm::Momentum
         | Algorithm::Adagrad
@@ -67,7 +71,7 @@ pub async fn train(
             if scenario.sum.secure {
                 secure::train(scenario, seed, learner, cancel, note, tell).await
             } else {
-                clear::train(scenario, seed, &learner, cancel, note, tell)
+                clear::train(scenario, seed, &learner, from, cancel, note, tell)
             }
         }
     }

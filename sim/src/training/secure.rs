@@ -62,7 +62,7 @@ pub(super) async fn train(
     let start = learner.start();
     let mut metric = RoundMetric { seed, ..RoundMetric::default() };
     judge(&mut metric, learner.judge(&start)?);
-    tell(metric)?;
+    tell(metric, None)?;
     for round in 1..=scenario.training.rounds {
         cancelled(cancel)?;
         let now = run.host_env().now();
@@ -92,7 +92,7 @@ pub(super) async fn train(
         if judges(scenario, round) {
             judge(&mut metric, learner.judge(&values)?);
         }
-        tell(metric)?;
+        tell(metric, None)?;
     }
     drop(background);
     Ok(())

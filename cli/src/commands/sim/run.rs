@@ -10,7 +10,8 @@ use covey_sim::metrics::{Metric, Timing};
 use covey_sim::report::Summary;
 use covey_sim::run_folder::{Next, Run as RunRead, RunFolder, Versions};
 use covey_sim::scenario::Scenario;
-use covey_sim::{Happened, SimError};
+use covey_sim::training::Checkpoint;
+use covey_sim::{Begin, Happened, SimError};
 use serde_json::json;
 
 use super::place::{absolute, done, failed, free, scenario_of, setting, text_of, unwritten};
@@ -65,7 +66,7 @@ impl Run {
             None => free(&scenario.name),
         };
         let path = absolute(&path)?;
-        let (mut folder, next) = open(&path, &text, &scenario, self.force)?;
+        let (mut folder, next, checkpoint) = open(&path, &text, &scenario, self.force)?;
         let Some(next) = next else {
             output.notice("This run came to its end before; --force begins anew.");
             let run = RunRead::open(&path).map_err(|error| unwritten(&error))?;
@@ -73,8 +74,12 @@ impl Run {
             return told(output, &path, &summary.map_err(|error| unwritten(&error))?);
         };
         if next.round > 0 || next.hour > 1 || next.seed != scenario.seed {
+            let from = match checkpoint.as_ref().map(|it| it.round) {
+                Some(round) => format!("from its round {round} on"),
+                None => "from its beginning".to_owned(),
+            };
             output.notice(&format!(
-                "Going on with the run in {}; the repeat that was under way is done again, with the same outcome.",
+                "Going on with the run in {}; what was not written down of the repeat under way is done again {from}, with the same outcome.",
                 path.display()
             ));
         }
@@ -89,8 +94,10 @@ impl Run {
         });
         handler.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
         let begun = Instant::now();
-        let mut watch = Watch::new(&scenario, next, output);
-        let came = covey_sim::run_scenario(&scenario, Some(next.seed), &cancel, &mut |happened| {
+        let skipped = checkpoint.as_ref().map_or(0, |it| u64::from(it.round) + 1);
+        let mut watch = Watch::new(&scenario, next, skipped, output);
+        let begin = Begin { seed: next.seed, checkpoint };
+        let came = covey_sim::run_scenario(&scenario, Some(begin), &cancel, &mut |happened| {
             watch.hear(happened, &mut folder)
         });
         let timing = watch.timing(begun);
@@ -112,23 +119,23 @@ impl Run {
     }
 }
 
-/// A new run's folder, or that of one that was interrupted, and what comes next; nothing if that came to its end.
+/// A new run's folder, or that of one that was interrupted, and what comes next; nothing if that came to its end. Last, from where its rounds can go on.
 fn open(
     path: &Path,
     text: &str,
     scenario: &Scenario,
     force: bool,
-) -> Result<(RunFolder, Option<Next>), ApiError> {
+) -> Result<(RunFolder, Option<Next>, Option<Checkpoint>), ApiError> {
     let versions = Versions::of(env!("CARGO_PKG_VERSION"), scenario);
     let versions = versions.map_err(|error| unwritten(&error))?;
     let begin = Next { seed: scenario.seed, round: 0, hour: 1 };
     if force {
         let folder = RunFolder::replace(path, text, &versions);
-        return Ok((folder.map_err(|error| unwritten(&error))?, Some(begin)));
+        return Ok((folder.map_err(|error| unwritten(&error))?, Some(begin), None));
     }
     if !path.join("versions.json").exists() {
         let folder = RunFolder::create(path, text, &versions);
-        return Ok((folder.map_err(|error| unwritten(&error))?, Some(begin)));
+        return Ok((folder.map_err(|error| unwritten(&error))?, Some(begin), None));
     }
     let run = RunRead::open(path).map_err(|error| unwritten(&error))?;
     let differs = match run.scenario_text == text {
@@ -142,7 +149,7 @@ fn open(
     }
     let next = run.next();
     let folder = RunFolder::resume(&run, next).map_err(|error| unwritten(&error))?;
-    Ok((folder, next))
+    Ok((folder, next, next.and_then(|next| run.checkpoint(next))))
 }
 
 /// Prints what a run came to.
@@ -176,7 +183,8 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(scenario: &'a Scenario, next: Next, output: &Output) -> Self {
+    /// So many rounds of the repeat that comes next are not done again.
+    fn new(scenario: &'a Scenario, next: Next, skipped: u64, output: &Output) -> Self {
         let rounds = match scenario.training.rounds {
             0 => 0,
             rounds => u64::from(rounds) + 1,
@@ -184,7 +192,7 @@ impl<'a> Watch<'a> {
         let each = rounds + u64::from(scenario.search.hours);
         let all = each * u64::from(scenario.repeats.max(1));
         let first = scenario.seed;
-        let over = each * next.seed.wrapping_sub(first);
+        let over = each * next.seed.wrapping_sub(first) + skipped;
         let bar = Bar::start("simulating", output);
         Self { next, first, bar, all, over, timing: Timing::default(), scenario }
     }
@@ -210,6 +218,9 @@ impl<'a> Watch<'a> {
                     return Ok(());
                 }
                 folder.event(&event).map_err(|error| SimError::bad(&error))
+            }
+            Happened::Reached(checkpoint) => {
+                folder.checkpoint(&checkpoint).map_err(|error| SimError::bad(&error))
             }
             Happened::Measured(metric, seconds) => {
                 self.over += 1;
