@@ -34,6 +34,7 @@ MAX_IN_FLIGHT = 256
 # Most that one trial may bring back.
 MAX_BYTES = 256 << 20
 MAX_LOG_BYTES = 1 << 20
+MAX_WHY = 1000
 
 
 def die_with_parent():
@@ -115,7 +116,8 @@ def keep(sweep, name, result):
         lines = [line for line in result["log"].decode("utf-8", "replace").splitlines() if line.strip()]
         raise RuntimeError(f"exit status: {result['code']}: {lines[-1].strip() if lines else 'it said nothing'}")
     final = os.path.join(sweep, "trials", name)
-    part = f"{final}.part"
+    # No trial's name ends so.
+    part = f"{final}~"
     shutil.rmtree(part, ignore_errors=True)
     for relative, content in result["files"]:
         path = os.path.normpath(os.path.join(part, relative))
@@ -131,6 +133,8 @@ def keep(sweep, name, result):
 
 
 def tell(name, state, why=None):
+    # Whoever reads this hears out no endless line.
+    why = why[:MAX_WHY] if why else why
     print(json.dumps({"trial": name, "state": state, "why": why}), flush=True)
 
 

@@ -103,11 +103,7 @@ fn reference(
     seed: u64,
     cancel: &CancelFlag,
 ) -> Result<Vec<Option<f64>>, SimError> {
-    let harms = |attack| match attack {
-        Attack::Scale | Attack::SignFlip | Attack::Garbage | Attack::Poison => true,
-        Attack::ForgeScores | Attack::Flood | Attack::Collude => false,
-    };
-    if !scenario.adversaries.iter().any(|it| harms(it.attack)) {
+    if !scenario.adversaries.iter().any(|it| it.attack.spoils_values()) {
         return Ok(Vec::new());
     }
     let mut honest = scenario.clone();
@@ -181,7 +177,7 @@ pub fn learner(scenario: &Scenario, seed: u64) -> Result<Arc<dyn Learns>, SimErr
             let mut pairs = own.clone();
             let bad = pairs.iter_mut().enumerate().filter(|(peer, _)| poisoned(*peer));
             bad.for_each(|(_, pairs)| misplace(pairs));
-            let noisy = scenario.privacy.epsilon.is_some() || scenario.privacy.noise.is_some();
+            let noisy = scenario.privacy.is_noisy();
             let part = Part { rank: rank.map(|rank| rank as usize), freeze_a: noisy };
             Ok(Arc::new(EmbedderTask::new(base, part, pairs, &own, set.test)?))
         }

@@ -51,6 +51,11 @@ impl Draw {
         draw::below(&mut self.0, count)
     }
 
+    /// Puts them in an order of their own.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        draw::shuffle(&mut self.0, items);
+    }
+
     /// A whole number that is `expected` on average: the one below or the one above.
     pub fn about(&mut self, expected: f64) -> usize {
         expected as usize + usize::from(self.share() < expected.fract())

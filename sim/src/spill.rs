@@ -17,6 +17,8 @@ const LARGE: usize = 16 * 1024;
 pub struct Spill {
     file: File,
     room: Mutex<Room>,
+    /// What the system said when it first refused to read or write.
+    broken: Mutex<Option<StoreError>>,
 }
 
 /// Which parts of it are used.
@@ -33,7 +35,23 @@ impl Spill {
     /// # Errors
     /// If no file can be made there.
     pub fn new() -> io::Result<Arc<Self>> {
-        Ok(Arc::new(Self { file: tempfile::tempfile()?, room: Mutex::default() }))
+        let (file, room) = (tempfile::tempfile()?, Mutex::default());
+        Ok(Arc::new(Self { file, room, broken: Mutex::default() }))
+    }
+
+    /// That everything was read and written so far. To who has a store in it a failure is one of its own, as of a peer whose disk is full.
+    ///
+    /// # Errors
+    /// What the system said when it first refused.
+    pub fn whole(&self) -> Result<(), StoreError> {
+        lock(&self.broken).take().map_or(Ok(()), Err)
+    }
+
+    /// What a store says of a failure, which is remembered.
+    fn failed(&self, action: &'static str, source: io::Error) -> StoreError {
+        let again = io::Error::new(source.kind(), source.to_string());
+        lock(&self.broken).get_or_insert(failed(action, again));
+        failed(action, source)
     }
 
     /// The stores of one peer.
@@ -139,7 +157,7 @@ struct SpillBlobs {
 
 impl Blobs for SpillBlobs {
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let piece = self.spill.put(bytes).map_err(|error| failed("write", error))?;
+        let piece = self.spill.put(bytes).map_err(|error| self.spill.failed("write", error))?;
         let before = lock(&self.files).insert(name.to_owned(), vec![piece]);
         self.spill.free(before.unwrap_or_default());
         Ok(())
@@ -150,7 +168,7 @@ impl Blobs for SpillBlobs {
         let Some(pieces) = files.get(name) else { return Ok(None) };
         let mut all = Vec::with_capacity(pieces.iter().map(Piece::len).sum());
         for piece in pieces {
-            all.extend(self.spill.get(piece).map_err(|error| failed("read", error))?);
+            all.extend(self.spill.get(piece).map_err(|error| self.spill.failed("read", error))?);
         }
         Ok(Some(all))
     }
@@ -165,7 +183,7 @@ impl Blobs for SpillBlobs {
                 break;
             }
             let bytes = self.spill.read(piece, from, most - found.len());
-            found.extend(bytes.map_err(|error| failed("read", error))?);
+            found.extend(bytes.map_err(|error| self.spill.failed("read", error))?);
             from = from.saturating_sub(piece.len());
         }
         Ok(found)
@@ -188,7 +206,7 @@ impl Blobs for SpillBlobs {
             all.truncate(usize::try_from(offset).unwrap_or(usize::MAX));
             self.put(name, &all)?;
         }
-        let piece = self.spill.put(bytes).map_err(|error| failed("write", error))?;
+        let piece = self.spill.put(bytes).map_err(|error| self.spill.failed("write", error))?;
         lock(&self.files).entry(name.to_owned()).or_default().push(piece);
         Ok(())
     }
@@ -244,5 +262,21 @@ mod tests {
         let before = lock(&spill.room).end;
         large.put("ab", &bytes(40_000, 8)).expect("room");
         assert_eq!(lock(&spill.room).end, before);
+    }
+
+    #[test]
+    fn what_the_disk_refuses_is_remembered_whoever_it_befell() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("full");
+        std::fs::write(&path, []).expect("writes");
+        // Opened to be read only, it refuses every write.
+        let file = File::open(&path).expect("opens");
+        let spill = Arc::new(Spill { file, room: Mutex::default(), broken: Mutex::default() });
+        let blobs = spill.stores().blobs();
+        blobs.put("small", &[1; 10]).expect("stays in memory");
+        assert!(spill.whole().is_ok());
+        blobs.put("large", &[1; 2 * LARGE]).expect_err("is refused");
+        let broken = spill.whole().expect_err("is remembered").to_string();
+        assert!(broken.contains("cannot write"), "{broken}");
     }
 }

@@ -99,7 +99,7 @@ fn a_run_is_the_same_each_time_even_if_it_was_killed_or_interrupted() {
 fn a_run_in_the_clear_that_was_killed_goes_on_in_the_middle_of_a_repeat() {
     let ada = Person::without_node("ada");
     let [whole, killed] = ["whole", "killed"].map(|name| ada.dir().join(name));
-    let set = ["peers=100", "sum.secure=false", "training.rounds=60", "learner.values=3000"];
+    let set = ["peers=100", "sum.secure=false", "training.rounds=120", "learner.values=3000"];
     run(&ada, &whole, &set);
     let mut command = ada.command();
     command.args(["--quiet", "sim", "run", "dropouts", "--out", text(&killed)]);
@@ -107,7 +107,8 @@ fn a_run_in_the_clear_that_was_killed_goes_on_in_the_middle_of_a_repeat() {
         command.args(["--set", set]);
     });
     // It is told once a second from where it can go on.
-    let mut child = started(command, &killed.join("checkpoint"), 1);
+    let mut child = command.spawn().expect("it starts");
+    wait_for("a checkpoint", || killed.join("checkpoint").exists().then_some(()));
     child.kill().expect("it can be killed");
     child.wait().expect("it ends");
     let mut again = vec!["sim", "run", "dropouts", "--out", text(&killed)];

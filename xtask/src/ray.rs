@@ -78,7 +78,7 @@ fn measured(sweep: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
         let trial = trial?;
         let name = trial.file_name().to_string_lossy().into_owned();
         // Folders of trials that are brought back appear whole.
-        if !name.ends_with(".part") && trial.path().join("summary.json").exists() {
+        if !name.ends_with('~') && trial.path().join("summary.json").exists() {
             all.insert(name, fs::read(trial.path().join("metrics.jsonl"))?);
         }
     }

@@ -272,5 +272,6 @@ fn product(a: &[f32], b: &[f32]) -> f64 {
 }
 
 fn squared(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
+    let square = |(a, b): (&f32, &f32)| f64::from(a - b) * f64::from(a - b);
+    a.iter().zip(b).map(square).sum()
 }

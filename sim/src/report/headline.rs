@@ -25,7 +25,20 @@ pub(super) fn what(scenario: &Scenario) -> Vec<String> {
     }
     said.extend(scenario.adversaries.iter().map(|of| adversary(of, &scenario.learner)));
     said.extend(lie(scenario.coordinator.lies).map(|lie| format!("The coordinator {lie}.")));
+    said.extend(too_many_collude(scenario));
     said
+}
+
+/// That an epsilon says nothing, where more collude than noise is calculated for: they know their own shares of it.
+fn too_many_collude(scenario: &Scenario) -> Option<String> {
+    let collude = scenario.adversaries.iter().filter(|it| it.attack == Attack::Collude);
+    let colluding: f64 = collude.map(|it| it.share).sum();
+    (scenario.privacy.is_noisy() && colluding > scenario.sum.collusion).then(|| {
+        format!(
+            "More collude than sum.collusion allows for ({}), and they know the noise that they added themselves: no epsilon told here holds against them.",
+            share(scenario.sum.collusion)
+        )
+    })
 }
 
 fn learning(scenario: &Scenario) -> String {
@@ -249,7 +262,7 @@ fn of_search(of: &SearchSummary, said: &mut Vec<String>) {
     }
     if let (Some(p50), Some(p95)) = (of.p50_ms, of.p95_ms) {
         said.push(format!(
-            "Half of the questions were answered within {}, and 95 of a hundred within {}.",
+            "Half of the questions were over within {}, and 95 of a hundred within {}, whether or not anybody but the asker had an answer.",
             millis(p50.mean),
             millis(p95.mean)
         ));

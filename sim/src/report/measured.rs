@@ -86,6 +86,16 @@ impl<'a> Measured<'a> {
         by_number(self.searches(), |of| of.hour, value)
     }
 
+    /// The same without the rounds that not every seed has passed which has any.
+    pub(super) fn in_step(&self) -> Self {
+        let Some(done) = self.rounds_done() else { return self.clone() };
+        let rounds = self.rounds.iter().map(|(seed, of)| {
+            let of = of.range(..=done).map(|(round, metric)| (*round, *metric));
+            (*seed, of.collect())
+        });
+        Self { rounds: rounds.collect(), searches: self.searches.clone() }
+    }
+
     /// Rounds that are over in every seed that has any; none without rounds.
     pub(super) fn rounds_done(&self) -> Option<u32> {
         self.rounds.values().filter_map(|of| of.keys().next_back()).min().copied()

@@ -85,8 +85,16 @@ fn epsilon(measured: &Measured<'_>) -> Option<Chart> {
 
 fn attack(measured: &Measured<'_>) -> Option<Chart> {
     let y = Axis::counted("success", share);
-    over_rounds("How far the attack got", y, measured, |of| of.attack.map(|it| it.clamp(0.0, 1.0)))
-        .map(|chart| chart.note("Of what honest peers alone gain, the share that is undone."))
+    let within = |share: f64| share.clamp(0.0, 1.0);
+    let shown = |(round, of): (f64, Figure)| {
+        let (low, high) = (of.low.map(within), of.high.map(within));
+        (round, Figure { mean: within(of.mean), low, high, ..of })
+    };
+    let points = measured.by_round(|of| of.attack).into_iter().map(shown).collect();
+    let title = "How far the attack got";
+    lines(title, ROUND, y, &[Line::new(title, points)], &[]).map(|chart| {
+        chart.note("Of what honest peers alone gain, the share that is undone; what is below nothing or above all is at the edge.")
+    })
 }
 
 fn refused(measured: &Measured<'_>) -> Option<Chart> {

@@ -117,7 +117,11 @@ impl Summary {
             complete,
             name: scenario.name.clone(),
             seeds: measured.seeds().into_iter().collect(),
-            rounds: RoundsSummary::of(scenario, measured),
+            // Seeds at different rounds are not to be averaged, least of all what was spent.
+            rounds: match complete {
+                true => RoundsSummary::of(scenario, measured),
+                false => RoundsSummary::of(scenario, &measured.in_step()),
+            },
             search: SearchSummary::of(measured),
         }
     }

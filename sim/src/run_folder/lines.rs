@@ -63,6 +63,7 @@ pub(crate) fn retain<T: DeserializeOwned>(
     let part = super::part_of(path);
     let mut kept = BufWriter::new(File::create(&part).map_err(io("create", &part))?);
     each(path, |text, value: T| if keep(&value) { writeln!(kept, "{text}") } else { Ok(()) })?;
-    kept.into_inner().map_err(|error| io("write", &part)(error.into_error()))?;
+    let kept = kept.into_inner().map_err(|error| io("write", &part)(error.into_error()))?;
+    kept.sync_data().map_err(io("write", &part))?;
     fs::rename(&part, path).map_err(io("replace", path))
 }

@@ -20,6 +20,7 @@ use std::cmp::Ordering;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 pub use error::FolderError;
 pub(crate) use error::io;
@@ -28,7 +29,7 @@ pub use events::MAX_EVENTS;
 pub(crate) use lines::MAX_LINES;
 pub use outputs::write_outputs;
 pub(crate) use run::text;
-pub use run::{Next, Run, summary};
+pub use run::{Next, Run, summary, timing};
 pub(crate) use tables::table;
 pub use versions::{FORMAT, Versions};
 
@@ -75,7 +76,12 @@ pub struct RunFolder {
     path: PathBuf,
     metrics: File,
     events: EventLog,
+    /// When lines were last made to outlive a loss of power.
+    synced: Instant,
 }
+
+/// How long a line may wait for that.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 impl RunFolder {
     /// Begins a run in a new or empty folder; `scenario` is the whole of it, every field resolved.
@@ -84,16 +90,20 @@ impl RunFolder {
     /// If something is in the folder, a run or anything else, or if the disk says no.
     pub fn create(path: &Path, scenario: &str, versions: &Versions) -> Result<Self, FolderError> {
         fs::create_dir_all(path).map_err(io("create", path))?;
-        if path.join(VERSIONS).exists() {
+        if is_begun(path) {
             return Err(FolderError::Taken(path.to_owned()));
         }
-        if fs::read_dir(path).map_err(io("list", path))?.next().is_some() {
+        if has_more_than_a_beginning(path)? {
             return Err(FolderError::Foreign(path.to_owned()));
         }
-        // First, as it is by this file that a folder is known as a run's.
+        let metrics = lock(&path.join(METRICS), path)?;
+        // Another process may have been first.
+        if is_begun(path) {
+            return Err(FolderError::Taken(path.to_owned()));
+        }
         write_json(&path.join(VERSIONS), versions)?;
         write(&path.join(SCENARIO), scenario.as_bytes())?;
-        Self::append_to(path)
+        Self::append_to(path, metrics)
     }
 
     /// Begins a run in the place of another, of which everything is deleted; in a new or empty folder as [`RunFolder::create`] does.
@@ -103,11 +113,11 @@ impl RunFolder {
     pub fn replace(path: &Path, scenario: &str, versions: &Versions) -> Result<Self, FolderError> {
         if path.join(VERSIONS).exists() {
             Run::versions(path)?;
-            drop(lock(&path.join(METRICS), path)?);
             // Before anything goes.
             if has_others(path)? {
                 return Err(FolderError::Foreign(path.to_owned()));
             }
+            drop(lock(&path.join(METRICS), path)?);
             // The first of the list goes last.
             remove_tree(&path.join(TENSORBOARD))?;
             for file in FILES.iter().rev() {
@@ -141,15 +151,14 @@ impl RunFolder {
             })?;
         }
         remove(&path.join(SUMMARY))?;
-        let folder = Self::append_to(path);
+        let metrics = lock(&metrics_path, path)?;
         drop(held);
-        folder
+        Self::append_to(path, metrics)
     }
 
-    fn append_to(path: &Path) -> Result<Self, FolderError> {
-        let metrics = lock(&path.join(METRICS), path)?;
+    fn append_to(path: &Path, metrics: File) -> Result<Self, FolderError> {
         let events = EventLog::open(&path.join(EVENTS), MAX_EVENTS)?;
-        Ok(Self { path: path.to_owned(), metrics, events })
+        Ok(Self { path: path.to_owned(), metrics, events, synced: Instant::now() })
     }
 
     /// Where it is.
@@ -169,7 +178,12 @@ impl RunFolder {
         let readable = |line: Vec<u8>| serde_json::from_slice::<Metric>(&line).map(|_| line);
         let mut line = line.and_then(readable).map_err(FolderError::NoNumber)?;
         line.push(b'\n');
-        self.metrics.write_all(&line).map_err(io("write", &path))
+        self.metrics.write_all(&line).map_err(io("write", &path))?;
+        if self.synced.elapsed() >= SYNC_EVERY {
+            self.synced = Instant::now();
+            self.metrics.sync_data().map_err(io("write", &path))?;
+        }
+        Ok(())
     }
 
     /// Writes down from where rounds can go on.
@@ -207,7 +221,7 @@ impl RunFolder {
     fn end(mut self, timing: Timing, complete: bool) -> Result<Summary, FolderError> {
         self.events.settle()?;
         let timing_path = self.path.join(TIMING);
-        let timing = match run::timing(&timing_path)? {
+        let timing = match run::timing(&self.path)? {
             Some(earlier) => timing.after(earlier),
             None => timing,
         };
@@ -245,10 +259,14 @@ fn lock(file_path: &Path, folder: &Path) -> Result<File, FolderError> {
     }
 }
 
-/// Writes a file in one step, replacing what has its name.
+/// Writes a file in one step, replacing what has its name: it is one or the other, also after a loss of power.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
     let part = part_of(path);
-    fs::write(&part, bytes).map_err(io("write", &part))?;
+    let written = File::create(&part).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_data()
+    });
+    written.map_err(io("write", &part))?;
     fs::rename(&part, path).map_err(io("replace", path))
 }
 
@@ -258,6 +276,28 @@ pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(
         .map_err(|error| io("write", path)(io::Error::other(error)))?;
     bytes.push(b'\n');
     write(path, &bytes)
+}
+
+/// Whether a run has been begun in a folder.
+pub fn is_begun(path: &Path) -> bool {
+    path.join(VERSIONS).exists() && path.join(SCENARIO).exists()
+}
+
+/// Whether there is more in a folder than a run leaves that was cut off while it began.
+fn has_more_than_a_beginning(path: &Path) -> Result<bool, FolderError> {
+    for entry in fs::read_dir(path).map_err(io("list", path))? {
+        let entry = entry.map_err(io("list", path))?;
+        let name = entry.file_name();
+        let is_empty = || entry.metadata().is_ok_and(|it| it.is_file() && it.len() == 0);
+        let parts = [VERSIONS, SCENARIO].map(|file| format!("{file}{PART}"));
+        let of_beginning = name == VERSIONS
+            || parts.iter().any(|part| name == part.as_str())
+            || (name == METRICS && is_empty());
+        if !of_beginning {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether there is anything in a run's folder that is not a run's.

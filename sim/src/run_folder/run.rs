@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::{FolderError, io};
 use super::versions::{FORMAT, Versions};
-use super::{METRICS, SCENARIO, SUMMARY, VERSIONS, checkpoint, lines};
+use super::{METRICS, SCENARIO, SUMMARY, TIMING, VERSIONS, checkpoint, lines};
 use crate::metrics::{Metric, Timing};
 use crate::report::Summary;
 use crate::scenario::Scenario;
@@ -59,7 +59,8 @@ impl Run {
             why: error.to_string(),
         })?;
         let metrics = lines::read(&path.join(METRICS))?;
-        let complete = summary(path)?.is_some_and(|summary| summary.complete);
+        // One that cannot be read is made again.
+        let complete = matches!(summary(path), Ok(Some(summary)) if summary.complete);
         let path = path.to_owned();
         Ok(Self { path, scenario_text, scenario, versions, metrics, complete })
     }
@@ -68,7 +69,7 @@ impl Run {
     ///
     /// # Errors
     /// If there is none, or if its layout is another one.
-    pub(super) fn versions(path: &Path) -> Result<Versions, FolderError> {
+    pub(crate) fn versions(path: &Path) -> Result<Versions, FolderError> {
         let file = path.join(VERSIONS);
         let versions: Versions = json(&file)?.ok_or_else(|| FolderError::NoRun(path.to_owned()))?;
         if versions.format != FORMAT {
@@ -147,9 +148,12 @@ pub fn summary(path: &Path) -> Result<Option<Summary>, FolderError> {
     json(&path.join(SUMMARY))
 }
 
-/// What the machine took, if that was written.
-pub(super) fn timing(path: &Path) -> Result<Option<Timing>, FolderError> {
-    json(path)
+/// What the machine took for a run, if that was written.
+///
+/// # Errors
+/// If what is there is damaged.
+pub fn timing(path: &Path) -> Result<Option<Timing>, FolderError> {
+    json(&path.join(TIMING))
 }
 
 fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FolderError> {

@@ -201,7 +201,7 @@ fn a_run_can_go_back() {
     assert_eq!((run.metrics.len(), run.complete), (2, false));
     let events = fs::read_to_string(folder.path().join(EVENTS)).expect("events");
     assert_eq!(events.lines().count(), 2, "{events}");
-    let timing = run::timing(&folder.path().join(TIMING)).expect("reads").expect("is there");
+    let timing = run::timing(folder.path()).expect("reads").expect("is there");
     assert_eq!(timing.wall_s, 2.0);
 }
 
@@ -215,6 +215,36 @@ fn what_could_not_be_read_again_is_not_written() {
     assert!(matches!(refused, FolderError::NoNumber(_)), "{refused}");
     writer.metric(&Metric::Round(RoundMetric::default())).expect("is written");
     assert_eq!(Run::open(folder.path()).expect("a run").metrics.len(), 1);
+}
+
+#[test]
+fn a_run_that_was_cut_off_while_it_began_begins_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run");
+    // What a full disk or a kill leaves, step by step.
+    for left in [
+        &["metrics.jsonl"][..],
+        &["metrics.jsonl", "versions.json.part"],
+        &["metrics.jsonl", "versions.json"],
+        &["metrics.jsonl", "versions.json", "scenario.toml.part"],
+    ] {
+        fs::create_dir_all(&path).expect("a folder");
+        left.iter().for_each(|file| fs::write(path.join(file), "").expect("writes"));
+        assert!(!is_begun(&path));
+        whole(&path);
+        assert!(is_begun(&path) && Run::open(&path).expect("a run").complete, "{left:?}");
+        fs::remove_dir_all(&path).expect("removes");
+    }
+    // Somebody's figures are not.
+    fs::create_dir_all(&path).expect("a folder");
+    fs::write(path.join("metrics.jsonl"), "precious").expect("writes");
+    let refused = RunFolder::create(&path, SCENARIO_TEXT, &versions()).expect_err("is there");
+    assert!(matches!(refused, FolderError::Foreign(_)), "{refused}");
+    // A summary that cannot be read is none.
+    fs::remove_dir_all(&path).expect("removes");
+    whole(&path);
+    fs::write(path.join(SUMMARY), "").expect("writes");
+    assert!(!Run::open(&path).expect("a run").complete);
 }
 
 #[test]
@@ -257,7 +287,7 @@ fn times_of_long_runs_are_bounded() {
         let writer = RunFolder::resume(&run, None).expect("goes on");
         writer.stop(timing.clone()).expect("reads what was there, and writes");
     }
-    let timing = run::timing(&folder.path().join(TIMING)).expect("reads").expect("is there");
+    let timing = run::timing(folder.path()).expect("reads").expect("is there");
     assert_eq!(timing.rounds_s.len(), crate::metrics::MOST_TIMED);
 }
 

@@ -170,6 +170,8 @@ fn cpu() -> Vec<String> {
             ("fma", has!("fma")),
             ("avx512f", has!("avx512f")),
             ("avx512bw", has!("avx512bw")),
+            ("avx512dq", has!("avx512dq")),
+            ("avx512vl", has!("avx512vl")),
             ("avx512vnni", has!("avx512vnni")),
         ];
         cpu.extend(features.iter().filter(|(_, has)| *has).map(|(name, _)| (*name).to_owned()));

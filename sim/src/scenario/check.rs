@@ -3,9 +3,9 @@
 use covey_privacy::ledger::Unit;
 use covey_protocol::limits::{MAX_COHORT, MAX_COMPLETE_COHORT, MAX_ENTRIES};
 
-use super::{Algorithm, Attack, Learner, Lies, Partition, Scenario, Topology};
+use super::{Attack, Learner, Lies, Partition, Scenario, Topology};
 use crate::run_folder::MAX_LINES;
-use crate::training::{FIRST_REPLAYED, is_sparse, parameters};
+use crate::training::{FIRST_REPLAYED, MOST_COMPLETE, is_sparse, parameters};
 
 /// Most numbers that all participants of a round send together.
 const MAX_SENT: u64 = 4_000_000_000;
@@ -26,6 +26,8 @@ const MAX_SHARES: u64 = 10_000_000;
 const MAX_ADVERSARIES: f64 = 0.5;
 /// Most numbers of all masked vectors of a round that a coordinator keeps to open what it can.
 const MAX_POOLED: u64 = 250_000_000;
+/// Largest rho that noise may cost: its epsilon is below a million at every delta.
+const MOST_SPENT: f64 = 9e5;
 /// Sums of shares that people write with a few digits are right to this.
 const TINY: f64 = 1e-9;
 
@@ -236,7 +238,13 @@ impl Found {
         self.when(both, &["privacy.noise", "privacy.epsilon"], || {
             "privacy.epsilon and privacy.noise are both given, and each follows from the other; leave one out".to_owned()
         });
-        let noise = scenario.privacy.epsilon.is_some() || scenario.privacy.noise.is_some();
+        let noise = scenario.privacy.is_noisy();
+        if let Some(noise) = scenario.privacy.noise {
+            let cost = f64::from(scenario.training.rounds) / (2.0 * noise * noise);
+            self.when(cost > MOST_SPENT, &["privacy.noise"], || {
+                format!("privacy.noise is {noise}, which hides nothing: its rounds would cost a rho of {cost:.0}, beyond what ledgers of peers let pass; raise it, or leave it out")
+            });
+        }
         self.when(noise && scenario.training.weighted, &["training.weighted"], || {
             "training.weighted is true, and weights would need noise of their own, which is not simulated; leave it out, or privacy.epsilon and privacy.noise".to_owned()
         });
@@ -303,6 +311,16 @@ impl Found {
     }
 
     fn adversaries(&mut self, scenario: &Scenario) {
+        let (rounds, hours) = (scenario.training.rounds, scenario.search.hours);
+        let any = |of: fn(Attack) -> bool| scenario.adversaries.iter().any(|it| of(it.attack));
+        self.when(any(Attack::is_on_searches) && hours == 0, &["adversaries", "search.hours"], || {
+            "adversaries attack searches, and there are none; set search.hours, or leave them out"
+                .to_owned()
+        });
+        self.when(any(Attack::spoils_values) && rounds == 0, &["adversaries", "training.rounds"], || {
+            "adversaries attack rounds, and there are none; set training.rounds, or leave them out"
+                .to_owned()
+        });
         let share: f64 = scenario.adversaries.iter().map(|kind| kind.share).sum();
         self.when(share > MAX_ADVERSARIES + TINY, &["adversaries"], || {
             format!("the shares of adversaries are {share} together; at most {MAX_ADVERSARIES}")
@@ -344,7 +362,7 @@ impl Found {
         });
         let any_graph = matches!(lies, Lies::None | Lies::Replay);
         self.when(!any_graph && is_sparse(scenario, scenario.peers), fields, || {
-            format!("{what}, which is told to participants who all know each other; take at most 100 of them, or set sum.topology to complete")
+            format!("{what}, which is told to participants who all know each other; take at most {MOST_COMPLETE} of them, or set sum.topology to complete")
         });
         let rounds = scenario.training.rounds;
         self.when(lies == Lies::Replay && rounds < FIRST_REPLAYED, &["training.rounds", "coordinator.lies"], || {
@@ -364,28 +382,18 @@ fn colludes(scenario: &Scenario) -> bool {
     scenario.adversaries.iter().any(|it| it.attack == Attack::Collude && it.share > 0.0)
 }
 
-/// A lie as scenarios call it.
-const fn name(lies: Lies) -> &'static str {
-    match lies {
-        Lies::None => "none",
-        Lies::SwappedKeys => "swapped-keys",
-        Lies::TwoSets => "two-sets",
-        Lies::TwoModels => "two-models",
-        Lies::SmallCohort => "small-cohort",
-        Lies::Replay => "replay",
-    }
+/// A choice as scenarios call it.
+fn name(of: impl serde::Serialize) -> String {
+    let name = toml::Value::try_from(of).ok();
+    name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// Whether updates are summed.
 fn sums(scenario: &Scenario) -> bool {
-    let alone = matches!(scenario.training.algorithm, Algorithm::Local | Algorithm::Central);
-    scenario.training.rounds > 0 && !alone
+    scenario.training.rounds > 0 && scenario.training.algorithm.sums()
 }
 
 /// Most who take part in a round.
 fn participants(scenario: &Scenario) -> u32 {
-    match scenario.training.cohort {
-        0 => scenario.peers,
-        cohort => cohort.min(scenario.peers),
-    }
+    scenario.training.participants(scenario.peers)
 }

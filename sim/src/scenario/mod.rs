@@ -106,12 +106,12 @@ pub enum Partition {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Learner {
-    /// A task with a known optimum, which costs next to nothing: each peer's loss is a quadratic around an optimum of its own, drawn around a common one.
+    /// A task with a known optimum, which costs next to nothing: each topic has a point, and a peer's loss is a quadratic around the mean of its examples' topics' points.
     Surrogate {
         /// How many numbers are learnt.
         #[serde(default = "defaults::values")]
         values: u32,
-        /// How far apart peers' optima lie, beside how far the common one is away from the start.
+        /// How far topics' points lie from their middle, beside how far that is away from the start.
         #[serde(default)]
         heterogeneity: f64,
     },
@@ -179,6 +179,26 @@ pub enum Algorithm {
     Central,
 }
 
+impl Algorithm {
+    /// Whether peers' updates are summed.
+    pub const fn sums(self) -> bool {
+        match self {
+            Self::Average | Self::Momentum | Self::Adagrad | Self::Adam | Self::Yogi => true,
+            Self::Local | Self::Central => false,
+        }
+    }
+}
+
+impl Training {
+    /// Most of so many peers who take part in a round.
+    pub(crate) fn participants(&self, peers: u32) -> u32 {
+        match self.cohort {
+            0 => peers,
+            cohort => cohort.min(peers),
+        }
+    }
+}
+
 /// How updates are summed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -228,7 +248,8 @@ pub struct Privacy {
     pub noise: Option<f64>,
     /// What is hidden: all that a peer has, or each of its documents by itself (pairs of one document, or an observation of the surrogate). By document a round
     /// is one step: gradients are clipped one by one, and `training.server_rate` says how far their mean moves the values; `epochs`, `steps`, `rate` and `mu` of
-    /// training say nothing then, and `batch` is the most pairs of a document. Where nothing is summed, this says nothing.
+    /// training say nothing then, and `batch` is the most pairs of a document. Where nothing is summed, this says nothing. What several peers have of one
+    /// document is a document of each of them: of all of it together less is hidden.
     pub unit: Unit,
     /// Most documents of a peer that count in a round, where each is hidden by itself.
     pub documents: u32,
@@ -236,6 +257,13 @@ pub struct Privacy {
     pub delta: f64,
     /// Longest update of a peer, or gradient of a document, in L2.
     pub clip: f64,
+}
+
+impl Privacy {
+    /// Whether anything is hidden by noise.
+    pub fn is_noisy(&self) -> bool {
+        self.epsilon.is_some() || self.noise.is_some()
+    }
 }
 
 /// What lies between peers.
@@ -331,6 +359,24 @@ pub enum Attack {
     Flood,
     /// Pool all that they draw and get in rounds with the coordinator, and lend it their keys. `strength` says nothing.
     Collude,
+}
+
+impl Attack {
+    /// Whether it is one on searches.
+    pub const fn is_on_searches(self) -> bool {
+        match self {
+            Self::ForgeScores | Self::Flood => true,
+            Self::Scale | Self::SignFlip | Self::Garbage | Self::Poison | Self::Collude => false,
+        }
+    }
+
+    /// Whether it makes what is learnt worse.
+    pub const fn spoils_values(self) -> bool {
+        match self {
+            Self::Scale | Self::SignFlip | Self::Garbage | Self::Poison => true,
+            Self::ForgeScores | Self::Flood | Self::Collude => false,
+        }
+    }
 }
 
 /// The coordinator of rounds.

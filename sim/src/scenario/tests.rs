@@ -147,7 +147,7 @@ fn overrides_come_last_and_need_no_quotes() {
             ("about", "a = 'b'"),
             ("data.folder", "2024"),
             ("adversaries.0.share", "0.2"),
-            ("adversaries.1.attack", "flood"),
+            ("adversaries.1.attack", "sign-flip"),
             ("adversaries.1.share", "0.1"),
             ("network.latency_ms.1", "70"),
             ("availability.dropout.upload", "1e-2"),
@@ -162,7 +162,7 @@ fn overrides_come_last_and_need_no_quotes() {
     assert_eq!((scenario.name.as_str(), scenario.about.as_str()), ("7", "a = 'b'"));
     assert_eq!(scenario.data.folder, Some("2024".into()));
     let kinds: Vec<_> = scenario.adversaries.iter().map(|it| (it.attack, it.share)).collect();
-    assert_eq!(kinds, [(Attack::Scale, 0.2), (Attack::Flood, 0.1)]);
+    assert_eq!(kinds, [(Attack::Scale, 0.2), (Attack::SignFlip, 0.1)]);
     assert_eq!(scenario.network.latency_ms, [5.0, 70.0]);
     assert_eq!(scenario.network.cuts, [Cut { at_s: 1.0, for_s: 2.5, share: 0.5 }]);
     assert_eq!((scenario.privacy.epsilon, scenario.privacy.noise), (None, Some(0.7)));

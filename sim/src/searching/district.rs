@@ -74,9 +74,7 @@ fn roles(scenario: &Scenario, seed: u64) -> BTreeMap<usize, Role> {
     let mut draw = Draw::new(seed, "bad members", 0, 0);
     let mut bad = draw.some(roles.len(), members.len());
     // They come in the order of their numbers, and kinds are not to be neighbours.
-    for last in (1..bad.len()).rev() {
-        bad.swap(last, draw.below(last + 1));
-    }
+    draw.shuffle(&mut bad);
     bad.into_iter().map(|place| members[place]).zip(roles).collect()
 }
 

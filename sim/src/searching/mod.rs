@@ -10,6 +10,7 @@ mod town;
 mod truth;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -34,6 +35,8 @@ pub type Made<'a> = &'a mut dyn FnMut(usize, usize);
 
 /// What is heard of districts that nobody has got round to hearing.
 const MOST_UNHEARD: usize = 64;
+
+const PANICKED: &str = "a part of the simulation has panicked, which is a fault of Covey's";
 
 /// What comes of a district.
 enum News {
@@ -67,7 +70,12 @@ pub fn search(
             let (send, next, districts) = (send.clone(), &next, &districts);
             scope.spawn(move || {
                 while let Some(district) = districts.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(error) = live(district, scenario, models, cancel, &send) {
+                    let lived = catch_unwind(AssertUnwindSafe(|| {
+                        live(district, scenario, models, cancel, &send)
+                    }));
+                    // The others' hours say nothing without it.
+                    let lived = lived.unwrap_or_else(|_| Err(SimError::bad(&PANICKED)));
+                    if let Err(error) = lived {
                         // Nobody hears of it who has ended for another reason.
                         let _ = send.send(News::Failed(error));
                         return;

@@ -29,7 +29,7 @@ struct Row<'a> {
 /// Writes `sweep.json` and `sweep.csv` from the summaries of trials; a trial of which there is none has its state only.
 ///
 /// # Errors
-/// If a summary is damaged, or the disk says no.
+/// If the disk says no.
 pub fn gather(folder: &SweepFolder, trials: &[Trial], states: &[State]) -> Result<(), SweepError> {
     let mut rows = Vec::new();
     for (trial, state) in trials.iter().zip(states) {
@@ -38,14 +38,10 @@ pub fn gather(folder: &SweepFolder, trials: &[Trial], states: &[State]) -> Resul
             State::Failed(why) => ("failed", Some(why.as_str())),
             State::Open => ("open", None),
         };
+        // One that is damaged is none; its trial is not done then.
+        let summary = run_folder::summary(&folder.trial(trial)).ok().flatten();
         let settings = trial.settings.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        rows.push(Row {
-            name: &trial.name,
-            settings: settings.collect(),
-            state,
-            why,
-            summary: run_folder::summary(&folder.trial(trial))?,
-        });
+        rows.push(Row { name: &trial.name, settings: settings.collect(), state, why, summary });
     }
     run_folder::write(&folder.path().join("sweep.csv"), &table(&rows))?;
     let gathered = Gathered { version: VERSION, trials: rows };

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{SweepError, SweepFolder, Trial};
+use crate::SimError;
 use crate::run_folder::io;
 
 /// How often processes are looked at.
@@ -65,7 +66,22 @@ struct Running<'a> {
     child: Child,
 }
 
-/// No process outlives its driver, however that ends.
+/// Has the system kill this process when the driver that started it is gone, however that ended: another one may go on with its folder.
+///
+/// # Errors
+/// If the driver, which has this number, is gone already, or the system cannot be told.
+pub fn end_with(driver: u32) -> Result<(), SimError> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| SimError::bad(&error))?;
+    let parent = rustix::process::getppid().map(|parent| parent.as_raw_nonzero().get());
+    if parent.and_then(|parent| u32::try_from(parent).ok()) != Some(driver) {
+        return Err(SimError::Cancelled);
+    }
+    Ok(())
+}
+
+/// No process outlives a driver that ends by itself.
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {

@@ -14,9 +14,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use grid::{MAX_TRIALS, Sweep, Trial, Vary};
-pub use local::{Driver, Progress, State, drive};
+pub use local::{Driver, Progress, State, drive, end_with};
 
-use crate::run_folder::{self, FolderError, io};
+use crate::run_folder::{self, FolderError, Run, Versions, io};
+use crate::scenario::Scenario;
 
 const SCENARIO: &str = "scenario.toml";
 
@@ -107,6 +108,13 @@ impl SweepFolder {
     /// Where what its process says goes.
     pub fn log(&self, trial: &Trial) -> PathBuf {
         self.0.join("logs").join(format!("{}.log", trial.name))
+    }
+
+    /// In what a trial that came to its end could come out otherwise now, if in anything. Where it ran does not count, as trials may run on many machines.
+    pub fn differs(&self, trial: &Trial, now: &Versions, scenario: &Scenario) -> Option<String> {
+        let then = Run::versions(&self.trial(trial)).ok().filter(|_| self.is_done(trial))?;
+        let now = Versions { cpu: then.cpu.clone(), ..now.clone() };
+        then.differ(&now, scenario)
     }
 
     /// Whether a trial came to its end, now or in an earlier go.

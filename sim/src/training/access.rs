@@ -39,7 +39,9 @@ impl Access {
 
     async fn passes(&self, bytes: usize) {
         if let Some(bandwidth) = self.bandwidth {
-            sleep(Duration::from_secs_f64(bytes as f64 / bandwidth)).await;
+            // So narrow that it never passes is as good as cut off.
+            let time = Duration::try_from_secs_f64(bytes as f64 / bandwidth);
+            sleep(time.unwrap_or(Duration::MAX)).await;
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::learner::Learns;
 use crate::scenario::{self, Algorithm, Scenario};
 
 /// Everybody shares with everybody up to so many.
-const MOST_COMPLETE: u32 = 100;
+pub(crate) const MOST_COMPLETE: u32 = 100;
 /// Examples beyond which a peer counts no more, where they count.
 const EXAMPLES_CAP: u32 = 1_000;
 /// Tokens of a text that count.
@@ -43,7 +43,7 @@ pub(super) fn with(
     now: UnixMillis,
 ) -> Result<Campaign, SimError> {
     let Scenario { training, sum, privacy, .. } = scenario;
-    let noisy = privacy.epsilon.is_some() || privacy.noise.is_some();
+    let noisy = privacy.is_noisy();
     let unit = unit(scenario);
     let seconds = |seconds: u32| seconds.saturating_mul(1_000);
     let mut campaign = Campaign {
@@ -85,18 +85,18 @@ pub(super) fn with(
         // Of the layout that the rounds will have: any noise will do to find it.
         campaign.contribution.noise = Some(NoiseMultiplier::ONE);
         let layout = layout(&campaign)?;
-        campaign.contribution.noise = Some(match (privacy.noise, privacy.epsilon) {
-            (Some(noise), _) => {
-                NoiseMultiplier::new(noise).map_err(|error| SimError::bad(&error))?
+        campaign.contribution.noise = match (privacy.epsilon, privacy.noise) {
+            (None, None) => None,
+            (None, Some(noise)) => {
+                Some(NoiseMultiplier::new(noise).map_err(|error| SimError::bad(&error))?)
             }
-            (None, epsilon) => {
-                let epsilon = Epsilon::new(epsilon.unwrap_or(f64::NAN));
-                let epsilon = epsilon.map_err(|error| SimError::bad(&error))?;
+            (Some(epsilon), _) => {
+                let epsilon = Epsilon::new(epsilon).map_err(|error| SimError::bad(&error))?;
                 let rounds = Rounds::new(training.rounds).map_err(|error| SimError::bad(&error))?;
-                ledger_noise(epsilon, campaign.contribution.delta, rounds, &layout)
-                    .map_err(|error| SimError::bad(&error))?
+                let noise = ledger_noise(epsilon, campaign.contribution.delta, rounds, &layout);
+                Some(noise.map_err(|error| SimError::bad(&error))?)
             }
-        });
+        };
     }
     // A grid too coarse for it would have nobody send anything, round after round.
     Encoding::new(layout(&campaign)?).map_err(|error| SimError::bad(&error))?;
@@ -131,22 +131,12 @@ pub(crate) fn is_sparse(scenario: &Scenario, peers: u32) -> bool {
 
 /// Most of so many peers who take part in a round.
 fn most(scenario: &Scenario, peers: u32) -> u32 {
-    match scenario.training.cohort {
-        0 => peers,
-        cohort => cohort.min(peers),
-    }
+    scenario.training.participants(peers)
 }
 
 /// What the rounds hide. Whoever trains alone is in nobody's sum, where there would be anything to hide.
 fn unit(scenario: &Scenario) -> Unit {
-    match scenario.training.algorithm {
-        Algorithm::Local | Algorithm::Central => Unit::Peer,
-        Algorithm::Average
-        | Algorithm::Momentum
-        | Algorithm::Adagrad
-        | Algorithm::Adam
-        | Algorithm::Yogi => scenario.privacy.unit,
-    }
+    if scenario.training.algorithm.sums() { scenario.privacy.unit } else { Unit::Peer }
 }
 
 /// How peers train.

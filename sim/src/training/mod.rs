@@ -33,7 +33,7 @@ use crate::learner::{Judged, Learns};
 use crate::metrics::{Event, RoundMetric};
 use crate::scenario::{Algorithm, Scenario};
 use crate::seed::{Draw, derive};
-pub(crate) use campaign::{is_sparse, parameters};
+pub(crate) use campaign::{MOST_COMPLETE, is_sparse, parameters};
 pub use checkpoint::Checkpoint;
 pub(crate) use fate::adversaries;
 use fate::{Fate, Nature};

@@ -16,7 +16,7 @@ use covey_privacy::ledger::{Account, Budget, Unit};
 use covey_privacy::{Delta, Epsilon, Rho};
 use covey_protocol::ids::NodeId;
 use covey_protocol::round::Phase;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::access::Access;
@@ -35,6 +35,26 @@ use crate::spill::Spill;
 /// Tasks that end with what made them.
 struct Background(JoinSet<()>);
 
+impl Background {
+    /// Waits for one of them to panic.
+    async fn broken(&mut self) -> SimError {
+        loop {
+            match self.0.join_next().await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => return panicked(&error),
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// What is measured with a part missing is no result.
+fn panicked(error: &JoinError) -> SimError {
+    SimError::bad(&format!(
+        "a part of the simulation has panicked, which is a fault of Covey's: {error}"
+    ))
+}
+
 /// A run: its network, coordinator and peers.
 struct Run<'a> {
     scenario: &'a Scenario,
@@ -45,6 +65,7 @@ struct Run<'a> {
     peers: Vec<Arc<Peer>>,
     natures: Vec<Nature>,
     begun: Instant,
+    spill: Arc<Spill>,
 }
 
 pub(super) async fn train(
@@ -77,7 +98,8 @@ pub(super) async fn train(
         if let Some(crooked) = &run.host.crooked {
             plot::begin(crooked, scenario, round, fates.len());
         }
-        let seen = run.round(round, fates).await;
+        let seen = run.round(round, fates, &mut background).await?;
+        run.spill.whole().map_err(|error| SimError::bad(&error))?;
         let mut events: Vec<Event> = numbers
             .iter()
             .zip(&seen)
@@ -151,7 +173,7 @@ impl<'a> Run<'a> {
             let side = side(seed, number, cut, &peers);
             background.0.spawn(cut_off(network.clone(), begun, cut, side));
         }
-        Ok(Self { scenario, seed, ground, host, network, peers, natures, begun })
+        Ok(Self { scenario, seed, ground, host, network, peers, natures, begun, spill })
     }
 
     fn host_env(&self) -> &Env {
@@ -163,7 +185,12 @@ impl<'a> Run<'a> {
     }
 
     /// Lets a round pass that the coordinator has begun, and gives what was seen of those who took part.
-    async fn round(&self, round: u32, fates: Vec<(usize, Fate)>) -> Vec<Seen> {
+    async fn round(
+        &self,
+        round: u32,
+        fates: Vec<(usize, Fate)>,
+        background: &mut Background,
+    ) -> Result<Vec<Seen>, SimError> {
         let stop = CancelFlag::new();
         let mut taking_part = JoinSet::new();
         let mut all = Vec::with_capacity(fates.len());
@@ -175,12 +202,18 @@ impl<'a> Run<'a> {
             all.push(Arc::clone(&part));
             taking_part.spawn(async move { part.take_part().await });
         }
-        self.host.over().await;
+        tokio::select! {
+            biased;
+            () = self.host.over() => {}
+            error = background.broken() => return Err(error),
+        }
         // So that everybody hears how it ended.
         sleep(HEARD).await;
         stop.cancel();
-        while taking_part.join_next().await.is_some() {}
-        all.iter().map(|part| part.seen()).collect()
+        while let Some(ended) = taking_part.join_next().await {
+            ended.map_err(|error| panicked(&error))?;
+        }
+        Ok(all.iter().map(|part| part.seen()).collect())
     }
 
     /// That a peer left, or went no further by itself, if it did.
@@ -250,7 +283,7 @@ impl<'a> Run<'a> {
     /// The most that a peer has spent, by its own ledger.
     fn spent(&self) -> Option<f64> {
         let privacy = &self.scenario.privacy;
-        if privacy.epsilon.is_none() && privacy.noise.is_none() {
+        if !privacy.is_noisy() {
             return None;
         }
         let mut most = Rho::ZERO;

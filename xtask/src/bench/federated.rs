@@ -16,13 +16,13 @@ use covey_net::memory::NetworkConfig;
 use covey_node::api::{Call, Reply, Reveal, SearchCall};
 use covey_node::models::{ModelHandle, Models, OneModel};
 use covey_protocol::ids::Name;
+use covey_sim::data::clusters;
 use covey_sim::{World, run as in_virtual_time};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
 
 use super::cache::Remembering;
-use super::kmeans;
 use super::report::{Goal, Report};
 
 /// Nodes in the federation.
@@ -135,7 +135,8 @@ fn splits(set: &Set, model: &ModelHandle, seed: u64) -> Result<Vec<(&'static str
     let texts: Vec<String> = set.documents.iter().map(|document| document.title.clone()).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let vectors = model.encoder.encode(&texts)?;
-    let topics = kmeans::clusters(&vectors, model.dim, NODES, seed);
+    let topics = clusters(&vectors, model.dim, NODES, seed);
+    let topics: Vec<usize> = topics.into_iter().map(|topic| topic as usize).collect();
     Ok(vec![
         ("one node", vec![(0..count).collect()]),
         ("four nodes, at random", group(&random)),

@@ -6,7 +6,6 @@ pub mod embedder;
 pub mod experiments;
 pub mod federated;
 pub mod index;
-mod kmeans;
 pub mod privacy;
 mod report;
 pub mod rounds;

@@ -8,8 +8,9 @@ use covey_node::api::{ApiError, ErrorCode, Progress};
 use covey_node::cancel::CancelFlag;
 use covey_sim::metrics::{Metric, Timing};
 use covey_sim::report::Summary;
-use covey_sim::run_folder::{Next, Run as RunRead, RunFolder, Versions};
+use covey_sim::run_folder::{Next, Run as RunRead, RunFolder, Versions, is_begun};
 use covey_sim::scenario::Scenario;
+use covey_sim::sweep::end_with;
 use covey_sim::training::Checkpoint;
 use covey_sim::{Begin, Happened, SimError};
 use serde_json::json;
@@ -47,10 +48,16 @@ pub struct Run {
     /// Only check the scenario and print it with every field
     #[arg(long)]
     check: bool,
+    /// The process of the sweep that this is a trial of, which it does not outlive
+    #[arg(long, value_name = "PID", hide = true)]
+    driver: Option<u32>,
 }
 
 impl Run {
     pub fn run(self, output: &Output) -> Result<(), ApiError> {
+        if let Some(driver) = self.driver {
+            end_with(driver).map_err(failed)?;
+        }
         let scenario = scenario_of(&text_of(&self.scenario)?, &self.set)?;
         let text = scenario
             .to_toml()
@@ -133,7 +140,7 @@ fn open(
         let folder = RunFolder::replace(path, text, &versions);
         return Ok((folder.map_err(|error| unwritten(&error))?, Some(begin), None));
     }
-    if !path.join("versions.json").exists() {
+    if !is_begun(path) {
         let folder = RunFolder::create(path, text, &versions);
         return Ok((folder.map_err(|error| unwritten(&error))?, Some(begin), None));
     }

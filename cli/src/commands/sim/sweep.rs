@@ -8,6 +8,8 @@ use std::process::Command;
 use clap::{Args, ValueEnum};
 use covey_node::api::{ApiError, ErrorCode, Progress as Shown};
 use covey_node::cancel::CancelFlag;
+use covey_sim::run_folder::Versions;
+use covey_sim::scenario::Scenario;
 use covey_sim::sweep::gather::gather;
 use covey_sim::sweep::ray::Cluster;
 use covey_sim::sweep::{
@@ -15,7 +17,7 @@ use covey_sim::sweep::{
 };
 use serde_json::json;
 
-use super::place::{absolute, done, free, scenario_of, setting, text_of};
+use super::place::{absolute, done, free, scenario_of, setting, text_of, unwritten};
 use crate::output::Output;
 use crate::progress::Bar;
 use crate::text::clean;
@@ -87,12 +89,13 @@ impl Sweep {
         let text = scenario
             .to_toml()
             .map_err(|error| ApiError::new(ErrorCode::Usage, error.to_string()))?;
-        let trials = self.trials(&text)?;
+        let (trials, scenarios) = self.trials(&text)?;
         let path = match &self.out {
             Some(path) => path.clone(),
             None => free(&format!("{}-sweep", scenario.name)),
         };
         let folder = SweepFolder::open(&absolute(&path)?, &text).map_err(failed)?;
+        unchanged(&folder, &trials, &scenarios)?;
         if self.list {
             return list(output, &trials);
         }
@@ -122,8 +125,8 @@ impl Sweep {
         told(output, &folder, some, &came)
     }
 
-    /// The grid; each of its points has to be a sound scenario before anything runs.
-    fn trials(&self, text: &str) -> Result<Vec<Trial>, ApiError> {
+    /// The grid and its scenarios; each of them has to be sound before anything runs.
+    fn trials(&self, text: &str) -> Result<(Vec<Trial>, Vec<Scenario>), ApiError> {
         let grid = match &self.grid {
             Some(file) => {
                 let text = std::fs::read_to_string(file).map_err(|error| {
@@ -135,10 +138,9 @@ impl Sweep {
             None => Grid { vary: self.vary.clone() },
         };
         let trials = grid.trials().map_err(failed)?;
-        for trial in &trials {
-            scenario_of(text, &trial.settings)?;
-        }
-        Ok(trials)
+        let scenarios = trials.iter().map(|trial| scenario_of(text, &trial.settings));
+        let scenarios = scenarios.collect::<Result<_, _>>()?;
+        Ok((trials, scenarios))
     }
 
     fn locally(
@@ -149,9 +151,10 @@ impl Sweep {
         output: &Output,
     ) -> Result<Vec<State>, SweepError> {
         let binary = this_binary()?;
+        let driver = std::process::id().to_string();
         let command = |trial: &Trial, _: u32| {
             let mut command = Command::new(&binary);
-            command.args(["sim", "run"]).arg(folder.scenario());
+            command.args(["sim", "run", "--driver", &driver]).arg(folder.scenario());
             for setting in trial.overrides() {
                 command.args(["--set", &setting]);
             }
@@ -204,6 +207,45 @@ impl Sweep {
     }
 }
 
+/// That no trial which is done could come out otherwise now: a table is of one Covey, one data set and one model.
+fn unchanged(
+    folder: &SweepFolder,
+    trials: &[Trial],
+    scenarios: &[Scenario],
+) -> Result<(), ApiError> {
+    // Trials mostly have the same files, which take a while to read.
+    let mut known: Vec<(&Scenario, Versions)> = Vec::new();
+    for (trial, scenario) in trials.iter().zip(scenarios) {
+        if !folder.is_done(trial) {
+            continue;
+        }
+        let alike = |(other, _): &&(&Scenario, Versions)| {
+            (&other.data.folder, &other.data.split) == (&scenario.data.folder, &scenario.data.split)
+                && other.learner == scenario.learner
+        };
+        let now = match known.iter().find(alike) {
+            Some((_, versions)) => versions.clone(),
+            None => {
+                let now = Versions::of(env!("CARGO_PKG_VERSION"), scenario);
+                let now = now.map_err(|error| unwritten(&error))?;
+                known.push((scenario, now.clone()));
+                now
+            }
+        };
+        if let Some(differs) = folder.differs(trial, &now, scenario) {
+            let set = clean(&trial.overrides().join(" "));
+            let message =
+                format!("the trial {set} is done, and could come out otherwise now: {differs}");
+            let own = folder.trial(trial);
+            return Err(ApiError::new(ErrorCode::Exists, message).hint(format!(
+                "name another folder with --out, or delete {} to have it run again",
+                own.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn this_binary() -> Result<PathBuf, SweepError> {
     std::env::current_exe()
         .map_err(|source| SweepError::Process { what: "covey".to_owned(), source })
@@ -248,6 +290,16 @@ fn told(
         );
         return Err(ApiError::new(ErrorCode::Internal, message)
             .hint(format!("its log is {}", folder.log(trial).display())));
+    }
+    if count < trials.len() {
+        let message = format!(
+            "{} of {} trials have not come to an end, and nobody said why",
+            trials.len() - count,
+            trials.len()
+        );
+        let folder = folder.path().display();
+        return Err(ApiError::new(ErrorCode::Internal, message)
+            .hint(format!("the same command with --out {folder} goes on with them")));
     }
     let table = folder.path().join("sweep.csv");
     if output.is_json() {

@@ -165,11 +165,15 @@ fn lies_that_nobody_could_be_told_are_refused() {
 #[test]
 fn fields_that_nothing_would_come_of_are_refused() {
     let cuts = "[[network.cuts]]\nat_s = 10\nfor_s = 5\nshare = 0.5\n[[network.cuts]]\nat_s = 14\nfor_s = 5\nshare = 0.2\n";
-    let forge = "[[adversaries]]\nattack = 'forge-scores'\nshare = 0.1\nstrength = 2\n";
+    let attack =
+        |attack: &str| format!("[[adversaries]]\nattack = '{attack}'\nshare = 0.1\nstrength = 2\n");
+    let forge = attack("forge-scores") + "[search]\nhours = 1\n";
+    let (flood, scale) =
+        (attack("flood"), attack("scale") + "[training]\nrounds = 0\n[search]\nhours = 1");
     for (text, said) in [
         (cuts, "line 1: one of network.cuts begins at 14 s, when that from 10 s on is not over"),
         (
-            forge,
+            &forge,
             "line 1: the strength of forge-scores is 2; it is the score that forged texts claim",
         ),
         (
@@ -177,6 +181,9 @@ fn fields_that_nothing_would_come_of_are_refused() {
             "line 2: data.split names a split of a folder, and none is given",
         ),
         ("[data]\nfolder = 'x'\nsplit = 'train'", "line 3: data.split is train"),
+        (&flood, "line 1: adversaries attack searches, and there are none"),
+        (&scale, "line 1: adversaries attack rounds, and there are none"),
+        ("[privacy]\nnoise = 0.001", "line 2: privacy.noise is 0.001, which hides nothing"),
     ] {
         let found = refused(text);
         assert!(found.starts_with(said), "{text:?}: {found}");

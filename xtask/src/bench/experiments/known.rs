@@ -135,13 +135,16 @@ fn noise_and_cohorts(mut section: Section, rows: &[Row], of: &str, prefix: &str)
     let mut lines =
         vec![Series { name: "no noise".to_owned(), strong: true, points: none.clone() }];
     let (mut larger, mut stricter) = (0.0_f64, 0.0_f64);
+    let mut whole = none.len() == COHORTS.len();
     let mut last: Option<Vec<(f64, f64)>> = None;
     for epsilon in ["20", "8", "2"] {
         let points = by_peers(&those, epsilon);
         let falls = points.windows(2).map(|pair| pair[0].1 - pair[1].1);
         larger = falls.fold(larger, f64::max);
         if let Some(looser) = &last {
-            let gains = looser.iter().zip(&points).map(|(loose, strict)| strict.1 - loose.1);
+            // By the cohorts that both have.
+            let of = |peers: f64| points.iter().find(|(as_many, _)| *as_many == peers);
+            let gains = looser.iter().filter_map(|loose| Some(of(loose.0)?.1 - loose.1));
             stricter = gains.fold(stricter, f64::max);
         }
         let kept = shares(&points, &none, 0.0).into_iter().find(|(_, kept)| *kept >= 0.5);
@@ -152,11 +155,12 @@ fn noise_and_cohorts(mut section: Section, rows: &[Row], of: &str, prefix: &str)
         let seen = points.iter().copied().filter(|(_, quality)| *quality >= LEAST_SHOWN);
         let name = format!("epsilon {epsilon}");
         lines.push(Series { name, strong: false, points: seen.collect() });
+        whole &= points.len() == COHORTS.len();
         last = Some(points);
     }
     section.plot(of, &Axis { label: "peers", log: true }, &QUALITY, &lines);
     section.table(&those, &[EPSILON]);
-    if none.len() == COHORTS.len() {
+    if whole {
         let name = format!(
             "{prefix}most that quality falls from a cohort to the next larger one, at the same epsilon"
         );
@@ -178,13 +182,13 @@ fn dropouts(rows: &[Row]) -> Section {
          The same rounds are added in the clear beside it.",
     );
     section.table(&secure, &[LEAVING]);
-    let (mut apart, mut failed, mut seen) = (0.0_f64, 0.0, 0);
+    let (mut apart, mut failed, mut seen) = (Vec::new(), 0.0, 0);
     for row in &secure {
         let share: f64 = row.setting(LEAVING).parse().unwrap_or(1.0);
         let beside = of(rows, CLEAR).find(|other| other.settings == row.settings);
         let Some(beside) = beside else { continue };
         let (ours, theirs) = (mean(quality(row)), mean(quality(beside)));
-        apart = apart.max((ours.unwrap_or(f64::NAN) - theirs.unwrap_or(f64::NAN)).abs());
+        apart.push((ours.unwrap_or(f64::NAN) - theirs.unwrap_or(f64::NAN)).abs());
         if share <= SURELY_BELOW {
             failed +=
                 mean(row.summary.rounds.as_ref().and_then(|of| of.failed)).unwrap_or(f64::NAN);
@@ -193,6 +197,8 @@ fn dropouts(rows: &[Row]) -> Section {
     }
     if seen > 0 {
         let name = "dropouts: how far quality is from that of sums in the clear";
+        // The largest, above which sorts what is missing.
+        let apart = apart.into_iter().max_by(f64::total_cmp).unwrap_or(f64::NAN);
         section.goals.push(Goal::at_most(name.to_owned(), apart, 0.0));
         let name = "up to a fifth leaves where three of ten may: rounds that fail";
         section.goals.push(Goal::at_most(name.to_owned(), failed, 0.0));

@@ -10,9 +10,9 @@ use covey_crypto::Digest;
 use covey_embedder::eval::{Set, answers, splits};
 use covey_embedder::train::Pair;
 use covey_embedder::{Embedder, builtin};
+use covey_sim::data::clusters;
 
 use crate::bench::embedder::FOUND;
-use crate::bench::kmeans;
 
 const SEED: u64 = 1;
 /// Most pairs of a question, those that a hash puts first: some have hundreds of documents, and would be half of what is learnt from.
@@ -102,16 +102,16 @@ fn assign(questions: &[&str], members: usize) -> Result<Vec<usize>> {
         vectors.extend(model.embed(some)?);
     }
     let dim = model.dim();
-    let clusters = kmeans::clusters(&vectors, dim, members, SEED);
+    let clusters = clusters(&vectors, dim, members, SEED);
     Ok(balanced(&vectors, dim, &clusters, members))
 }
 
 /// Moves rows to the next nearest cluster until none has more than its share: the nearest stay.
-fn balanced(vectors: &[f32], dim: usize, clusters: &[usize], members: usize) -> Vec<usize> {
+fn balanced(vectors: &[f32], dim: usize, clusters: &[u32], members: usize) -> Vec<usize> {
     let rows: Vec<&[f32]> = vectors.chunks_exact(dim).collect();
     let mut centres = vec![vec![0.0_f32; dim]; members];
     for (row, cluster) in rows.iter().zip(clusters) {
-        centres[*cluster].iter_mut().zip(*row).for_each(|(sum, value)| *sum += value);
+        centres[*cluster as usize].iter_mut().zip(*row).for_each(|(sum, value)| *sum += value);
     }
     for centre in &mut centres {
         let norm =

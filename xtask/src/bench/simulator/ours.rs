@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result, bail, ensure};
+use covey_sim::run_folder;
 
 use super::{Part, Row, VALUES};
 
@@ -64,12 +64,21 @@ fn run(
     let output = command.stdin(Stdio::null()).output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "covey sim run failed: {said}");
-    let told: Value = serde_json::from_str(&said)?;
-    let failed = told["reply"]["summary"]["rounds"]["failed"]["mean"].as_f64().unwrap_or(0.0);
-    ensure!(failed == 0.0, "{failed} rounds failed: {said}");
-    let timing: Value = serde_json::from_slice(&std::fs::read(out.join("timing.json"))?)?;
-    let number = |field: &str| timing[field].as_f64().with_context(|| format!("no {field}"));
-    let mut rounds_s: Vec<f64> = serde_json::from_value(timing["rounds_s"].clone())?;
+    let summary = run_folder::summary(&out)?.context("a run without a summary")?;
+    ensure!(summary.complete, "the run is not complete: {said}");
+    match (part, summary.rounds, summary.search) {
+        (Part::Flower | Part::Growth, Some(rounds), _) => {
+            let failed = rounds.failed.context("nobody counted the rounds that failed")?;
+            ensure!(failed.mean == 0.0, "{} rounds failed: {said}", failed.mean);
+        }
+        (Part::Town, _, Some(search)) => {
+            let questions = search.questions.map_or(0.0, |of| of.mean);
+            ensure!(questions > 0.0, "nobody asked: {said}");
+        }
+        (Part::Flower | Part::Growth | Part::Town, ..) => bail!("nothing was measured: {said}"),
+    }
+    let timing = run_folder::timing(&out)?.context("a run without its times")?;
+    let mut rounds_s = timing.rounds_s;
     if rounds_s.len() > rounds as usize {
         // What there is before the first round is no round.
         rounds_s.remove(0);
@@ -83,8 +92,8 @@ fn run(
         peers,
         rounds,
         rounds_s,
-        wall_s: number("wall_s")?,
-        cpu_s: number("cpu_s")?,
-        peak_mib: number("peak_mib")?,
+        wall_s: timing.wall_s,
+        cpu_s: timing.cpu_s,
+        peak_mib: timing.peak_mib,
     })
 }
