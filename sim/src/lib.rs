@@ -1,11 +1,12 @@
 //! Many Covey nodes in one process: the node's own code, unchanged, over an in-memory link.
 //!
-//! [`World`] is the thing to start from: it makes nodes, carries their calls, and breaks their
-//! network. On a current-thread runtime with its clock paused ([`run`]) an hour of their time passes
+//! [`run_scenario`] is the thing to start from for a whole scenario, and [`World`] for nodes alone: it makes them, carries their calls, and breaks
+//! their network. On a current-thread runtime with its clock paused ([`run`]) an hour of their time passes
 //! in seconds, and the same seed gives the same messages. This crate has no copy of any logic of a
 //! node: what happens here is what happens between daemons.
 #![forbid(unsafe_code)]
 
+mod attack;
 mod corpus;
 pub mod crooked;
 pub mod data;
@@ -20,6 +21,7 @@ pub mod scenario;
 pub mod searching;
 pub mod seed;
 mod spill;
+mod surroundings;
 pub mod sweep;
 pub mod training;
 mod usage;
@@ -29,7 +31,7 @@ use std::future::Future;
 
 pub use corpus::{Topic, document};
 pub use hour::{Hour, HourReport};
-pub use run::{Begin, Happened, learner, run_scenario};
+pub use run::{Begin, Happened, run_scenario};
 pub use usage::usage;
 pub use world::{Peer, SimError, World};
 

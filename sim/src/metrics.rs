@@ -27,9 +27,9 @@ pub struct RoundMetric {
     pub attempts: u32,
     /// Why it came to nothing, if it did.
     pub failed: Option<String>,
-    /// Who had checked in for the last attempt. Of peers that learn alone, who could.
+    /// How many had checked in for the last attempt. Of peers that learn alone, how many could train.
     pub cohort: u32,
-    /// Whose vectors are in the sum.
+    /// How many vectors are in the sum.
     pub survivors: u32,
     /// Quality of the model by what the learner measures itself by, larger is better.
     pub quality: Option<f64>,
@@ -96,21 +96,21 @@ pub struct SearchMetric {
     pub at_s: f64,
     /// Questions asked.
     pub questions: u64,
-    /// Members that were asked, and what became of it.
+    /// Members that were asked, each once for each question.
     pub asked: u64,
-    /// See `asked`.
+    /// Of those asked, how often one answered.
     pub answered: u64,
-    /// See `asked`.
+    /// How often one would not.
     pub refused: u64,
-    /// See `asked`.
+    /// How often nothing came in time.
     pub timed_out: u64,
-    /// See `asked`.
+    /// How often one could not be reached.
     pub offline: u64,
     /// Share of the best ten passages of everybody in the group that were found; questions that failed have found nothing.
     pub recall: Option<f64>,
-    /// Virtual milliseconds until the answer, half and 95 of a hundred.
+    /// Virtual milliseconds within which half of the questions were over.
     pub p50_ms: f64,
-    /// See `p50_ms`.
+    /// And 95 of a hundred.
     pub p95_ms: f64,
     /// Bytes moved.
     pub bytes: u64,

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use covey_node::cancel::CancelFlag;
 use covey_privacy::ledger::Unit;
-use covey_sim::learner;
-use covey_sim::learner::Learns;
+use covey_sim::learner::{self, Learns};
 use covey_sim::metrics::RoundMetric;
 use covey_sim::scenario::{Algorithm, Learner, Scenario};
 use covey_sim::training::{Checkpoint, train};
@@ -24,7 +23,7 @@ fn documents_are_learnt_from_one_by_one() {
     let mut scenario = scenario();
     (scenario.privacy.unit, scenario.privacy.clip) = (Unit::Document, 1.0);
     (scenario.training.rounds, scenario.training.server_rate) = (3, 1.0);
-    let task = learner(&scenario, 1).expect("a task");
+    let task = learner::of(&scenario, 1).expect("a task");
     let mut ran = |secure| {
         scenario.sum.secure = secure;
         let mut rounds = Vec::new();
@@ -68,7 +67,7 @@ fn local(task: &Arc<dyn Learns>) -> Vec<RoundMetric> {
 
 #[test]
 fn peers_that_learn_alone_are_all_judged_and_by_several_at_a_time_the_same() {
-    let task = learner(&scenario(), 1).expect("a task");
+    let task = learner::of(&scenario(), 1).expect("a task");
     let rounds = local(&task);
     assert_eq!((rounds.len(), rounds[1].cohort), (2, 4));
     assert_eq!(rounds[1].worst_decile, None, "peers are not told apart");

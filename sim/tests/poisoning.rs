@@ -47,7 +47,7 @@ fn poison_gets_somewhere_where_nothing_is_clipped_and_less_far_where_it_is() {
 fn poison_changes_what_is_learnt_and_not_what_is_best() {
     let bad = poisoned(0.3, 1_000.0);
     let honest = Scenario { adversaries: Vec::new(), ..bad.clone() };
-    let [bad, honest] = [bad, honest].map(|scenario| learner(&scenario, 1).expect("a task"));
+    let [bad, honest] = [bad, honest].map(|scenario| learner::of(&scenario, 1).expect("a task"));
     let values = vec![0.01; bad.start().len()];
     assert_eq!(bad.judge(&values).expect("judged"), honest.judge(&values).expect("judged"));
 }

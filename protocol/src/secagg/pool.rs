@@ -27,9 +27,7 @@ pub struct Pool {
 #[derive(Debug, Default)]
 struct Client {
     own: Option<Advertisement>,
-    /// The cohort that it was shown.
-    shown: Option<Transcript>,
-    threshold: usize,
+    shown: Option<Shown>,
     /// The keys that it was shown of others.
     peers: BTreeMap<Seat, Advertisement>,
     dealing: Option<Dealing>,
@@ -39,6 +37,14 @@ struct Client {
     masked: Vec<u8>,
     /// What it opened of others: the dealer, the share, and the digest of the other one.
     opened: Vec<(Seat, Share, Digest)>,
+}
+
+/// The cohort that a client was shown.
+#[derive(Debug)]
+struct Shown {
+    transcript: Transcript,
+    /// How many shares of it open a secret.
+    threshold: usize,
 }
 
 /// Why a vector stays closed.
@@ -98,9 +104,9 @@ impl Pool {
         let thresholds = self.parameters.thresholds(head.cohort.len());
         // Whoever is shown a cohort that cannot be deals nothing.
         let Ok(thresholds) = thresholds else { return };
-        let of = self.client(client);
-        of.shown = Some(Transcript::new(terms, &head.cohort, &head.root));
-        of.threshold = thresholds.threshold as usize;
+        let transcript = Transcript::new(terms, &head.cohort, &head.root);
+        let threshold = thresholds.threshold as usize;
+        self.client(client).shown = Some(Shown { transcript, threshold });
     }
 
     /// The keys of others that a client was shown.
@@ -141,7 +147,7 @@ impl Pool {
             let share = Share::from_bytes(*opened.share.expose())?;
             Some((opened.dealer, share, opened.other))
         });
-        self.client(client).opened = shares.collect();
+        self.client(client).opened.extend(shares);
     }
 
     fn client(&mut self, seat: Seat) -> &mut Client {
@@ -152,10 +158,12 @@ impl Pool {
     pub fn recover(&self) -> Recovered<'_> {
         let secrets = self.clients.iter().filter_map(|(seat, client)| {
             let (own, dealing) = (client.own.as_ref()?, client.dealing.as_ref()?);
+            let shown = client.shown.as_ref()?;
             let (of_self, of_pairs) = self.shares(*seat, client)?;
-            let both = |kind, shares, public| secret(kind, shares, client.threshold, public);
+            let both = |kind, shares, public| secret(kind, shares, shown.threshold, public);
             let of_self = both(Kind::SelfMask, &of_self, &dealing.self_key);
-            Some((*seat, (of_self, both(Kind::PairMask, &of_pairs, &own.mask))))
+            let of_pairs = both(Kind::PairMask, &of_pairs, &own.mask);
+            Some((*seat, Secrets { of_self, of_pairs }))
         });
         Recovered { pool: self, secrets: secrets.collect() }
     }
@@ -167,7 +175,7 @@ impl Pool {
         for shares in &dealing.shares {
             let place = shares.seat.place();
             // Sealed to a colluder, or to whom the dealer took for somebody else.
-            if let (Some(transcript), Some(holder)) =
+            if let (Some(Shown { transcript, .. }), Some(holder)) =
                 (&client.shown, client.peers.get(&shares.seat))
                 && let Some(seal) = self.secrets.get(holder.seal.as_bytes())
             {
@@ -199,8 +207,17 @@ type Shares = BTreeMap<u32, Share>;
 /// A secret, or why it cannot be had.
 type Secret = Result<RoundSecret, Closed>;
 
+/// A dealer's two secrets.
+#[derive(Debug)]
+struct Secrets {
+    /// What its own mask comes from.
+    of_self: Secret,
+    /// And those that it has with others.
+    of_pairs: Secret,
+}
+
 fn secret(kind: Kind, shares: &Shares, threshold: usize, public: &RoundPublic) -> Secret {
-    if shares.len() < threshold || threshold == 0 {
+    if shares.len() < threshold {
         let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
         let (shares, threshold) = (count(shares.len()), count(threshold));
         return Err(Closed::Short { kind, shares, threshold });
@@ -214,8 +231,8 @@ fn secret(kind: Kind, shares: &Shares, threshold: usize, public: &RoundPublic) -
 #[derive(Debug)]
 pub struct Recovered<'a> {
     pool: &'a Pool,
-    /// Of each dealer: what its own mask and those of its pairs come from.
-    secrets: BTreeMap<Seat, (Secret, Secret)>,
+    /// By dealer.
+    secrets: BTreeMap<Seat, Secrets>,
 }
 
 impl Recovered<'_> {
@@ -231,8 +248,8 @@ impl Recovered<'_> {
         else {
             return Err(Closed::NotSent);
         };
-        let (of_self, of_pairs) = self.secrets.get(&client).ok_or(Closed::NotSent)?;
-        let transcript = shown.dealt(dealers);
+        let Secrets { of_self, of_pairs } = self.secrets.get(&client).ok_or(Closed::NotSent)?;
+        let transcript = shown.transcript.dealt(dealers);
         let of_self = of_self.as_ref().map_err(|closed| *closed)?;
         let mut masks = vec![(Sign::Minus, transcript.self_seed(client, of_self))];
         for (seat, peer) in of.peers.iter().filter(|(seat, _)| dealers.contains(**seat)) {
@@ -256,7 +273,7 @@ impl Recovered<'_> {
 
     /// What another client's masks come from, as this one was shown its key.
     fn mask_of(&self, seat: Seat, shown: &Advertisement) -> Option<&RoundSecret> {
-        let recovered = self.secrets.get(&seat).and_then(|(_, of_pairs)| of_pairs.as_ref().ok());
+        let recovered = self.secrets.get(&seat).and_then(|of| of.of_pairs.as_ref().ok());
         let recovered = recovered.filter(|secret| secret.public() == shown.mask);
         recovered.or_else(|| self.pool.secrets.get(shown.mask.as_bytes()))
     }

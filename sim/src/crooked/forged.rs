@@ -1,6 +1,6 @@
 //! Messages that a coordinator signs though they are not what happened (docs/spec/secagg.md says what is signed).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use covey_crypto::{Digest, MerkleTree, SecretKey, Signature};
 use covey_protocol::ids::NodeId;
@@ -13,13 +13,11 @@ use covey_protocol::wire::v1::secagg::{Advertisement, Roster, RosterHead, Surviv
 pub(super) struct Forger {
     key: Arc<SecretKey>,
     members: Members,
-    /// The transcript so far, once known: of the cohort, and then of the dealers.
-    transcript: Mutex<(Digest, Digest)>,
 }
 
 impl Forger {
     pub(super) fn new(key: Arc<SecretKey>, members: Members) -> Self {
-        Self { key, members, transcript: Mutex::new((Digest::ZERO, Digest::ZERO)) }
+        Self { key, members }
     }
 
     pub(super) fn plan(&self, plan: &Plan) -> SignedPlan {
@@ -42,40 +40,39 @@ impl Forger {
         Roster { head: RosterHead { cohort, root, signature }, keys }
     }
 
-    pub(super) fn note_roster(&self, terms: &Digest, roster: &Roster) {
-        let mut known = self.transcript.lock().unwrap_or_else(PoisonError::into_inner);
-        known.0 = transcript(terms, &roster.head.cohort, &roster.head.root);
-    }
-
-    pub(super) fn note_dealers(&self, dealers: &SeatSet) {
-        let mut known = self.transcript.lock().unwrap_or_else(PoisonError::into_inner);
-        let dealers = encode(dealers);
-        known.1 = Digest::of("covey/secagg/v1/dealers", &[known.0.as_bytes(), &dealers]);
-    }
-
-    /// These survivors without one of them.
-    pub(super) fn survivors_without(&self, all: &SeatSet, who: &NodeId) -> Survivors {
+    /// These survivors without one of them, of dealers with this transcript.
+    pub(super) fn survivors_without(
+        &self,
+        dealers: &Digest,
+        all: &SeatSet,
+        who: &NodeId,
+    ) -> Survivors {
         let seat = self.members.seat(who).expect("a member");
         let mut set = SeatSet::new(self.members.len());
         set.extend(all.iter().filter(|it| *it != seat));
-        let signature = self.key.sign("covey/secagg/v1/survivors", &self.of_survivors(&set));
+        let signature = self.key.sign("covey/secagg/v1/survivors", &of_survivors(dealers, &set));
         Survivors { set, signature }
-    }
-
-    /// The agreement of somebody who lends its key to these survivors.
-    pub(super) fn agreement(&self, set: &SeatSet, of: &SecretKey) -> Signature {
-        of.sign("covey/secagg/v1/agreement", &self.of_survivors(set))
-    }
-
-    /// What signatures on a set of survivors are made of.
-    fn of_survivors(&self, set: &SeatSet) -> Vec<u8> {
-        let known = self.transcript.lock().unwrap_or_else(PoisonError::into_inner);
-        let digest = Digest::of("covey/secagg/v1/set", &[&encode(set)]);
-        [*known.1.as_bytes(), *digest.as_bytes()].concat()
     }
 }
 
-fn transcript(terms: &Digest, cohort: &SeatSet, root: &Digest) -> Digest {
+/// The agreement of somebody who lends its key to these survivors, of dealers with this transcript.
+pub(super) fn agreement(dealers: &Digest, set: &SeatSet, of: &SecretKey) -> Signature {
+    of.sign("covey/secagg/v1/agreement", &of_survivors(dealers, set))
+}
+
+/// What signatures on a set of survivors are made of.
+fn of_survivors(dealers: &Digest, set: &SeatSet) -> Vec<u8> {
+    let digest = Digest::of("covey/secagg/v1/set", &[&encode(set)]);
+    [*dealers.as_bytes(), *digest.as_bytes()].concat()
+}
+
+/// The transcript of the dealers, after that of the cohort.
+pub(super) fn dealt(cohort: &Digest, dealers: &SeatSet) -> Digest {
+    Digest::of("covey/secagg/v1/dealers", &[cohort.as_bytes(), &encode(dealers)])
+}
+
+/// The transcript of a cohort, for terms with this digest.
+pub(super) fn transcript(terms: &Digest, cohort: &SeatSet, root: &Digest) -> Digest {
     let cohort = encode(cohort);
     let parts: [&[u8]; 3] = [terms.as_bytes(), &cohort, root.as_bytes()];
     Digest::of("covey/secagg/v1/transcript", &parts)

@@ -81,11 +81,22 @@ struct Other {
     values: Vec<f32>,
 }
 
-/// Of [`Lie::TwoSets`]: the true survivors at false, and the others.
+/// Of two things, the one that a member is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    Truth,
+    Otherwise,
+}
+
+/// Of [`Lie::TwoSets`], in one attempt.
 #[derive(Default)]
 struct Sets {
-    told: BTreeMap<bool, SeatSet>,
-    agreed: BTreeMap<bool, BTreeMap<Seat, Signature>>,
+    /// The transcript of the cohort, once it was told.
+    cohort: Option<Digest>,
+    /// And that of the dealers, which survivors are signed for.
+    dealers: Option<Digest>,
+    told: BTreeMap<Told, SeatSet>,
+    agreed: BTreeMap<Told, BTreeMap<Seat, Signature>>,
 }
 
 impl Crooked {
@@ -211,7 +222,7 @@ impl Crooked {
         if let ClientMessage::Keys(_) = message {
             self.keep(terms, now);
         }
-        self.is_told_otherwise(from);
+        self.meet(from);
         let mut lying = self.lying();
         lying.saw.look_at(from, message);
         lying.pools.hears(terms, from, message);
@@ -223,17 +234,20 @@ impl Crooked {
         }
     }
 
-    /// Whether this member is told the other thing: of all that were heard of and do not collude, every second one.
-    fn is_told_otherwise(&self, who: &NodeId) -> bool {
-        if self.colluders.contains_key(who) {
-            return false;
-        }
+    /// Hears of a member, if it does not collude.
+    fn meet(&self, who: &NodeId) {
         let mut lying = self.lying();
-        let place = lying.order.iter().position(|it| it == who).unwrap_or_else(|| {
+        if !self.colluders.contains_key(who) && !lying.order.contains(who) {
             lying.order.push(*who);
-            lying.order.len() - 1
-        });
-        place % 2 == 1
+        }
+    }
+
+    /// What this member is told: of all that were heard of, every second one the other thing.
+    fn told(&self, who: &NodeId) -> Told {
+        match self.lying().order.iter().position(|it| it == who) {
+            Some(place) if place % 2 == 1 => Told::Otherwise,
+            Some(_) | None => Told::Truth,
+        }
     }
 
     /// The answer to anything but a step.
@@ -327,27 +341,32 @@ impl Crooked {
                 ServerMessage::Roster(self.forger.roster(terms, two))
             }
             (Lie::TwoSets, ServerMessage::Roster(roster)) => {
-                self.forger.note_roster(terms, &roster);
+                let cohort = forged::transcript(terms, &roster.head.cohort, &roster.head.root);
+                self.lying().sets.entry(*terms).or_default().cohort = Some(cohort);
                 ServerMessage::Roster(roster)
             }
             (Lie::TwoSets, ServerMessage::Inbox(inbox)) => {
-                self.forger.note_dealers(&inbox.dealers);
+                let mut lying = self.lying();
+                let sets = lying.sets.entry(*terms).or_default();
+                sets.dealers = sets.cohort.map(|cohort| forged::dealt(&cohort, &inbox.dealers));
                 ServerMessage::Inbox(inbox)
             }
             (Lie::TwoSets, ServerMessage::Survivors(survivors)) => {
-                let otherwise = self.is_told_otherwise(from);
+                let which = self.told(from);
                 let mut lying = self.lying();
                 // The first one that was heard of is told the truth, and left out of what others are told.
                 let survived = |id: &&NodeId| {
                     self.view.members.seat(id).is_some_and(|seat| survivors.set.contains(seat))
                 };
-                let first = lying.order.iter().step_by(2).find(survived);
-                let told = match first.filter(|_| otherwise) {
-                    Some(first) => self.forger.survivors_without(&survivors.set, first),
-                    None => survivors,
-                };
+                let first = lying.order.iter().step_by(2).find(survived).copied();
                 let sets = lying.sets.entry(*terms).or_default();
-                sets.told.insert(otherwise, told.set.clone());
+                let told = match (which, first, sets.dealers) {
+                    (Told::Otherwise, Some(first), Some(dealers)) => {
+                        self.forger.survivors_without(&dealers, &survivors.set, &first)
+                    }
+                    (Told::Truth, ..) | (_, None, _) | (.., None) => survivors,
+                };
+                sets.told.insert(which, told.set.clone());
                 ServerMessage::Survivors(told)
             }
             (_, message) => message,
@@ -362,7 +381,8 @@ impl Crooked {
     /// Of two plans that differ in what training starts from, the one that this member is to follow.
     fn one_of_two(&self, who: &NodeId, now: UnixMillis) -> RoundAnswer {
         let Some(mut announced) = self.announced(now) else { return RoundAnswer::Status(None) };
-        if self.is_told_otherwise(who) {
+        self.meet(who);
+        if self.told(who) == Told::Otherwise {
             let mut lying = self.lying();
             if lying.other.is_none() {
                 lying.other = self.other(&announced);
@@ -398,11 +418,11 @@ impl Crooked {
     }
 
     fn agreed(&self, from: &NodeId, terms: &Digest, signature: Signature) {
-        let otherwise = self.is_told_otherwise(from);
+        let which = self.told(from);
         let Some(seat) = self.view.members.seat(from) else { return };
         let mut lying = self.lying();
         let sets = lying.sets.entry(*terms).or_default();
-        sets.agreed.entry(otherwise).or_default().insert(seat, signature);
+        sets.agreed.entry(which).or_default().insert(seat, signature);
     }
 
     /// Once all have agreed to what they were told, or it is too late to: the agreements to the set that this member knows. Colluders agree to both.
@@ -412,7 +432,7 @@ impl Crooked {
             self.honestly(from, terms, waits, now),
             RoundAnswer::Step(ServerMessage::Later { .. })
         );
-        let otherwise = self.is_told_otherwise(from);
+        let which = self.told(from);
         let mut lying = self.lying();
         let sets = lying.sets.entry(terms).or_default();
         let all: usize = sets.agreed.values().map(BTreeMap::len).sum();
@@ -420,14 +440,14 @@ impl Crooked {
         if in_time && all < survived {
             return RoundAnswer::Step(ServerMessage::Later { ms: LATER_MS });
         }
-        let mut signatures = sets.agreed.remove(&otherwise).unwrap_or_default();
-        if let Some(set) = sets.told.get(&otherwise) {
+        let mut signatures = sets.agreed.remove(&which).unwrap_or_default();
+        if let (Some(set), Some(dealers)) = (sets.told.get(&which), &sets.dealers) {
             for (id, key) in &self.colluders {
                 let seat = self.view.members.seat(id).filter(|seat| set.contains(*seat));
-                signatures.extend(seat.map(|seat| (seat, self.forger.agreement(set, key))));
+                signatures.extend(seat.map(|seat| (seat, forged::agreement(dealers, set, key))));
             }
         }
-        sets.agreed.insert(otherwise, signatures.clone());
+        sets.agreed.insert(which, signatures.clone());
         let signatures = signatures.into_iter().collect();
         RoundAnswer::Step(ServerMessage::Agreements(Agreements { signatures }))
     }

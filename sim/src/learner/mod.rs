@@ -2,6 +2,7 @@
 
 mod apart;
 mod embedder;
+mod of;
 mod surrogate;
 
 use covey_node::rounds::Trained;
@@ -9,6 +10,7 @@ use covey_protocol::ids::ModelId;
 use covey_protocol::round::{Checked, Learning};
 
 pub use embedder::{Base, EmbedderTask, Part};
+pub use of::of;
 pub use surrogate::Surrogate;
 
 use crate::SimError;

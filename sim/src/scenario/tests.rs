@@ -345,6 +345,32 @@ fn what_the_rules_allow_the_types_hold() {
     }
 }
 
+/// Serde names all variants of an enum when it knows none of a name.
+#[test]
+fn every_variant_of_a_choice_is_in_its_list() {
+    fn variants<'de, T: serde::Deserialize<'de> + std::fmt::Debug>() -> BTreeSet<String> {
+        let error = Value::String("?".to_owned()).try_into::<T>().expect_err("no such variant");
+        let error = error.to_string();
+        let named = error.split('`').skip(1).step_by(2).filter(|name| *name != "?");
+        named.map(str::to_owned).collect()
+    }
+    let lists = [
+        ("training.algorithm", variants::<Algorithm>()),
+        ("adversaries.*.attack", variants::<Attack>()),
+        ("coordinator.lies", variants::<Lies>()),
+        ("data.partition", variants::<Partition>()),
+        ("sum.topology", variants::<Topology>()),
+        ("privacy.unit", variants::<Unit>()),
+    ];
+    for (path, variants) in lists {
+        let field = FIELDS.iter().find(|field| field.path == path).expect("a field");
+        let Rule::Choice(list) = field.rule else { panic!("{path} is no choice") };
+        let list: BTreeSet<String> = list.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(list, variants, "{path}");
+        assert!(list.len() > 1, "{path}");
+    }
+}
+
 #[test]
 fn what_is_ready_is_sound_and_says_what_it_is() {
     for ready in ready::list() {

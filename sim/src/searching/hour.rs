@@ -14,6 +14,7 @@ use super::town::{Role, Town};
 use crate::SimError;
 use crate::scenario::Scenario;
 use crate::seed::{Draw, derive};
+use crate::surroundings::is_away;
 
 /// One question: when, in which group, by whom.
 struct Asked {
@@ -77,7 +78,7 @@ fn be_away(town: &Town, scenario: &Scenario, hour: u32) {
         return;
     }
     for peer in town.groups.iter().flat_map(|group| group.peers.iter().skip(1)) {
-        if crate::training::is_away(town.seed, *peer, share, f64::from(hour)) {
+        if is_away(town.seed, *peer, share, f64::from(hour)) {
             town.world.take_down(*peer);
         } else {
             town.world.bring_up(*peer);
@@ -91,10 +92,10 @@ fn questions(town: &Town, scenario: &Scenario, hour: u32) -> Vec<Asked> {
     for (number, group) in town.groups.iter().enumerate() {
         for peer in &group.peers {
             let away = scenario.availability.away;
-            let is_away = group.peers[0] != *peer
-                && crate::training::is_away(town.seed, *peer, away, f64::from(hour));
+            let stays_away =
+                group.peers[0] != *peer && is_away(town.seed, *peer, away, f64::from(hour));
             let more = match town.roles.get(peer) {
-                _ if is_away => continue,
+                _ if stays_away => continue,
                 Some(Role::Forger(_)) => continue,
                 Some(Role::Flooder(more)) => *more,
                 None => 1.0,

@@ -16,12 +16,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use covey_net::memory::NetworkConfig;
 use covey_node::cancel::CancelFlag;
 use covey_node::models::Models;
 
 use crate::metrics::SearchMetric;
 use crate::scenario::Scenario;
+use crate::surroundings::{cancelled, network};
 use crate::{SimError, World};
 use district::District;
 use tally::Tally;
@@ -105,12 +105,12 @@ fn live(
         );
         let mut town = Town::new(world, district, scenario, models);
         for _ in &district.groups {
-            crate::training::cancelled(cancel)?;
+            cancelled(cancel)?;
             town.add_group(scenario, district).await?;
             say(News::Made)?;
         }
         for hour in 1..=scenario.search.hours {
-            crate::training::cancelled(cancel)?;
+            cancelled(cancel)?;
             let begun = Instant::now();
             let tally = hour::pass(&mut town, scenario, hour).await?;
             let took = begun.elapsed();
@@ -157,14 +157,4 @@ fn hear(
         }
     }
     Ok(())
-}
-
-/// How a scenario's messages travel.
-pub(crate) fn network(scenario: &Scenario, seed: u64) -> Result<NetworkConfig, SimError> {
-    let network = &scenario.network;
-    let [least, most] = network.latency_ms.map(|ms| std::time::Duration::from_secs_f64(ms / 1e3));
-    let config = NetworkConfig::new(seed).latency(least, most);
-    let config = config.map_err(|error| SimError::bad(&error))?;
-    let config = config.loss_per_million((network.loss * 1e6).round() as u32);
-    config.map_err(|error| SimError::bad(&error))
 }

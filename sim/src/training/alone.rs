@@ -8,14 +8,13 @@ use covey_protocol::round::Checked;
 use covey_protocol::secagg::{Bounds, Parameters, Topology};
 use rayon::prelude::*;
 
-use super::{
-    ABSENT, Checkpoint, Note, Tell, campaign, cancelled, clear, event, judge, judges, keys, view,
-};
+use super::{ABSENT, Checkpoint, Note, Tell, campaign, clear, event, judge, judges, keys, view};
 use crate::SimError;
 use crate::learner::{Judged, Learns, worst_decile};
 use crate::metrics::RoundMetric;
 use crate::scenario::Scenario;
 use crate::seed::derive_u64;
+use crate::surroundings::cancelled;
 
 /// Fewest members that a plan is for. Whoever trains alone is in nobody's sum, but is told how to by a plan all the same.
 const MEMBERS: u32 = 3;

@@ -16,14 +16,13 @@ use rayon::prelude::*;
 
 use super::fate::{Fate, Leaves, Nature};
 use super::party::{Ground, NO_TIME, noise, time_to_train, trained};
-use super::{
-    ABSENT, Checkpoint, GAVE_UP, Note, Tell, adversary, campaign, cancelled, drawn, epsilon,
-};
+use super::{ABSENT, Checkpoint, GAVE_UP, Note, Tell, adversary, campaign, drawn, epsilon};
 use super::{event, hours_since, judge, judges, keys, measured, view};
 use crate::SimError;
 use crate::learner::{Learns, most_steps};
 use crate::metrics::RoundMetric;
 use crate::scenario::Scenario;
+use crate::surroundings::cancelled;
 
 pub(super) fn train(
     scenario: &Scenario,

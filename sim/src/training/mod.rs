@@ -33,6 +33,7 @@ use crate::learner::{Judged, Learns};
 use crate::metrics::{Event, RoundMetric};
 use crate::scenario::{Algorithm, Scenario};
 use crate::seed::{Draw, derive};
+use crate::surroundings::is_away;
 pub(crate) use campaign::{MOST_COMPLETE, is_sparse, parameters};
 pub use checkpoint::Checkpoint;
 pub(crate) use fate::adversaries;
@@ -129,12 +130,6 @@ fn drawn(
     some.into_iter().map(fate).collect()
 }
 
-/// Whether a peer is away at that hour since the beginning: for the same part of each day.
-pub(crate) fn is_away(seed: u64, peer: usize, share: f64, hour: f64) -> bool {
-    let begins = Draw::new(seed, "away", peer as u64, 0).share();
-    (hour / 24.0 - begins).rem_euclid(1.0) < share
-}
-
 /// Whether the values after that round are judged.
 fn judges(scenario: &Scenario, round: u32) -> bool {
     let training = &scenario.training;
@@ -177,10 +172,6 @@ fn event(
 ) -> Event {
     let more = BTreeMap::from([("round".to_owned(), round.into()), (key.to_owned(), value.into())]);
     Event { seed, at_s, peer: u32::try_from(peer).ok(), what: what.to_owned(), more }
-}
-
-pub(crate) fn cancelled(cancel: &CancelFlag) -> Result<(), SimError> {
-    if cancel.is_cancelled() { Err(SimError::Cancelled) } else { Ok(()) }
 }
 
 fn hours_since(now: UnixMillis) -> f64 {

@@ -23,7 +23,7 @@ use super::access::Access;
 use super::fate::{Fate, Nature};
 use super::host::Host;
 use super::party::{Ground, InRound, Peer, Seen, collection};
-use super::{ABSENT, GAVE_UP, Note, REFUSED, Tell, campaign, cancelled, drawn, epsilon, event};
+use super::{ABSENT, GAVE_UP, Note, REFUSED, Tell, campaign, drawn, epsilon, event};
 use super::{judge, judges, keys, measured, plot, view};
 use crate::SimError;
 use crate::learner::Learns;
@@ -31,6 +31,7 @@ use crate::metrics::{Event, RoundMetric};
 use crate::scenario::{Cut, Scenario};
 use crate::seed::{Draw, derive};
 use crate::spill::Spill;
+use crate::surroundings::{cancelled, network};
 
 /// Tasks that end with what made them.
 struct Background(JoinSet<()>);
@@ -130,7 +131,7 @@ impl<'a> Run<'a> {
         let (coordinator, identities) = keys(seed, learner.peers());
         let view = view(seed, &coordinator, &identities)?;
         let ground = Arc::new(Ground::of(scenario, seed, learner, &view)?);
-        let network = Network::new(crate::searching::network(scenario, seed)?);
+        let network = Network::new(network(scenario, seed)?);
         let clock = Arc::new(TokioClock::starting_at(crate::world::START));
         let together = Arc::new(Together::new());
         let env = |what: &str, number: usize, compute: Compute| {
