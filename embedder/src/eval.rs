@@ -19,7 +19,7 @@ mod significance;
 pub use beir::{Document, Gaps, Grades, Judgements, Query, Set, judgements, splits};
 pub use lines::ReadError;
 pub use measures::{Measures, evaluate, measure, ndcg, recall, reciprocal_rank};
-pub use near::{Near, answers};
+pub use near::{Near, answers, near_pairs};
 pub use retrieve::{RetrieveError, retrieve};
 pub use run::{Hit, Run, RunError};
 pub use significance::{Comparison, PERMUTATIONS, RESAMPLES, SEED, compare};

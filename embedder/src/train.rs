@@ -31,7 +31,7 @@ pub use batch::Batch;
 pub use bert::BertLearner;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use documents::Documents;
-pub use examples::{Dropped, Example, Examples, ImportError, Pair, PairRules};
+pub use examples::{Dropped, Example, Examples, ImportError, MAX_NEGATIVES, Pair, PairRules};
 pub use learner::{Learner, TrainError};
 pub use objective::{Objective, ObjectiveError};
 pub use optimizer::{Optimizer, Schedule};

@@ -62,7 +62,7 @@ const CALLS: [&str; 54] = [
     "tune_off",
     "unshare",
 ];
-const REPLIES: [&str; 41] = [
+const REPLIES: [&str; 42] = [
     "added",
     "adopted",
     "audit",
@@ -88,6 +88,7 @@ const REPLIES: [&str; 41] = [
     "model",
     "model_bench",
     "models",
+    "near",
     "ok",
     "open",
     "opened",

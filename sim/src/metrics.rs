@@ -27,7 +27,7 @@ pub struct RoundMetric {
     pub attempts: u32,
     /// Why it came to nothing, if it did.
     pub failed: Option<String>,
-    /// How many had checked in for the last attempt. Of peers that learn alone, how many could train.
+    /// How many had checked in for the last attempt that anybody checked in for. Of peers that learn alone, how many could train.
     pub cohort: u32,
     /// How many vectors are in the sum.
     pub survivors: u32,
@@ -40,12 +40,15 @@ pub struct RoundMetric {
     pub peers_quality: Option<f64>,
     /// Loss of the values, where the learner knows one: of the surrogate, half the squared distance from the optimum.
     pub loss: Option<f64>,
-    /// Length of the mean update.
+    /// Length of the mean update, noise included.
     pub norm: Option<f64>,
-    /// Share of participants whose update was clipped.
+    /// Share of participants whose update was clipped; nothing with noise, where telling it would cost some of its own.
     pub clipped: Option<f64>,
     /// The most epsilon that any peer has spent so far, by what its ledger is charged: whenever it has masked an update, retries included. Nothing without noise.
     pub epsilon: Option<f64>,
+    /// Noise on the sum as a multiple of the clip norm, as the round's plan says: what the fewest honest ones who may stay add.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<f64>,
     /// Bytes that peers sent and received in the round, all together.
     pub up_bytes: u64,
     /// See `up_bytes`.

@@ -223,8 +223,8 @@ fn a_round_that_too_many_leave_is_tried_again_and_then_fails_without_a_trace() {
     let rounds = ran(&scenario, 2, &task(10, 0.0));
     assert_eq!(rounds[1].attempts, 2);
     assert!(rounds[1].failed.is_some());
-    // Who has given its update to the first attempt gives nothing to another.
-    assert_eq!(rounds[1].cohort, 0);
+    // Who has given its update to the first attempt gives nothing to another, so the first is the last that anybody checked in for.
+    assert_eq!(rounds[1].cohort, 10);
     assert_eq!(rounds[1].quality, rounds[0].quality);
 }
 

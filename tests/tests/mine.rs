@@ -142,6 +142,42 @@ fn garden(ada: &Person, notes: usize) {
 }
 
 #[test]
+fn pairs_that_a_model_is_near_to_are_chosen_from_a_file() {
+    let ada = Person::without_node("ada");
+    let line = |question: &str, answer: &str| json!({ "anchor": question, "positive": answer });
+    let mut lines: Vec<Value> = (0..60)
+        .map(|number| {
+            line(&format!("bread {number}"), &format!("knead dough {number} and let it rise"))
+        })
+        .collect();
+    lines.push(line("why do cats purr", "a cat purrs by moving its vocal cords quickly"));
+    lines.push(line("why do cats purr", "parking on Sundays is free of charge"));
+    let all: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let (pairs, out) = (ada.write("pairs.jsonl", all), ada.dir().join("near.jsonl"));
+    let reply = ada.json(&["model", "near", text(&pairs), "--among", "1", "--out", text(&out)]);
+    assert_eq!((&reply["type"], &reply["pairs"]), (&json!("near"), &json!(62)));
+    let written = fs::read_to_string(&out).expect("is there");
+    let kept: Vec<Value> =
+        written.lines().map(|line| serde_json::from_str(line).expect("a pair")).collect();
+    assert_eq!(reply["kept"], json!(kept.len()), "{reply}");
+    let of_cats: Vec<&Value> =
+        kept.iter().filter(|pair| pair["anchor"] == "why do cats purr").collect();
+    assert_eq!(of_cats.len(), 1, "nobody finds parking: {of_cats:?}");
+    assert_eq!(of_cats[0]["positive"], "a cat purrs by moving its vocal cords quickly");
+    for pair in &kept {
+        let negatives = pair["negatives"].as_array().expect("a list");
+        assert_eq!(negatives.len(), 1);
+        assert_ne!(negatives[0], pair["positive"]);
+    }
+    let mode = fs::metadata(&out).expect("is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "texts of one's own");
+    assert_eq!(ada.fails(&["model", "near", "/none", "--out", text(&out)]).kind, "usage");
+    let other = ada.fails(&["model", "near", text(&pairs), "--model", "x", "--out", text(&out)]);
+    assert_eq!(other.kind, "not_found");
+    assert_eq!(fs::read_to_string(&out).expect("is there"), written, "left as it was");
+}
+
+#[test]
 fn a_model_learns_from_what_was_mined() {
     let ada = Person::new("ada");
     garden(&ada, 160);

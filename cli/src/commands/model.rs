@@ -2,6 +2,7 @@
 
 mod bench;
 mod mine;
+mod near;
 mod personal;
 mod train;
 
@@ -84,6 +85,7 @@ pub enum Model {
     },
     Bench(bench::Bench),
     Mine(mine::Mine),
+    Near(near::Near),
     #[command(subcommand)]
     Personal(personal::Personal),
     Train(Box<train::Train>),
@@ -163,6 +165,7 @@ impl Model {
             Self::Distill(it) => it.run(session),
             Self::Bench(it) => it.run(session),
             Self::Mine(it) => it.run(session),
+            Self::Near(it) => it.run(session),
             Self::Personal(it) => it.run(session),
             Self::Train(it) => it.run(session),
         }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use covey_node::api::{MineReport, OpenInfo, OpenedInfo};
+use covey_node::api::{MineReport, NearReport, OpenInfo, OpenedInfo};
 
 use super::Style;
 use crate::text::{clean, count};
@@ -42,6 +42,12 @@ pub fn mined(it: &MineReport, out: &mut dyn Write, style: Style) -> io::Result<(
         writeln!(out, "note: {}", clean(note))?;
     }
     Ok(())
+}
+
+/// How many pairs a model is near to.
+pub fn near(it: &NearReport, out: &mut dyn Write, style: Style) -> io::Result<()> {
+    let (kept, all) = (style.bold(&count(it.kept, "pair")), count(it.pairs, "pair"));
+    writeln!(out, "{kept} of {all}: {}", clean(&it.path.display().to_string()))
 }
 
 /// Where a result is.

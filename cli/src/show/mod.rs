@@ -105,6 +105,7 @@ pub fn reply(reply: &Reply, out: &mut dyn Write, style: Style) -> io::Result<()>
         Reply::Trained(it) => train::trained(it, out, style),
         Reply::Personal(it) => personal::personal(it, out, style),
         Reply::Mined(it) => mine::mined(it, out, style),
+        Reply::Near(it) => mine::near(it, out, style),
         Reply::Opened { results } => mine::opened(results, out, style),
         Reply::Open(it) => mine::open(it, out, style),
         Reply::Learning { groups } => learn::groups(groups, out, style),

@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use super::{Document, Query, RetrieveError, Run, Set, retrieve};
+use super::{Document, Gaps, Judgements, Query, RetrieveError, Run, Set, retrieve};
 use crate::Embedder;
-use crate::train::Pair;
+use crate::train::{MAX_NEGATIVES, Pair};
 
 /// Places in a ranking that negatives are taken from: the first often answer though nobody has said so.
 const NEGATIVES: Range<usize> = 5..40;
@@ -56,6 +56,58 @@ pub fn answers<'a>(
     Ok(near(set, &run, most))
 }
 
+/// Those pairs whose positive `model` finds among its first `most` for their anchor as it is, of all positives that there are, in their order. Each gets one more negative, if
+/// there is any: a positive of other anchors that ranks high. `progress` is told texts embedded and texts in all.
+///
+/// # Errors
+/// If the model cannot rank the positives.
+pub fn near_pairs(
+    pairs: Vec<Pair>,
+    model: &dyn Embedder,
+    most: usize,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<Pair>, RetrieveError> {
+    let (set, places) = set_of(&pairs);
+    let run = retrieve(model, &set, most.max(NEGATIVES.end), progress)?;
+    let found: HashMap<(&str, &str), Option<&Document>> = near(&set, &run, most)
+        .into_iter()
+        .map(|it| ((it.query.id.as_str(), it.document.id.as_str()), it.negative))
+        .collect();
+    let kept = pairs.into_iter().zip(&places).filter_map(|(mut pair, (query, document))| {
+        let negative = found.get(&(query.as_str(), document.as_str()))?;
+        if let Some(negative) = negative
+            && pair.negatives.len() < MAX_NEGATIVES
+            && !pair.negatives.contains(&negative.text)
+        {
+            pair.negatives.push(negative.text.clone());
+        }
+        Some(pair)
+    });
+    Ok(kept.collect())
+}
+
+/// Different anchors as queries, different positives as documents, and of each pair the ids of both.
+fn set_of(pairs: &[Pair]) -> (Set, Vec<(String, String)>) {
+    let (mut queries, mut documents) = (Vec::new(), Vec::new());
+    let (mut asked, mut known) = (HashMap::new(), HashMap::new());
+    let (mut judgements, mut places) = (Judgements::new(), Vec::with_capacity(pairs.len()));
+    for pair in pairs {
+        let query = asked.entry(pair.anchor.as_str()).or_insert_with(|| {
+            let id = queries.len().to_string();
+            queries.push(Query { id: id.clone(), text: pair.anchor.clone() });
+            id
+        });
+        let document = known.entry(pair.positive.as_str()).or_insert_with(|| {
+            let (id, text) = (documents.len().to_string(), pair.positive.clone());
+            documents.push(Document { id: id.clone(), title: String::new(), text });
+            id
+        });
+        judgements.entry(query.clone()).or_default().insert(document.clone(), 1);
+        places.push((query.clone(), document.clone()));
+    }
+    (Set { documents, queries, judgements, gaps: Gaps::default() }, places)
+}
+
 /// Those of the set's answers that are among the first `most` of their query in `run`, in the order of [`Set::answers`]. Which of the documents that rank high
 /// becomes an answer's negative follows from both ids.
 fn near<'a>(set: &'a Set, run: &Run, most: usize) -> Vec<Near<'a>> {
@@ -86,6 +138,53 @@ fn near<'a>(set: &'a Set, run: &Run, most: usize) -> Vec<Near<'a>> {
 mod tests {
     use super::super::Hit;
     use super::*;
+
+    #[test]
+    fn pairs_that_a_model_is_near_to_keep_their_order_and_get_something_that_ranks_high() {
+        let model = crate::builtin().expect("loads");
+        let pair = |anchor: &str, positive: &str, document: &str| Pair {
+            anchor: anchor.to_owned(),
+            positive: positive.to_owned(),
+            document: document.to_owned(),
+            ..Pair::default()
+        };
+        let mut pairs: Vec<Pair> = (0..50)
+            .map(|number| {
+                pair(
+                    &format!("recipe {number}"),
+                    &format!("bake cake number {number} slowly"),
+                    "book",
+                )
+            })
+            .collect();
+        pairs.insert(
+            0,
+            pair("how do comets get tails", "a comet's tail is gas that the sun drives off", "sky"),
+        );
+        // Twice the same, of two documents; and one that nobody would find.
+        pairs.push(pair(
+            "how do comets get tails",
+            "a comet's tail is gas that the sun drives off",
+            "stars",
+        ));
+        pairs.push(pair(
+            "how do comets get tails",
+            "the committee met on Tuesday to discuss parking",
+            "minutes",
+        ));
+        let mut told = Vec::new();
+        let near =
+            near_pairs(pairs, &*model, 1, &mut |done, all| told.push((done, all))).expect("ranks");
+        let of: Vec<&str> =
+            near.iter().filter(|it| it.document != "book").map(|it| it.document.as_str()).collect();
+        assert_eq!(of, ["sky", "stars"], "in their order");
+        for it in &near {
+            assert_eq!(it.negatives.len(), 1, "{it:?}");
+            assert!(it.negatives[0] != it.positive);
+        }
+        assert_eq!(told.last(), Some(&(51 + 52, 51 + 52)));
+        assert!(near_pairs(Vec::new(), &*model, 3, &mut |_, _| ()).expect("nothing").is_empty());
+    }
 
     #[test]
     fn answers_that_rank_high_come_with_what_ranks_high_and_is_none() {

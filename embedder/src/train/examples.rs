@@ -11,8 +11,8 @@ use super::Batch;
 
 /// Longest line of imported pairs, in bytes.
 const MAX_LINE: u64 = 4 << 20;
-/// Most negatives of an imported pair.
-const MAX_NEGATIVES: usize = 64;
+/// Most negatives of a pair.
+pub const MAX_NEGATIVES: usize = 64;
 /// Most pairs of an imported file.
 const MAX_PAIRS: usize = 10_000_000;
 

@@ -87,6 +87,20 @@ pub struct UnfitPairs {
     pub gone: u64,
 }
 
+/// What pairs a model is near to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NearReport {
+    /// The file that was written.
+    #[serde(serialize_with = "lossy::path")]
+    pub path: PathBuf,
+    /// The model.
+    pub model: String,
+    /// Pairs that there were.
+    pub pairs: u64,
+    /// And those that are in the file.
+    pub kept: u64,
+}
+
 /// A result that the person opens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

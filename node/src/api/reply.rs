@@ -42,6 +42,8 @@ pub enum Reply {
     Search(SearchReport),
     /// To [`super::Call::Mine`].
     Mined(MineReport),
+    /// Printed by `covey model near`.
+    Near(super::NearReport),
     /// To [`super::Call::OpenedList`].
     Opened {
         /// Oldest first.

@@ -65,10 +65,18 @@ pub(super) fn load(
 
 /// The split to be tested by: the one that is named, or the first there is of those that are preferred.
 pub(super) fn test_split(folder: &Path, named: Option<&str>) -> Result<String, DataError> {
+    let all = splits(folder)?;
     if let Some(named) = named {
-        return Ok(named.to_owned());
+        return match all.iter().any(|it| it == named) {
+            true => Ok(named.to_owned()),
+            false => Err(DataError::NoSplit {
+                folder: folder.display().to_string(),
+                named: named.to_owned(),
+                all: all.join(", "),
+            }),
+        };
     }
-    let others: Vec<String> = splits(folder)?.into_iter().filter(|it| it != TRAIN).collect();
+    let others: Vec<String> = all.into_iter().filter(|it| it != TRAIN).collect();
     let preferred = TESTS.iter().find(|test| others.iter().any(|it| it == *test));
     let first = preferred.map(|test| (*test).to_owned()).or_else(|| others.first().cloned());
     first.ok_or_else(|| DataError::Untested { folder: folder.display().to_string() })

@@ -62,6 +62,16 @@ pub enum DataError {
         /// The folder.
         folder: String,
     },
+    /// A folder without the split that is to judge.
+    #[error("{folder} has no split {named}; it has: {all}")]
+    NoSplit {
+        /// The folder.
+        folder: String,
+        /// The split.
+        named: String,
+        /// Those that there are.
+        all: String,
+    },
     /// The built-in model cannot embed its documents.
     #[error("topics of the documents cannot be found: {0}")]
     Topics(#[from] EmbedError),

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::chart::{Axis, Line, lines};
 use super::figure::Figure;
 use super::measured::Measured;
-use super::numbers::{bytes, figure, millis, number, seconds, share};
+use super::numbers::number;
 use super::page;
+use super::results::{SHOWN, Shown};
 use super::summary::Summary;
 use crate::run_folder::Run;
 
@@ -14,6 +15,9 @@ use crate::run_folder::Run;
 const MAX_CURVES: usize = 20;
 /// Longest setting that is shown.
 const MAX_SETTING: usize = 40;
+
+/// Behind the name of a run that has not come to its end.
+const UNFINISHED: &str = " (not finished)";
 
 /// Runs side by side, for a terminal and as a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +30,10 @@ pub struct Comparison {
 
 /// Compares runs: the settings in which they differ, what they came to, and how quality went.
 pub fn compare(runs: &[Run]) -> Comparison {
-    let labels = labels(runs);
+    let mut labels = labels(runs);
+    for (label, _) in labels.iter_mut().zip(runs).filter(|(_, run)| !run.complete) {
+        *label += UNFINISHED;
+    }
     let measured: Vec<Measured<'_>> = runs.iter().map(|run| Measured::of(&run.metrics)).collect();
     let summaries = runs.iter().zip(&measured);
     let summaries: Vec<Summary> = summaries
@@ -39,10 +46,9 @@ pub fn compare(runs: &[Run]) -> Comparison {
     let rows: Vec<Vec<String>> = (0..runs.len())
         .map(|run| columns.iter().map(|(_, of)| of[run].clone()).collect())
         .collect();
-    let note = note(&summaries);
     Comparison {
-        text: format!("{}{note}\n", aligned(&head, &rows)),
-        html: html(&head, &rows, &labels, &measured, &note),
+        text: format!("{}{NOTE}\n", aligned(&head, &rows)),
+        html: html(&head, &rows, &labels, &measured),
     }
 }
 
@@ -118,52 +124,19 @@ fn results(summaries: &[Summary]) -> Vec<(String, Vec<String>)> {
         .iter()
         .map(|of| of.figures().into_iter().filter_map(|(name, of)| Some((name, of?))).collect())
         .collect();
-    type Shown = (fn(f64) -> String, bool);
-    // Intervals where runs are compared by them; a table has only so much room.
-    let with = |show| -> Shown { (show, true) };
-    let mean = |show| -> Shown { (show, false) };
-    let shown = [
-        ("quality", "quality", with(number)),
-        ("worst_decile", "worst tenth", with(number)),
-        ("loss", "loss", with(number)),
-        ("epsilon", "epsilon", mean(number)),
-        ("attack", "attack", with(share)),
-        ("refusals", "refused", mean(number)),
-        ("exposed", "exposed", mean(number)),
-        ("failed_rounds", "failed rounds", mean(number)),
-        ("survived", "in the sum", mean(share)),
-        ("up_per_peer_bytes", "sent by a peer", mean(bytes)),
-        ("down_per_peer_bytes", "received by a peer", mean(bytes)),
-        ("total_bytes", "bytes of all", mean(bytes)),
-        ("virtual_s", "virtual time", mean(seconds)),
-        ("recall", "recall", with(number)),
-        ("answered", "answered", mean(share)),
-        ("p50_ms", "half within", mean(millis)),
-        ("p95_ms", "95% within", mean(millis)),
-        ("search_bytes", "bytes of questions", mean(bytes)),
-        ("search_attack", "forged", with(share)),
-        ("harvested", "harvested", with(share)),
-    ];
-    let column = |(name, title, (show, interval)): (&str, &str, Shown)| {
-        let cell = |of: &BTreeMap<&str, Figure>| match of.get(name) {
-            Some(of) if interval => figure(of, show),
-            Some(of) => show(of.mean),
+    let column = |shown: &Shown| {
+        let cell = |of: &BTreeMap<&str, Figure>| match of.get(shown.name) {
+            Some(of) => shown.cell(of),
             None => "—".to_owned(),
         };
-        let there = figures.iter().any(|of| of.contains_key(name));
-        there.then(|| (title.to_owned(), figures.iter().map(cell).collect()))
+        let there = figures.iter().any(|of| of.contains_key(shown.name));
+        there.then(|| (shown.title.to_owned(), figures.iter().map(cell).collect()))
     };
-    shown.into_iter().filter_map(column).collect()
+    SHOWN.iter().filter(|of| of.is_compared).filter_map(column).collect()
 }
 
-fn note(summaries: &[Summary]) -> String {
-    let unfinished = summaries.iter().filter(|of| !of.complete).count();
-    let mut note = "In brackets: 95% confidence intervals over seeds.".to_owned();
-    if unfinished > 0 {
-        note += &format!(" Runs that have not come to their end: {unfinished}.");
-    }
-    note
-}
+/// What is in brackets.
+const NOTE: &str = "In brackets: 95% confidence intervals over seeds.";
 
 /// A table for a terminal: two spaces between columns, the first to the left and the others to the right.
 fn aligned(head: &[String], rows: &[Vec<String>]) -> String {
@@ -192,7 +165,6 @@ fn html(
     rows: &[Vec<String>],
     labels: &[String],
     measured: &[Measured<'_>],
-    note: &str,
 ) -> String {
     let title = format!("{} runs", labels.len());
     let drawn = labels.iter().zip(measured).take(MAX_CURVES);
@@ -214,7 +186,7 @@ fn html(
         charts = charts.into_iter().map(|chart| chart.note(note.clone())).collect();
     }
     let body = format!(
-        "<h1>{title}</h1>\n{}<p class=\"note\">{note}</p>\n{}",
+        "<h1>{title}</h1>\n{}<p class=\"note\">{NOTE}</p>\n{}",
         page::table(head, rows),
         page::figures(&charts)
     );

@@ -23,6 +23,12 @@ pub struct Figure {
 }
 
 impl Figure {
+    /// It shared out among so many.
+    pub(super) fn over(self, many: f64) -> Self {
+        let each = |value: f64| value / many;
+        Self { mean: each(self.mean), low: self.low.map(each), high: self.high.map(each), ..self }
+    }
+
     /// Of one value for each seed; none without values. Values that are no numbers are left out.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();

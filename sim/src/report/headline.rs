@@ -12,21 +12,62 @@ pub(super) fn what(scenario: &Scenario) -> Vec<String> {
     let mut said = Vec::new();
     if scenario.training.rounds > 0 {
         said.push(learning(scenario));
+        said.push(quality(scenario));
         said.push(protection(scenario));
+        said.extend(too_many_leave(scenario));
     }
     if scenario.search.hours > 0 {
         let search = &scenario.search;
         said.push(format!(
-            "Members of groups of {} ask each other {} questions an hour each, for {}.",
+            "{} in groups of {} ask each other {} questions an hour each, for {}.",
+            count(scenario.peers, "peer"),
             search.group,
             number(search.per_hour),
             seconds(f64::from(search.hours) * 3_600.0)
         ));
+        let (away, churn) = (scenario.availability.away, scenario.availability.churn_per_hour);
+        if away > 0.0 || churn > 0.0 {
+            said.push(format!(
+                "Each is away for {} of the day, and {} of the members are replaced in an hour.",
+                share(away),
+                share(churn)
+            ));
+        }
     }
     said.extend(scenario.adversaries.iter().map(|of| adversary(of, &scenario.learner)));
     said.extend(lie(scenario.coordinator.lies).map(|lie| format!("The coordinator {lie}.")));
     said.extend(too_many_collude(scenario));
     said
+}
+
+/// What quality is.
+fn quality(scenario: &Scenario) -> String {
+    match (&scenario.learner, scenario.data.questions) {
+        (Learner::Surrogate { .. }, _) => {
+            "Quality is 1 at the optimum of all peers' examples, and 0 where training begins."
+                .into()
+        }
+        (Learner::Embedder { .. }, 0) => {
+            "Quality is nDCG@10 on the questions that judge.".to_owned()
+        }
+        (Learner::Embedder { .. }, most) => {
+            format!("Quality is nDCG@10 on up to {} that judge.", count(most, "question"))
+        }
+    }
+}
+
+/// That rounds are bound to fail, where more leave than a sum can do without.
+fn too_many_leave(scenario: &Scenario) -> Option<String> {
+    let out = &scenario.availability.dropout;
+    let leave = out.keys + out.shares + out.upload + out.survivors + out.opening;
+    let sums = scenario.training.algorithm.sums();
+    (sums && leave > 0.0 && leave >= scenario.sum.dropout).then(|| {
+        format!(
+            "Of a round's participants {} leave on average after checking in, and a sum can do without {} of them (sum.dropout): expect rounds that come to nothing.",
+            share(leave),
+            share(scenario.sum.dropout)
+        )
+    })
 }
 
 /// That an epsilon says nothing, where more collude than noise is calculated for: they know their own shares of it.
@@ -97,8 +138,10 @@ fn protection(scenario: &Scenario) -> String {
     };
     // Of a document at a time there is more to say, wherever it is.
     let (of, clipped) = match privacy.unit {
-        Unit::Peer => ("", ""),
-        Unit::Document => (" for any one document", " document by document"),
+        Unit::Peer => (" for all that any one peer has", ""),
+        Unit::Document => {
+            (" for any one document, and less for several of a peer's,", " document by document")
+        }
     };
     let sum = match privacy.unit {
         Unit::Peer => sum.to_owned(),
@@ -109,13 +152,14 @@ fn protection(scenario: &Scenario) -> String {
     };
     match (privacy.epsilon, privacy.noise) {
         (Some(epsilon), _) => format!(
-            "{sum}, with noise for epsilon {}{of} and delta {} in all rounds together, clipped{clipped} at {}.",
+            "{sum}, with noise for epsilon {}{of} and delta {} in all rounds together, clipped{clipped} at {}; that holds against a coordinator with whom at most {} of the participants collude.",
             number(epsilon),
             number(privacy.delta),
-            number(privacy.clip)
+            number(privacy.clip),
+            share(scenario.sum.collusion)
         ),
         (None, Some(noise)) => format!(
-            "{sum}, with noise of at least {} times the clip norm{of} of {} on each sum: as much if only the fewest honest ones stay who may, and more if more do.",
+            "{sum}, with noise of at least {} times the clip norm of {} on each sum{of}: as much if only the fewest honest ones stay who may, and more if more do.",
             number(noise),
             number(privacy.clip)
         ),

@@ -10,6 +10,7 @@ mod measured;
 mod numbers;
 pub(crate) mod page;
 mod plots;
+mod results;
 mod summary;
 pub(crate) mod tensorboard;
 #[cfg(test)]
@@ -18,4 +19,5 @@ mod tests;
 pub use compare::{Comparison, compare};
 pub use figure::Figure;
 pub use measured::Measured;
+pub use results::results;
 pub use summary::{RoundsSummary, SearchSummary, Summary};

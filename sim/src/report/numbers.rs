@@ -18,6 +18,8 @@ pub(super) fn number(value: f64) -> String {
         _ if size >= 100.0 => trimmed(value, 0),
         _ if size >= 10.0 => trimmed(value, 1),
         _ if size >= 1.0 => trimmed(value, 2),
+        // What is next to 1 is not 1.
+        _ if (0.9995..1.0).contains(&size) => trimmed(value, 5),
         _ if size >= 0.1 => trimmed(value, 3),
         _ => trimmed(value, 4),
     }

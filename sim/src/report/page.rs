@@ -7,6 +7,7 @@ use super::summary::Summary;
 use super::{headline, plots};
 use crate::metrics::{RoundMetric, SearchMetric};
 use crate::run_folder::Run;
+use crate::scenario::{Scenario, ready};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -15,7 +16,7 @@ pub(crate) fn page(run: &Run, measured: &Measured<'_>, summary: &Summary) -> Str
     let name = name(run);
     let mut body = format!("<h1>{}</h1>\n", escape(&name));
     if !run.scenario.about.is_empty() {
-        body += &format!("<p class=\"about\">{}</p>\n", escape(&run.scenario.about));
+        body += &format!("<p class=\"about\">{}</p>\n", escape(&about(&run.scenario)));
     }
     body += &paragraph("what", &headline::what(&run.scenario));
     let outcome = headline::outcome(summary);
@@ -32,6 +33,22 @@ pub(crate) fn page(run: &Run, measured: &Measured<'_>, summary: &Summary) -> Str
     let made = format!("Covey {} on {cpu}{judged}", versions.covey);
     body += &format!("<footer>{}</footer>\n", escape(&made));
     document(&name, &body)
+}
+
+/// What the scenario is there to show; of a built-in one that was changed, that it was.
+fn about(scenario: &Scenario) -> String {
+    let Some(ready) = ready::by_name(&scenario.name) else { return scenario.about.clone() };
+    let same =
+        |of: &Scenario| Scenario { seed: scenario.seed, repeats: scenario.repeats, ..of.clone() };
+    match Scenario::parse(ready.text, &[]) {
+        Ok(of) if of.about == scenario.about && same(&of) != *scenario => {
+            format!(
+                "The built-in scenario {}, changed; what it shows unchanged: {}",
+                ready.name, ready.about
+            )
+        }
+        Ok(_) | Err(_) => scenario.about.clone(),
+    }
 }
 
 /// What a run is called: as its scenario says, or like its folder.

@@ -268,7 +268,7 @@ fn latency(measured: &Measured<'_>) -> Option<Chart> {
 fn search_bytes(measured: &Measured<'_>) -> Option<Chart> {
     let moved = measured.by_hour(|of| (of.questions > 0).then_some(of.bytes as f64));
     lines(
-        "Bytes of questions",
+        "Bytes moved in the hour",
         HOUR,
         Axis::counted("bytes", bytes),
         &[Line::new("moved", moved)],

@@ -13,7 +13,7 @@ use crate::scenario::Scenario;
 pub const VERSION: u32 = 1;
 
 /// What a run came to. Within a version fields are only added.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Version of the schema.
     pub version: u32,
@@ -30,7 +30,7 @@ pub struct Summary {
 }
 
 /// What rounds came to: means over seeds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RoundsSummary {
     /// Rounds that are over in every seed, those that failed among them.
     pub done: u32,
@@ -49,6 +49,9 @@ pub struct RoundsSummary {
     pub loss: Option<Figure>,
     /// The most epsilon that any peer has spent, by what its ledger is charged; absent without noise, where there is no bound.
     pub epsilon: Option<Figure>,
+    /// Noise on each sum, as a multiple of the clip norm.
+    #[serde(default)]
+    pub noise: Option<Figure>,
     /// Share of what honest peers alone gained that an attack has undone, when it was last measured.
     pub attack: Option<Figure>,
     /// Times that a check had an honest peer go no further; absent where there was no cause.
@@ -80,7 +83,7 @@ pub struct RoundsSummary {
 }
 
 /// What questions came to: means over seeds of what an hour came to, each hour weighted by its questions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SearchSummary {
     /// Questions asked.
     pub questions: Option<Figure>,
@@ -138,6 +141,7 @@ impl Summary {
                 ("peers_quality", of.peers_quality),
                 ("loss", of.loss),
                 ("epsilon", of.epsilon),
+                ("noise", of.noise),
                 ("attack", of.attack),
                 ("refusals", of.refused),
                 ("opened", of.opened),
@@ -190,6 +194,13 @@ impl RoundsSummary {
                 values.fold(None, |sum: Option<f64>, value| Some(sum.unwrap_or_default() + value))
             }
         };
+        let sums = scenario.training.algorithm.sums();
+        // In the clear nothing is sent, and rounds take as long as they may.
+        let over_network = sums && scenario.sum.secure;
+        let sent =
+            |value: &dyn Fn(&mut dyn DoubleEndedIterator<Item = &RoundMetric>) -> Option<f64>| {
+                measured.per_seed(value).filter(|_| over_network)
+            };
         Some(Self {
             done: measured.rounds_done()?,
             failed: measured.per_seed(sum(|of| if of.failed.is_some() { 1.0 } else { 0.0 })),
@@ -200,21 +211,19 @@ impl RoundsSummary {
             peers_quality: measured.last(|of| of.peers_quality),
             loss: measured.last(|of| of.loss),
             epsilon: measured.last(|of| of.epsilon),
+            noise: measured.last(|of| of.noise),
             attack: measured.last(|of| of.attack),
             refused: measured.per_seed(refused),
             refused_by: refused_by(measured),
             opened: measured.per_seed(all(|of| of.opened)),
             exposed: measured.per_seed(all(|of| of.exposed)),
-            survived: measured.per_seed(survived),
-            up_per_peer_bytes: measured
-                .per_seed(|rounds| Some(rounds.map(|of| of.up_bytes as f64).sum::<f64>() / peers)),
-            down_per_peer_bytes: measured.per_seed(|rounds| {
-                Some(rounds.map(|of| of.down_bytes as f64).sum::<f64>() / peers)
-            }),
-            most_up_bytes: measured.per_seed(most(|of| of.most_up_bytes)),
-            most_down_bytes: measured.per_seed(most(|of| of.most_down_bytes)),
-            total_bytes: measured.per_seed(sum(|of| of.up_bytes as f64 + of.down_bytes as f64)),
-            virtual_s: measured.last(|of| Some(of.at_s)),
+            survived: measured.per_seed(survived).filter(|_| sums),
+            up_per_peer_bytes: sent(&sum(|of| of.up_bytes as f64)).map(|of| of.over(peers)),
+            down_per_peer_bytes: sent(&sum(|of| of.down_bytes as f64)).map(|of| of.over(peers)),
+            most_up_bytes: sent(&most(|of| of.most_up_bytes)),
+            most_down_bytes: sent(&most(|of| of.most_down_bytes)),
+            total_bytes: sent(&sum(|of| of.up_bytes as f64 + of.down_bytes as f64)),
+            virtual_s: measured.last(|of| Some(of.at_s)).filter(|_| over_network),
         })
     }
 }

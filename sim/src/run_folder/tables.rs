@@ -43,6 +43,7 @@ pub(super) fn rounds(measured: &Measured<'_>) -> Option<Table> {
     table.add("refused", Column::Text, |of| of.refused_text());
     table.add("opened", Column::Whole, |of| of.opened.map(u64::from));
     table.add("exposed", Column::Whole, |of| of.exposed.map(u64::from));
+    table.add("noise", Column::Real, |of| of.noise);
     for phase in phases {
         table.add(&format!("{phase}_s"), Column::Real, |of| of.phases_s.get(phase).copied());
     }

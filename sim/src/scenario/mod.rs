@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 pub use error::{Place, Problem, ScenarioError};
 pub use fields::{FIELDS, Field, MAX_EXAMPLES, MAX_PEERS, MAX_ROUNDS, MAX_TOPICS};
+pub use parse::default_of;
 pub use rule::Rule;
 
 use covey_privacy::ledger::Unit;

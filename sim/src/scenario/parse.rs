@@ -1,11 +1,11 @@
 //! From text to a scenario and back.
 
 use serde::{Deserialize, Deserializer};
-use toml::Table;
+use toml::{Table, Value};
 
 use super::error::{Problem, ScenarioError};
 use super::given::Given;
-use super::{Scenario, check, fields};
+use super::{Learner, Scenario, check, fields};
 
 impl Scenario {
     /// Reads a scenario and overrides of it, in order. An override's key is a path with dots, which
@@ -42,6 +42,16 @@ impl Scenario {
     }
 }
 
+/// What a field is where nothing is said, as TOML has it; nothing where it has no default, or an empty text.
+pub fn default_of(path: &str) -> Option<String> {
+    let learner = Learner::Embedder { model: None, rank: None, found: 0 };
+    [Scenario::default(), Scenario { learner, ..Scenario::default() }].iter().find_map(|of| {
+        let all = Value::Table(table(of).ok()?);
+        let found = path.split('.').try_fold(&all, |at, part| at.get(part))?;
+        Some(found.to_string()).filter(|text| text != "\"\"")
+    })
+}
+
 fn table(scenario: &Scenario) -> Result<Table, ScenarioError> {
     Table::try_from(scenario).map_err(unwritten)
 }
@@ -50,7 +60,7 @@ fn unwritten(error: toml::ser::Error) -> ScenarioError {
     ScenarioError::one(None, format!("the scenario has no form in TOML: {error}"))
 }
 
-/// A whole number, also one that is written with a point. Earlier versions let hours have parts, and rounded them up.
+/// A whole number, also one that is written with a point, which is rounded up: folders of old runs hold such hours.
 pub(super) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

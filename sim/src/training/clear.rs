@@ -7,6 +7,7 @@ use covey_coordinator::{Campaign, GroupView, Learnt};
 use covey_crypto::SecretKey;
 use covey_node::cancel::CancelFlag;
 use covey_node::rounds::{Trained, training_ends};
+use covey_privacy::NoiseMultiplier;
 use covey_privacy::encode::Encoding;
 use covey_privacy::ledger::Charge;
 use covey_protocol::ids::UnixMillis;
@@ -57,7 +58,9 @@ pub(super) fn train(
         let plan = plan(&campaign, &view, &coordinator, round, &at.values, now)?;
         now = now.plus(campaign.window_ms);
         let at_s = 3_600.0 * hours_since(now);
-        let mut metric = RoundMetric { seed, round, at_s, attempts: 1, ..RoundMetric::default() };
+        let noise = campaign.contribution.noise.map(NoiseMultiplier::get);
+        let mut metric =
+            RoundMetric { seed, round, at_s, attempts: 1, noise, ..RoundMetric::default() };
         let passed = pass(&ground, &plan, &fates, round, &at);
         for (peer, what, why) in passed.absent {
             note(event((seed, round, at_s), peer, what, ("why", why)))?;

@@ -13,7 +13,7 @@ use covey_node::rounds::{Kept, PrivacyLedger, RoundStore};
 use covey_node::store::Stores;
 use covey_node::together::Together;
 use covey_privacy::ledger::{Account, Budget, Unit};
-use covey_privacy::{Delta, Epsilon, Rho};
+use covey_privacy::{Delta, Epsilon, NoiseMultiplier, Rho};
 use covey_protocol::ids::NodeId;
 use covey_protocol::round::Phase;
 use tokio::task::{JoinError, JoinSet};
@@ -111,6 +111,7 @@ pub(super) async fn train(
         let records: Vec<RoundRecord> =
             coordinator.recent().into_iter().filter(|record| record.round > before).collect();
         let mut metric = run.told(round, &records, &numbers, &seen);
+        metric.noise = campaign.contribution.noise.map(NoiseMultiplier::get);
         let (_, _, values) = coordinator.checkpoint().map_err(|error| SimError::bad(&error))?;
         if judges(scenario, round) {
             judge(&mut metric, learner.judge(&values)?);
@@ -257,8 +258,10 @@ impl<'a> Run<'a> {
             metric.most_down_bytes = metric.most_down_bytes.max(down);
         }
         if let Some(last) = records.last() {
-            let checked_in = seen.iter().filter(|seen| seen.checked_in == Some(last.attempt));
-            metric.cohort = checked_in.count() as u32;
+            // Of those who leave in one attempt too few may be left to begin another.
+            let attempt = seen.iter().filter_map(|seen| seen.checked_in).max();
+            let last_in = |seen: &&Seen| seen.checked_in.is_some() && seen.checked_in == attempt;
+            metric.cohort = seen.iter().filter(last_in).count() as u32;
             metric.phases_s = phases(last, seen);
             match &last.came {
                 Came::Checkpoint { participants, norm, measured: means, .. } => {

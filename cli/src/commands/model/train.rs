@@ -340,7 +340,7 @@ impl Train {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<Pair>, ApiError> {
+pub(super) fn read(path: &Path) -> Result<Vec<Pair>, ApiError> {
     let named = |error: &dyn std::fmt::Display| usage(&format!("{}: {error}", path.display()));
     let file = File::open(path).map_err(|error| named(&error))?;
     Pair::read_lines(BufReader::new(file)).map_err(|error| named(&error))
@@ -356,8 +356,8 @@ fn keep(path: &Path, checkpoint: &Checkpoint) -> Result<(), ApiError> {
     write(path, &bytes)
 }
 
-/// Writes a file whole or not at all.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), ApiError> {
+/// Writes a file whole or not at all, for this user alone.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), ApiError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let written = NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).and_then(|mut file| {
         file.write_all(bytes)?;

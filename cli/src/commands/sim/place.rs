@@ -50,6 +50,12 @@ pub(super) fn scenario_of(text: &str, set: &[(String, String)]) -> Result<Scenar
     Ok(scenario)
 }
 
+/// That the folder with data, if there is one, has what a run judges by.
+pub(super) fn judged(scenario: &Scenario) -> Result<(), ApiError> {
+    let split = covey_sim::data::judged_by(&scenario.data);
+    split.map(drop).map_err(|error| ApiError::new(ErrorCode::Usage, error.to_string()))
+}
+
 fn unsound(error: &ScenarioError) -> ApiError {
     ApiError::new(ErrorCode::Usage, format!("this scenario cannot be run:\n{error}"))
         .hint("`covey sim list --fields` says what each field may be")
@@ -85,5 +91,14 @@ pub(super) fn failed(error: SimError) -> ApiError {
 }
 
 pub(super) fn unwritten(error: &FolderError) -> ApiError {
-    ApiError::new(ErrorCode::Storage, error.to_string())
+    let code = match error {
+        FolderError::NoRun(_) => ErrorCode::NotFound,
+        FolderError::Foreign(_) | FolderError::Taken(_) => ErrorCode::Exists,
+        FolderError::Io { .. }
+        | FolderError::Busy(_)
+        | FolderError::Line { .. }
+        | FolderError::NoNumber(_)
+        | FolderError::Damaged { .. } => ErrorCode::Storage,
+    };
+    ApiError::new(code, error.to_string())
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use covey_node::api::{ApiError, ErrorCode, Progress};
 use covey_node::cancel::CancelFlag;
 use covey_sim::metrics::{Metric, Timing};
-use covey_sim::report::Summary;
+use covey_sim::report::{Summary, results};
 use covey_sim::run_folder::{Next, Run as RunRead, RunFolder, Versions, is_begun};
 use covey_sim::scenario::Scenario;
 use covey_sim::sweep::end_with;
@@ -15,7 +15,9 @@ use covey_sim::training::Checkpoint;
 use covey_sim::{Begin, Happened, SimError};
 use serde_json::json;
 
-use super::place::{absolute, done, failed, free, scenario_of, setting, text_of, unwritten};
+use super::place::{
+    absolute, done, failed, free, judged, scenario_of, setting, text_of, unwritten,
+};
 use crate::output::Output;
 use crate::progress::Bar;
 use crate::text::clean;
@@ -62,6 +64,7 @@ impl Run {
         let text = scenario
             .to_toml()
             .map_err(|error| ApiError::new(ErrorCode::Usage, error.to_string()))?;
+        judged(&scenario)?;
         if self.check {
             if output.is_json() {
                 return done(output, "sim_scenario", json!({ "toml": text }));
@@ -165,13 +168,8 @@ fn told(output: &Output, path: &Path, summary: &Summary) -> Result<(), ApiError>
         let value = json!({ "folder": path.to_string_lossy(), "summary": summary });
         return done(output, "sim_run", value);
     }
-    for (name, figure) in summary.figures() {
-        let Some(figure) = figure else { continue };
-        let interval = match figure.low.zip(figure.high) {
-            Some((low, high)) => format!("  ({low:.4} to {high:.4})"),
-            None => String::new(),
-        };
-        output.line(&format!("{:24}{:.4}{interval}", name.replace('_', " "), figure.mean))?;
+    for (name, figure) in results(summary) {
+        output.line(&format!("{name:32}{figure}"))?;
     }
     output.line(&format!("\n{}", path.join("report.html").display()))?;
     Ok(())

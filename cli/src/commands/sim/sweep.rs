@@ -17,7 +17,7 @@ use covey_sim::sweep::{
 };
 use serde_json::json;
 
-use super::place::{absolute, done, free, scenario_of, setting, text_of, unwritten};
+use super::place::{absolute, done, free, judged, scenario_of, setting, text_of, unwritten};
 use crate::output::Output;
 use crate::progress::Bar;
 use crate::text::clean;
@@ -139,7 +139,8 @@ impl Sweep {
         };
         let trials = grid.trials().map_err(failed)?;
         let scenarios = trials.iter().map(|trial| scenario_of(text, &trial.settings));
-        let scenarios = scenarios.collect::<Result<_, _>>()?;
+        let scenarios = scenarios.collect::<Result<Vec<Scenario>, _>>()?;
+        scenarios.iter().try_for_each(judged)?;
         Ok((trials, scenarios))
     }
 
