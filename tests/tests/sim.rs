@@ -121,6 +121,30 @@ fn a_run_in_the_clear_that_was_killed_goes_on_in_the_middle_of_a_repeat() {
 }
 
 #[test]
+fn what_cannot_run_is_refused_before_anything_is_written() {
+    let ada = Person::without_node("ada");
+    let out = ada.dir().join("out");
+    let run = |more: &[&str]| {
+        let of = [&["sim", "run", "embedder", "--out", text(&out)], more].concat();
+        let failure = ada.fails(&of);
+        assert!(!out.exists(), "{}", failure.message);
+        failure.message
+    };
+    let none = run(&["--set", "data.folder=/none"]);
+    assert!(none.contains("/none"), "{none}");
+    ada.write("set/qrels/test.tsv", "query-id\tcorpus-id\tscore\na\tb\t1\n");
+    let folder = format!("data.folder={}", ada.dir().join("set").display());
+    let split = run(&["--set", &folder, "--set", "data.split=dev"]);
+    assert!(split.contains("no split dev; it has: test"), "{split}");
+    // Only when it is read does it show that there are no documents.
+    let empty = run(&["--set", &folder]);
+    assert!(empty.contains("corpus.jsonl"), "{empty}");
+    let meant = ada.fails(&["sim", "run", "quik", "--out", text(&out)]);
+    assert!(meant.message.ends_with("did you mean quick?"), "{}", meant.message);
+    assert_eq!(ada.fails(&["sim", "compare", text(ada.dir())]).kind, "not_found");
+}
+
+#[test]
 fn a_sweep_runs_all_trials_and_goes_on_with_those_that_are_missing() {
     let ada = Person::without_node("ada");
     let out = ada.dir().join("sweep");

@@ -118,13 +118,7 @@ impl RunFolder {
                 return Err(FolderError::Foreign(path.to_owned()));
             }
             drop(lock(&path.join(METRICS), path)?);
-            // The first of the list goes last.
-            remove_tree(&path.join(TENSORBOARD))?;
-            for file in FILES.iter().rev() {
-                let file = path.join(file);
-                remove(&part_of(&file))?;
-                remove(&file)?;
-            }
+            clear(path)?;
         }
         Self::create(path, scenario, versions)
     }
@@ -216,6 +210,17 @@ impl RunFolder {
     /// If the disk says no.
     pub fn stop(self, timing: Timing) -> Result<Summary, FolderError> {
         self.end(timing, false)
+    }
+
+    /// Leaves nothing of a run of which nothing came.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    pub fn discard(self) -> Result<(), FolderError> {
+        clear(&self.path)?;
+        // It may have been there before, or there may be something else in it by now.
+        let _ = fs::remove_dir(&self.path);
+        Ok(())
     }
 
     fn end(mut self, timing: Timing, complete: bool) -> Result<Summary, FolderError> {
@@ -319,6 +324,17 @@ fn part_of(path: &Path) -> PathBuf {
     let mut part = path.as_os_str().to_owned();
     part.push(PART);
     part.into()
+}
+
+/// Deletes all that a run has written, the first of the list last.
+fn clear(path: &Path) -> Result<(), FolderError> {
+    remove_tree(&path.join(TENSORBOARD))?;
+    for file in FILES.iter().rev() {
+        let file = path.join(file);
+        remove(&part_of(&file))?;
+        remove(&file)?;
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> Result<(), FolderError> {

@@ -248,6 +248,20 @@ fn a_run_that_was_cut_off_while_it_began_begins_again() {
 }
 
 #[test]
+fn of_a_run_that_came_to_nothing_nothing_is_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run");
+    let writer = RunFolder::create(&path, SCENARIO_TEXT, &versions()).expect("is created");
+    writer.discard().expect("goes");
+    assert!(!path.exists());
+    // But for what somebody else has put there.
+    let writer = RunFolder::create(&path, SCENARIO_TEXT, &versions()).expect("is created");
+    fs::write(path.join("thesis.txt"), "precious").expect("writes");
+    writer.discard().expect("goes");
+    assert_eq!(contents(&path).into_keys().collect::<Vec<_>>(), ["thesis.txt"]);
+}
+
+#[test]
 fn folders_of_others_are_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path();

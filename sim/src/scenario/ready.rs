@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::names;
+
 /// A scenario that comes with the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
@@ -35,6 +37,11 @@ pub fn list() -> Vec<Ready> {
 /// The one of that name.
 pub fn by_name(name: &str) -> Option<Ready> {
     ALL.iter().find(|(known, _)| *known == name).map(|(name, text)| ready(name, text))
+}
+
+/// The name of one that was most likely meant by another, if any is near.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    names::nearest(name, ALL.iter().map(|(known, _)| *known))
 }
 
 fn ready(name: &'static str, text: &'static str) -> Ready {

@@ -383,6 +383,7 @@ fn what_is_ready_is_sound_and_says_what_it_is() {
         assert_eq!(ready::by_name(ready.name), Some(ready));
     }
     assert_eq!(ready::by_name("none"), None);
+    assert_eq!((ready::nearest("stragler"), ready::nearest("thesis")), (Some("stragglers"), None));
 }
 
 #[test]

@@ -30,11 +30,15 @@ pub(super) fn text_of(scenario: &str) -> Result<String, ApiError> {
     }
     match ready::by_name(scenario) {
         Some(ready) => Ok(ready.text.to_owned()),
-        None => Err(ApiError::new(
-            ErrorCode::NotFound,
-            format!("there is no file {scenario}, and no scenario of that name is ready"),
-        )
-        .hint("`covey sim list` shows those that are")),
+        None => {
+            let meant = ready::nearest(scenario).map(|name| format!("; did you mean {name}?"));
+            let message = format!(
+                "there is no file {scenario}, and no built-in scenario of that name{}",
+                meant.unwrap_or_default()
+            );
+            Err(ApiError::new(ErrorCode::NotFound, message)
+                .hint("`covey sim list` shows the built-in ones"))
+        }
     }
 }
 

@@ -104,6 +104,7 @@ impl Run {
         });
         handler.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
         let begun = Instant::now();
+        let is_new = next == Next { seed: scenario.seed, round: 0, hour: 1 };
         let skipped = checkpoint.as_ref().map_or(0, |it| u64::from(it.round) + 1);
         let mut watch = Watch::new(&scenario, next, skipped, output);
         let begin = Begin { seed: next.seed, checkpoint };
@@ -111,11 +112,16 @@ impl Run {
             watch.hear(happened, &mut folder)
         });
         let timing = watch.timing(begun);
+        let came_to_nothing = watch.over == 0 && is_new;
         drop(watch);
         match came {
             Ok(()) => {
                 let summary = folder.finish(timing).map_err(|error| unwritten(&error))?;
                 told(output, &path, &summary)
+            }
+            Err(error) if came_to_nothing => {
+                folder.discard().map_err(|error| unwritten(&error))?;
+                Err(failed(error))
             }
             Err(error) => {
                 folder.stop(timing).map_err(|error| unwritten(&error))?;
