@@ -77,7 +77,8 @@ fn page(rows: &[Row], missing: Option<&str>) -> String {
     text += "\n## As peers grow\n\nOne round: a secure sum with all its cryptography, of whose participants a tenth leaves in the middle of sending; sparse graphs above a hundred peers. Masked vectors lie in a file \
              without a name, which counts as memory only as far as it is mapped.\n";
     table(&mut text, rows, Part::Growth);
-    text += "\n## A town\n\nGroups of fifty full nodes, of which some are away and some are replaced, ask each other for an hour (`covey sim list --show town`).\n";
+    text += "\n## A town\n\nGroups of fifty full nodes, of which some are away and some are replaced, ask each other for an hour (`covey sim list --show town`). Groups have nothing to do with each other, so districts of two hundred nodes are lived \
+             through one after the other, as many at a time as there are processors: memory is that of the nodes of these, and of their models and indexes.\n";
     if rows.iter().any(|row| row.part == Part::Town) {
         table(&mut text, rows, Part::Town);
     } else {
