@@ -50,11 +50,9 @@ pub fn run_scenario(
     cancel: &CancelFlag,
     tell: Tell<'_>,
 ) -> Result<(), SimError> {
-    let first = scenario.seed;
-    let seeds = (0..u64::from(scenario.repeats.max(1))).map(|repeat| first.wrapping_add(repeat));
-    let begin = Begin { seed: first, checkpoint: None };
+    let begin = Begin { seed: scenario.seed, checkpoint: None };
     let Begin { seed: start, mut checkpoint } = from.unwrap_or(begin);
-    for seed in seeds.skip_while(|seed| *seed != start) {
+    for seed in scenario.seeds().skip_while(|seed| *seed != start) {
         cancelled(cancel)?;
         if scenario.training.rounds > 0 {
             learn(scenario, seed, checkpoint.take(), cancel, tell)?;

@@ -58,6 +58,10 @@ pub enum SimError {
     Name(#[from] covey_protocol::ids::ParseIdError),
 }
 
+/// Of what is measured with a part missing.
+pub(crate) const PANICKED: &str =
+    "a part of the simulation has panicked, which is a fault of Covey's";
+
 impl SimError {
     /// A scenario of which no run comes, as that says.
     pub fn bad(why: &dyn std::fmt::Display) -> Self {

@@ -290,29 +290,30 @@ pub fn is_begun(path: &Path) -> bool {
 
 /// Whether there is more in a folder than a run leaves that was cut off while it began.
 fn has_more_than_a_beginning(path: &Path) -> Result<bool, FolderError> {
-    for entry in fs::read_dir(path).map_err(io("list", path))? {
-        let entry = entry.map_err(io("list", path))?;
+    let parts = [VERSIONS, SCENARIO].map(|file| part_of(Path::new(file)));
+    has_any(path, |entry| {
         let name = entry.file_name();
         let is_empty = || entry.metadata().is_ok_and(|it| it.is_file() && it.len() == 0);
-        let parts = [VERSIONS, SCENARIO].map(|file| format!("{file}{PART}"));
         let of_beginning = name == VERSIONS
-            || parts.iter().any(|part| name == part.as_str())
+            || parts.iter().any(|part| name == part.as_os_str())
             || (name == METRICS && is_empty());
-        if !of_beginning {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+        !of_beginning
+    })
 }
 
 /// Whether there is anything in a run's folder that is not a run's.
 fn has_others(path: &Path) -> Result<bool, FolderError> {
-    for entry in fs::read_dir(path).map_err(io("list", path))? {
-        let name = entry.map_err(io("list", path))?.file_name();
-        let is_own = name.to_str().is_some_and(|name| {
+    has_any(path, |entry| {
+        !entry.file_name().to_str().is_some_and(|name| {
             name == TENSORBOARD || FILES.contains(&name.strip_suffix(PART).unwrap_or(name))
-        });
-        if !is_own {
+        })
+    })
+}
+
+/// Whether there is anything of that kind in a folder.
+fn has_any(path: &Path, is_one: impl Fn(&fs::DirEntry) -> bool) -> Result<bool, FolderError> {
+    for entry in fs::read_dir(path).map_err(io("list", path))? {
+        if is_one(&entry.map_err(io("list", path))?) {
             return Ok(true);
         }
     }

@@ -88,9 +88,8 @@ impl Run {
             return None;
         }
         let (rounds, hours) = (self.scenario.training.rounds, self.scenario.search.hours);
-        let repeats = u64::from(self.scenario.repeats.max(1));
-        let seeds = (0..repeats).map(|repeat| self.scenario.seed.wrapping_add(repeat));
-        seeds
+        self.scenario
+            .seeds()
             .map(|seed| self.after_last(seed))
             .find(|next| (rounds > 0 && next.round <= rounds) || next.hour <= hours)
     }

@@ -62,6 +62,14 @@ pub struct Scenario {
     pub search: Search,
 }
 
+impl Scenario {
+    /// The seeds of its repeats, in their order.
+    pub fn seeds(&self) -> impl Iterator<Item = u64> {
+        let first = self.seed;
+        (0..u64::from(self.repeats.max(1))).map(move |repeat| first.wrapping_add(repeat))
+    }
+}
+
 /// What peers have to learn from and to search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -22,6 +22,7 @@ use covey_node::models::Models;
 use crate::metrics::SearchMetric;
 use crate::scenario::Scenario;
 use crate::surroundings::{cancelled, network};
+use crate::world::PANICKED;
 use crate::{SimError, World};
 use district::District;
 use tally::Tally;
@@ -35,8 +36,6 @@ pub type Made<'a> = &'a mut dyn FnMut(usize, usize);
 
 /// What is heard of districts that nobody has got round to hearing.
 const MOST_UNHEARD: usize = 64;
-
-const PANICKED: &str = "a part of the simulation has panicked, which is a fault of Covey's";
 
 /// What comes of a district.
 enum News {

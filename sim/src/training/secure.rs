@@ -32,6 +32,7 @@ use crate::scenario::{Cut, Scenario};
 use crate::seed::{Draw, derive};
 use crate::spill::Spill;
 use crate::surroundings::{cancelled, network};
+use crate::world::PANICKED;
 
 /// Tasks that end with what made them.
 struct Background(JoinSet<()>);
@@ -51,9 +52,7 @@ impl Background {
 
 /// What is measured with a part missing is no result.
 fn panicked(error: &JoinError) -> SimError {
-    SimError::bad(&format!(
-        "a part of the simulation has panicked, which is a fault of Covey's: {error}"
-    ))
+    SimError::bad(&format!("{PANICKED}: {error}"))
 }
 
 /// A run: its network, coordinator and peers.
